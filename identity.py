@@ -1,0 +1,179 @@
+"""What an account signs about itself, and how the other side checks it.
+
+The identity record, the login proof, the registration code's cover and the revocation certificate. Both wings
+need the same bytes for these, so they stand on the ground floor. docs/PROTOCOL.md sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from crypto_utils import (
+    Label,
+    PrivateKeys,
+    PublicKeys,
+    RSAPrivateKey,
+    RSAPublicKey,
+    sha256,
+    sign,
+    spki,
+    unwrap,
+    verify,
+    wrap,
+)
+from errors import CryptoError
+from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, Signatures, canonical, without
+
+CODE_DIGITS: Final = 6
+
+_UNSIGNED: Final = Signatures(ed25519=bytes(64), mldsa65=bytes(3309), prev=b"", rsa=bytes(256))
+
+
+# ---------------------------------------------------------------- identity record (docs/PROTOCOL.md section 4.2)
+
+
+def create_record(keys: PrivateKeys, user_id: str, *, created: int, suites: list[int]) -> IdentityRecord:
+    """Make the first identity record of an account, signed by each of its keys.
+
+    Args:
+        keys: The account's keys.
+        user_id: The account's name.
+        created: Seconds since 1970.
+        suites: What the account can open, ascending.
+    """
+    public = keys.public
+    draft = IdentityRecord(
+        created=created,
+        ed25519=public.ed25519.public_bytes_raw(),
+        epoch=1,
+        mldsa65=public.mldsa65.public_bytes_raw(),
+        prev=b"",
+        rsa=spki(public.rsa),
+        sigs=_UNSIGNED,
+        suites=suites,
+        user_id=user_id,
+        v=1,
+        x25519=public.x25519.public_bytes_raw(),
+    )
+    signed = without(draft, "sigs")
+    signatures = Signatures(
+        ed25519=sign(keys.ed25519, Label.IDENTITY, signed),
+        mldsa65=sign(keys.mldsa65, Label.IDENTITY, signed),
+        prev=b"",
+        rsa=sign(keys.rsa, Label.IDENTITY, signed),
+    )
+    return msgspec.structs.replace(draft, sigs=signatures)
+
+
+def verify_record(record: IdentityRecord) -> PublicKeys:
+    """Check that a record is one account's, whole: each key is valid and has signed all the others.
+
+    Returns:
+        The keys, loaded.
+
+    Raises:
+        CryptoError: A key or a signature is not right.
+    """
+    if record.suites != sorted(set(record.suites)):
+        raise CryptoError
+    if record.epoch == 1 and (record.prev or record.sigs.prev):
+        raise CryptoError
+    keys = PublicKeys.from_bytes(
+        rsa=record.rsa, ed25519=record.ed25519, x25519=record.x25519, mldsa65=record.mldsa65
+    )
+    signed = without(record, "sigs")
+    verify(keys.ed25519, Label.IDENTITY, signed, record.sigs.ed25519)
+    verify(keys.rsa, Label.IDENTITY, signed, record.sigs.rsa)
+    verify(keys.mldsa65, Label.IDENTITY, signed, record.sigs.mldsa65)
+    return keys
+
+
+def identity_hash(record: IdentityRecord) -> bytes:
+    """Return the 32-byte hash that stands for a whole identity: it changes with any key."""
+    return sha256(without(record, "sigs"))
+
+
+def key_id(record: IdentityRecord) -> bytes:
+    """Return the 16 bytes by which envelopes name an identity."""
+    return identity_hash(record)[:KEY_ID_SIZE]
+
+
+# ---------------------------------------------------------------- login (docs/PROTOCOL.md section 5.2)
+
+
+def login_statement(
+    *,
+    server_key_hash: bytes,
+    client_nonce: bytes,
+    server_nonce: bytes,
+    user_id: str,
+    device_id: int,
+    identity: bytes,
+    version: int,
+) -> bytes:
+    """Return what the login proof signs: who logs in where, in answer to which challenge.
+
+    The server's key is in it, so that a proof made for one server is worth nothing at another: TLS 1.3 has no
+    channel binding in the standard library.
+    """
+    return canonical(
+        {
+            "client_nonce": client_nonce,
+            "device_id": device_id,
+            "identity_hash": identity,
+            "server_key_hash": server_key_hash,
+            "server_nonce": server_nonce,
+            "user_id": user_id,
+            "version": version,
+        }
+    )
+
+
+# ---------------------------------------------------------------- registration (docs/PROTOCOL.md section 5.1)
+
+
+def seal_code(server: RSAPublicKey, code: str, identity: bytes) -> bytes:
+    """Encrypt a verification code to the server, good for one identity only.
+
+    Args:
+        server: The server's key.
+        code: Six digits.
+        identity: The identity hash of the record that is being registered.
+    """
+    return wrap(server, code.encode("ascii"), Label.REGISTER.prefix(identity))
+
+
+def open_code(server: RSAPrivateKey, encrypted: bytes, identity: bytes) -> str:
+    """Decrypt a verification code.
+
+    Raises:
+        CryptoError: It was made for another identity or server, or is not six digits.
+    """
+    code = unwrap(server, encrypted, Label.REGISTER.prefix(identity))
+    if len(code) != CODE_DIGITS or not code.isdigit():  # bytes.isdigit is ASCII only
+        raise CryptoError
+    return code.decode("ascii")
+
+
+# ---------------------------------------------------------------- revocation (docs/PROTOCOL.md section 4.5)
+
+
+def create_revocation(keys: PrivateKeys, record: IdentityRecord, *, created: int) -> Revocation:
+    """Make the certificate with which whoever holds it can end the account, without the password."""
+    draft = Revocation(
+        created=created, identity_hash=identity_hash(record), sig=bytes(64), user_id=record.user_id, v=1
+    )
+    return msgspec.structs.replace(draft, sig=sign(keys.ed25519, Label.REVOKE, without(draft, "sig")))
+
+
+def verify_revocation(revocation: Revocation, record: IdentityRecord) -> None:
+    """Check that a certificate ends this identity.
+
+    Raises:
+        CryptoError: It is another's, or not signed by it.
+    """
+    if revocation.user_id != record.user_id or revocation.identity_hash != identity_hash(record):
+        raise CryptoError
+    verify(verify_record(record).ed25519, Label.REVOKE, without(revocation, "sig"), revocation.sig)

@@ -1,0 +1,477 @@
+"""The wire, sans I/O: limits, frame types, the codec and the rules of a link.
+
+A frame is a 4-byte big-endian length and that many bytes of canonical JSON (RFC 8785, restricted to objects,
+arrays, strings and integers below 2^53). Nothing here opens a socket, reads a clock or knows a key; what must
+never be here is a decision about accounts, mailboxes or trust. docs/PROTOCOL.md specifies all of it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Annotated, Any, ClassVar, Final, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from errors import Code, LocalProtocolError, RemoteProtocolError
+
+VERSIONS: Final = (1,)  # versions of the protocol that this program speaks
+LENGTH_SIZE: Final = 4  # bytes before each frame
+MAX_FRAME_BEFORE_LOGIN: Final = 64 * 1024  # bytes; an identity record takes 9 KiB
+MAX_FRAME: Final = 256 * 1024  # bytes; the largest text, sealed, takes about 100 KiB
+MAX_ENCRYPTED_CONTENT: Final = 180 * 1024  # bytes before base64, which makes a third more of it
+MAX_ACKNOWLEDGED: Final = 256  # sequences in one acknowledge frame
+MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON reader can hold
+NONCE_SIZE: Final = 32  # bytes
+ID_SIZE: Final = 16  # bytes of an envelope's id
+HASH_SIZE: Final = 32  # bytes of SHA-256
+KEY_ID_SIZE: Final = 16  # bytes: how much of an identity hash an envelope names
+ALL_DEVICES: Final = 0  # recipient_device of an envelope for every device of the account
+USER_ID_PATTERN: Final = r"\A[a-z0-9][a-z0-9._-]{2,31}\Z"  # \Z, not $: that would let a newline pass
+
+UserId = Annotated[str, Meta(pattern=USER_ID_PATTERN)]
+Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+DeviceId = Annotated[int, Meta(ge=1, le=2**16 - 1)]
+Nonce = Annotated[bytes, Meta(min_length=NONCE_SIZE, max_length=NONCE_SIZE)]
+EnvelopeId = Annotated[bytes, Meta(min_length=ID_SIZE, max_length=ID_SIZE)]
+Hash = Annotated[bytes, Meta(min_length=HASH_SIZE, max_length=HASH_SIZE)]
+KeyId = Annotated[bytes, Meta(min_length=KEY_ID_SIZE, max_length=KEY_ID_SIZE)]
+Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signature64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Signature256 = Annotated[bytes, Meta(min_length=256, max_length=256)]
+
+
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A structure that stands inside a frame or a file, never alone on the wire."""
+
+
+class Frame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """A typed unit on the wire."""
+
+
+# ---------------------------------------------------------------- what is signed (docs/PROTOCOL.md section 4)
+
+
+class Signatures(Record):
+    """Signatures of an identity record, one by each of its signing keys."""
+
+    ed25519: Signature64
+    mldsa65: Annotated[bytes, Meta(min_length=3309, max_length=3309)]
+    prev: Annotated[bytes, Meta(max_length=64)]  # by the Ed25519 key of the record before; empty in the first
+    rsa: Signature256
+
+
+class IdentityRecord(Record):
+    """The published, signed set of an account's public keys (docs/PROTOCOL.md section 4.2)."""
+
+    created: Integer  # seconds since 1970
+    ed25519: Key32
+    epoch: Annotated[int, Meta(ge=1, le=2**31)]
+    mldsa65: Annotated[bytes, Meta(min_length=1952, max_length=1952)]
+    prev: Annotated[bytes, Meta(max_length=HASH_SIZE)]  # identity hash of the record before; empty in the first
+    rsa: Annotated[bytes, Meta(min_length=256, max_length=512)]  # SubjectPublicKeyInfo, DER
+    sigs: Signatures
+    suites: Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(min_length=1, max_length=16)]
+    user_id: UserId
+    v: Annotated[int, Meta(ge=1, le=1)]
+    x25519: Key32
+
+
+class Revocation(Record):
+    """The certificate that ends an account (docs/PROTOCOL.md section 4.5)."""
+
+    created: Integer  # seconds since 1970
+    identity_hash: Hash
+    sig: Signature64
+    user_id: UserId
+    v: Annotated[int, Meta(ge=1, le=1)]
+
+
+# ---------------------------------------------------------------- frames (docs/PROTOCOL.md section 3)
+
+
+class Hello(Frame, tag="hello"):
+    """Client: opens the link."""
+
+    nonce: Nonce
+    versions: Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(min_length=1, max_length=16)]
+
+
+class Welcome(Frame, tag="welcome"):
+    """Server: the version both will speak, and its half of the challenge."""
+
+    nonce: Nonce
+    version: Annotated[int, Meta(ge=1, le=255)]
+
+
+class RequestCode(Frame, tag="request_code"):
+    """Client: asks for a verification code that will be good for this identity only."""
+
+    identity_hash: Hash
+    user_id: UserId
+
+
+class CodeSent(Frame, tag="code_sent"):
+    """Server: the code is on its way, by another road than this link."""
+
+    expires_in_s: Integer
+
+
+class Register(Frame, tag="register"):
+    """Client: creates the account. The code is RSA-OAEP encrypted to the server for this record."""
+
+    encrypted_code: Signature256
+    record: IdentityRecord
+
+
+class Registered(Frame, tag="registered"):
+    """Server: the account exists."""
+
+    identity_hash: Hash
+
+
+class Login(Frame, tag="login"):
+    """Client: proves that it holds the account's Ed25519 key (docs/PROTOCOL.md section 5.2)."""
+
+    device_id: DeviceId
+    identity_hash: Hash
+    proof: Signature64
+    user_id: UserId
+
+
+class LoggedIn(Frame, tag="logged_in"):
+    """Server: from here on frames may come in any order."""
+
+    pending: Integer  # envelopes that wait in this device's mailbox
+    retention_s: Integer  # after this many seconds the relay drops what was not fetched
+
+
+class Envelope(Frame):
+    """The sealed unit that the relay carries; as a command it is the frame itself."""
+
+    kind: ClassVar[str]
+
+    encrypted_aes_key: Annotated[bytes, Meta(min_length=1, max_length=16 * 1024)]
+    encrypted_content: Annotated[bytes, Meta(min_length=1, max_length=MAX_ENCRYPTED_CONTENT)]
+    id: EnvelopeId
+    recipient_device: Annotated[int, Meta(ge=ALL_DEVICES, le=2**16 - 1)]
+    recipient_id: UserId
+    recipient_key: KeyId
+    sender_device: DeviceId
+    sender_id: UserId
+    sender_key: KeyId
+    signature: Annotated[bytes, Meta(min_length=64, max_length=256)]
+    suite: Annotated[int, Meta(ge=1, le=255)]
+    timestamp: Integer  # seconds since 1970, by the sender's clock; shown, never trusted
+
+
+class Message(Envelope, tag="message"):
+    """An envelope with something a person wrote."""
+
+    kind = "message"
+
+
+class Receipt(Envelope, tag="receipt"):
+    """An envelope with receipts; it does not count as the recipient's answer (stranger rule)."""
+
+    kind = "receipt"
+
+
+class Accepted(Frame, tag="accepted"):
+    """Server: the envelope is committed to disk."""
+
+    id: EnvelopeId
+    timestamp: Integer  # seconds since 1970, when it was committed first
+
+
+class Rejected(Frame, tag="rejected"):
+    """Server: the envelope was not taken."""
+
+    code: Code
+    id: EnvelopeId
+
+
+class FetchIdentity(Frame, tag="fetch_identity"):
+    """Client: asks the key directory for somebody's identity record."""
+
+    user_id: UserId
+
+
+class Identity(Frame, tag="identity"):
+    """Server: the current identity record."""
+
+    record: IdentityRecord
+
+
+class Delivery(Frame, tag="delivery"):
+    """Server: pushes an envelope, byte for byte as its sender wrote it."""
+
+    envelope: Raw
+    sequence: Integer  # the place in the relay's order; what an acknowledge names
+
+
+class Acknowledge(Frame, tag="acknowledge"):
+    """Client: these envelopes are stored here, the relay may forget them."""
+
+    sequences: Annotated[list[Integer], Meta(min_length=1, max_length=MAX_ACKNOWLEDGED)]
+
+
+class Refusal(Frame, tag="refused"):
+    """Server: a command other than an envelope was not carried out."""
+
+    code: Code
+    command: Annotated[str, Meta(max_length=32)]  # its type
+    retry_after_s: Integer  # 0: time does not help
+    subject: Annotated[str, Meta(max_length=32)]  # the user id it was about
+
+
+class Ping(Frame, tag="ping"):
+    """Either: are you there?"""
+
+
+class Pong(Frame, tag="pong"):
+    """Either: I am here."""
+
+
+class Goodbye(Frame, tag="goodbye"):
+    """Either: the link ends, and why."""
+
+    code: Code
+
+
+AnyFrame = (
+    Hello
+    | Welcome
+    | RequestCode
+    | CodeSent
+    | Register
+    | Registered
+    | Login
+    | LoggedIn
+    | Message
+    | Receipt
+    | Accepted
+    | Rejected
+    | FetchIdentity
+    | Identity
+    | Delivery
+    | Acknowledge
+    | Refusal
+    | Ping
+    | Pong
+    | Goodbye
+)
+
+
+# ---------------------------------------------------------------- codec (docs/PROTOCOL.md section 2)
+
+T = TypeVar("T", bound=Struct)
+
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+_frames: Final = msgspec.json.Decoder(AnyFrame)
+
+
+@functools.cache
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(kind)
+
+
+def canonical(value: Struct | Mapping[str, object]) -> bytes:
+    """Encode as canonical JSON: sorted keys, no white space, binary as base64 (docs/PROTOCOL.md section 2.2)."""
+    return _encode(value)
+
+
+def without(struct: Struct, *names: str) -> bytes:
+    """Encode a structure as canonical JSON less some of its fields: what a signature covers."""
+    fields = msgspec.structs.asdict(struct)
+    for name in names:
+        del fields[name]
+    tag = struct.__struct_config__.tag
+    if tag is not None:
+        fields["type"] = tag
+    return _encode(fields)
+
+
+def _decode_strictly(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Decode, and take nothing that its own writer would not have written.
+
+    Re-encoding must give the same bytes. That one rule refuses duplicate keys, white space, other escapes,
+    floats, byte order marks, lone surrogates and base64 with a non-canonical tail.
+    """
+    try:
+        value = decoder.decode(data)
+        exact = _encode(value) == data
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
+        raise RemoteProtocolError(Code.MALFORMED) from error
+    if not exact:
+        raise RemoteProtocolError(Code.MALFORMED, "not canonical JSON")
+    return value
+
+
+def decode(kind: type[T], data: bytes) -> T:
+    """Parse one structure from its canonical JSON.
+
+    Raises:
+        RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
+    """
+    return _decode_strictly(_decoder(kind), data)
+
+
+def decode_envelope(data: bytes | Raw) -> Message | Receipt:
+    """Parse the envelope inside a delivery.
+
+    Raises:
+        RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
+    """
+    frame = decode_frame(bytes(data))
+    if not isinstance(frame, Message | Receipt):
+        raise RemoteProtocolError(Code.MALFORMED, "not an envelope")
+    return frame
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Parse a frame's bytes, without the length before them.
+
+    Raises:
+        RemoteProtocolError: They are not exactly one frame (docs/PROTOCOL.md section 2.2).
+    """
+    return _decode_strictly(_frames, data)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Write a frame with its length before it, ready for the socket."""
+    body = _encode(frame)
+    return len(body).to_bytes(LENGTH_SIZE, "big") + body
+
+
+# ---------------------------------------------------------------- the rules of a link (docs/PROTOCOL.md section 3.1)
+
+
+class Role(Enum):
+    """Which end of the link."""
+
+    CLIENT = auto()
+    SERVER = auto()
+
+
+class State(Enum):
+    """Where a link stands; both ends go through the same states."""
+
+    OPEN = auto()
+    HELLO_SENT = auto()
+    GREETED = auto()
+    CODE_REQUESTED = auto()
+    REGISTERING = auto()
+    LOGGING_IN = auto()
+    READY = auto()
+    CLOSED = auto()
+
+
+_CLIENT, _SERVER = Role.CLIENT, Role.SERVER
+
+# What is absent is forbidden. A goodbye, which either may say in every state, is added below.
+TRANSITIONS: Final[dict[State, dict[tuple[Role, type[Frame]], State]]] = {
+    State.OPEN: {(_CLIENT, Hello): State.HELLO_SENT},
+    State.HELLO_SENT: {(_SERVER, Welcome): State.GREETED},
+    State.GREETED: {
+        (_CLIENT, RequestCode): State.CODE_REQUESTED,
+        (_CLIENT, Register): State.REGISTERING,
+        (_CLIENT, Login): State.LOGGING_IN,
+    },
+    State.CODE_REQUESTED: {(_SERVER, CodeSent): State.GREETED, (_SERVER, Refusal): State.GREETED},
+    State.REGISTERING: {(_SERVER, Registered): State.GREETED, (_SERVER, Refusal): State.GREETED},
+    State.LOGGING_IN: {(_SERVER, LoggedIn): State.READY, (_SERVER, Refusal): State.GREETED},
+    State.READY: {
+        **dict.fromkeys(((_CLIENT, kind) for kind in (Message, Receipt, FetchIdentity, Acknowledge)), State.READY),
+        **dict.fromkeys(((_SERVER, kind) for kind in (Accepted, Rejected, Identity, Delivery, Refusal)), State.READY),
+        **dict.fromkeys(((role, kind) for role in Role for kind in (Ping, Pong)), State.READY),
+    },
+    State.CLOSED: {},
+}
+for _state in State:
+    if _state is not State.CLOSED:
+        TRANSITIONS[_state].update({(role, Goodbye): State.CLOSED for role in Role})
+
+
+class Connection:
+    """One end of a link without its socket: bytes in, frames out, and the reverse.
+
+    Attributes:
+        state: Where the link stands.
+        failure: What the other end did wrong; from then on nothing more is read.
+    """
+
+    def __init__(self, role: Role) -> None:
+        """Start as the client or the server of a new link."""
+        self.role = role
+        self.state = State.OPEN
+        self.failure: RemoteProtocolError | None = None
+        self._peer = Role.SERVER if role is Role.CLIENT else Role.CLIENT
+        self._buffer = bytearray()
+
+    @property
+    def mid_frame(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return bool(self._buffer)
+
+    @property
+    def max_frame(self) -> int:
+        """The largest frame in bytes that the other end may send now."""
+        return MAX_FRAME if self.state is State.READY else MAX_FRAME_BEFORE_LOGIN
+
+    def send(self, frame: Frame) -> bytes:
+        """Return the bytes for the socket.
+
+        Raises:
+            LocalProtocolError: This frame is not allowed now; nothing has changed.
+        """
+        following = TRANSITIONS[self.state].get((self.role, type(frame)))
+        if following is None:
+            message = f"{type(frame).__name__} may not be sent in state {self.state.name}"
+            raise LocalProtocolError(message)
+        self.state = following
+        return encode_frame(frame)
+
+    def receive(self, data: bytes) -> list[Frame]:
+        """Take what came from the socket and return the frames that are complete.
+
+        Frames before a bad one are returned; the bad one is then in `failure`.
+
+        Raises:
+            RemoteProtocolError: The other end had failed before.
+        """
+        if self.failure is not None:
+            raise self.failure
+        self._buffer += data
+        frames: list[Frame] = []
+        try:
+            start = self._take_frames(frames)
+        except RemoteProtocolError as failure:
+            self.failure = failure
+            self._buffer.clear()
+        else:
+            del self._buffer[:start]
+        return frames
+
+    def _take_frames(self, frames: list[Frame]) -> int:
+        """Append the complete frames of the buffer to a list and return where the rest begins."""
+        start, view = 0, self._buffer
+        while self.state is not State.CLOSED and len(view) - start >= LENGTH_SIZE:
+            body = start + LENGTH_SIZE
+            size = int.from_bytes(view[start:body], "big")
+            if not 0 < size <= self.max_frame:  # on the length itself: nothing is kept for it
+                raise RemoteProtocolError(Code.TOO_LARGE if size else Code.MALFORMED)
+            if len(view) < body + size:
+                break
+            frames.append(self._advance(decode_frame(bytes(view[body : body + size]))))
+            start = body + size
+        return start
+
+    def _advance(self, frame: Frame) -> Frame:
+        following = TRANSITIONS[self.state].get((self._peer, type(frame)))
+        if following is None:
+            raise RemoteProtocolError(Code.UNEXPECTED_FRAME, type(frame).__name__.lower())
+        self.state = following
+        return frame
