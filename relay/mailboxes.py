@@ -1,0 +1,132 @@
+"""Mailboxes: who may put an envelope where, and what is pushed when (docs/PROTOCOL.md section 8)."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from crypto_utils import sha256
+from errors import Code, Refused
+from protocol import ALL_DEVICES, Accepted, Delivery, Envelope, Message, canonical
+from relay.actions import Action, Link, Outgoing
+from relay.directory import Directory
+from relay.limits import Limits, Now
+from relay.presence import Online, Presence
+from relay.storage import Address, Store
+
+EXPIRE_AT_ONCE = 1000  # rows a round: a large mailbox must not hold up everybody's commits
+
+
+class Mailboxes:
+    """The envelopes that wait, and those on their way."""
+
+    def __init__(self, store: Store, directory: Directory, presence: Presence, limits: Limits) -> None:
+        """Work on a store."""
+        self._store = store
+        self._directory = directory
+        self._presence = presence
+        self._limits = limits
+
+    # ------------------------------------------------------------ store
+
+    def accept(self, envelope: Envelope, *, sender: Address, link: Link, now: Now) -> list[Action]:
+        """Put an envelope into the mailboxes of its recipient, and push it to those who are online.
+
+        The same envelope again is answered as the first time, whatever has changed since.
+
+        Raises:
+            Refused: It may not be delivered; nothing was stored.
+        """
+        self._check_sender(envelope, sender)
+        data = canonical(envelope)
+        digest = sha256(data)
+        before = self._store.accepted(envelope.sender_id, envelope.id)
+        if before is not None:
+            if before.digest != digest:
+                raise Refused(Code.DUPLICATE_ID)
+            return [Outgoing(link, Accepted(id=envelope.id, timestamp=before.received_at))]
+        mailboxes = self._recipients(envelope, now)
+        self._check_quotas(envelope, mailboxes)
+        actions: list[Action] = [Outgoing(link, Accepted(id=envelope.id, timestamp=now.wall_s))]
+        for mailbox in mailboxes:
+            sequence = self._store.put(
+                mailbox, envelope.sender_id, envelope.id, data, digest, received_at=now.wall_s
+            )
+            actions += self._push_new(mailbox, sequence, data)
+        if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
+            self._store.note_written(envelope.sender_id, envelope.recipient_id)
+        return actions
+
+    def _check_sender(self, envelope: Envelope, sender: Address) -> None:
+        """Refuse to carry an envelope in another's name: the link's account wrote it, with its current identity."""
+        named = Address(envelope.sender_id, envelope.sender_device)
+        if named != sender or envelope.sender_key != self._directory.key_id(sender.user_id):
+            raise Refused(Code.WRONG_SENDER)
+
+    def _recipients(self, envelope: Envelope, now: Now) -> list[Address]:
+        current = self._directory.key_id(envelope.recipient_id)
+        devices = self._store.devices(envelope.recipient_id)
+        if envelope.recipient_device != ALL_DEVICES:
+            devices = [device for device in devices if device == envelope.recipient_device]
+        if current == envelope.recipient_key and devices:
+            return [Address(envelope.recipient_id, device) for device in devices]
+        self._directory.charge(envelope.sender_id, now=now)  # the answer tells who exists
+        raise Refused(Code.KEY_CHANGED if current is not None and devices else Code.UNKNOWN_USER)
+
+    def _check_quotas(self, envelope: Envelope, mailboxes: list[Address]) -> None:
+        """Hold the stranger rule and the mailbox limit; the sender hears of it (delivery contract G5)."""
+        stranger = not self._store.has_written(envelope.recipient_id, envelope.sender_id)
+        for mailbox in mailboxes:
+            if stranger:
+                limit = self._limits.stranger_pending
+                if self._store.count_pending(mailbox, limit=limit, sender_id=envelope.sender_id) >= limit:
+                    raise Refused(Code.STRANGER_LIMIT)
+            if self._store.count_pending(mailbox, limit=self._limits.mailbox_limit) >= self._limits.mailbox_limit:
+                raise Refused(Code.MAILBOX_FULL)
+
+    # ------------------------------------------------------------ deliver
+
+    def _push_new(self, mailbox: Address, sequence: int, data: bytes) -> list[Action]:
+        """Push an envelope at once where that keeps the order; otherwise it waits for its page."""
+        online = self._presence.find(mailbox)
+        if online is None:
+            return []
+        if not online.caught_up or len(online.unacknowledged) >= self._limits.delivery_window:
+            online.caught_up = False
+            return []
+        return [self._push(online, sequence, data)]
+
+    def _push(self, online: Online, sequence: int, data: bytes) -> Action:
+        online.cursor = sequence
+        online.unacknowledged.add(sequence)
+        return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence))
+
+    def fill(self, mailbox: Address) -> list[Action]:
+        """Push the next page of a mailbox, as far as the link's window goes."""
+        online = self._presence.find(mailbox)
+        if online is None or online.caught_up:
+            return []
+        room = self._limits.delivery_window - len(online.unacknowledged)
+        if room <= 0:
+            return []
+        waiting = self._store.pending(mailbox, after=online.cursor, limit=room)
+        online.caught_up = len(waiting) < room
+        return [self._push(online, *envelope) for envelope in waiting]
+
+    def count(self, mailbox: Address) -> int:
+        """Return how many envelopes wait in a mailbox."""
+        return self._store.count_pending(mailbox, limit=self._limits.mailbox_limit)
+
+    # ------------------------------------------------------------ acknowledge, expire
+
+    def acknowledge(self, mailbox: Address, sequences: list[int]) -> list[Action]:
+        """Forget envelopes that their device has stored; unknown and repeated ones are passed over (G7)."""
+        self._store.acknowledge(mailbox, sequences)
+        online = self._presence.find(mailbox)
+        if online is None:
+            return []
+        online.unacknowledged.difference_update(sequences)
+        return self.fill(mailbox)
+
+    def expire(self, *, now: Now) -> int:
+        """Drop what is older than the retention, a round of it; return how many."""
+        return self._store.expire(before=now.wall_s - self._limits.retention_s, limit=EXPIRE_AT_ONCE)

@@ -1,0 +1,49 @@
+"""Who is connected where, and how far each mailbox has been pushed over its link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from relay.actions import Link
+from relay.storage import Address
+
+
+@dataclass(slots=True)
+class Online:
+    """A device that is logged in.
+
+    Attributes:
+        link: Where it can be reached.
+        cursor: The highest sequence that was pushed; the mailbox is pushed in order.
+        caught_up: Whether everything in the mailbox has been pushed, so that a new envelope may go out at once.
+        unacknowledged: Sequences pushed and not yet acknowledged.
+    """
+
+    link: Link
+    cursor: int = 0
+    caught_up: bool = False
+    unacknowledged: set[int] = field(default_factory=set)
+
+
+class Presence:
+    """The devices that are online, by their address."""
+
+    def __init__(self) -> None:
+        """Start with nobody online."""
+        self._online: dict[Address, Online] = {}
+
+    def enter(self, address: Address, link: Link) -> Link | None:
+        """Note a login and return the link that it replaces, if the device had one."""
+        before = self._online.get(address)
+        self._online[address] = Online(link)
+        return before.link if before is not None else None
+
+    def leave(self, address: Address, link: Link) -> None:
+        """Note that a link ended; a later login of the same device is left alone."""
+        online = self._online.get(address)
+        if online is not None and online.link == link:
+            del self._online[address]
+
+    def find(self, address: Address) -> Online | None:
+        """Return the device's presence, or None when it is offline."""
+        return self._online.get(address)

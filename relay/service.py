@@ -1,0 +1,186 @@
+"""The relay: one method for each command of the protocol.
+
+A command and the time go in, actions come out; they are carried out after the transaction around the call is
+on disk. All of it runs in one thread (relay/writer.py), so nothing here takes a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from crypto_utils import RSAPrivateKey
+from errors import Code, Refused
+from protocol import (
+    NONCE_SIZE,
+    VERSIONS,
+    Acknowledge,
+    CodeSent,
+    Envelope,
+    FetchIdentity,
+    Frame,
+    Goodbye,
+    Hello,
+    Identity,
+    LoggedIn,
+    Login,
+    Message,
+    Receipt,
+    Refusal,
+    Register,
+    Registered,
+    Rejected,
+    RequestCode,
+    Welcome,
+)
+from relay.accounts import Accounts, Challenge
+from relay.actions import Action, HangUp, Link, Outgoing, SendCode
+from relay.directory import Directory
+from relay.limits import Limits, Now
+from relay.mailboxes import EXPIRE_AT_ONCE, Mailboxes
+from relay.presence import Presence
+from relay.storage import Address, Store
+
+log = logging.getLogger("securechat.relay")
+
+
+@dataclass(slots=True)
+class Visitor:
+    """What the relay knows of a link."""
+
+    address: str  # where it comes from
+    challenge: Challenge | None = None
+    device: Address | None = None  # set by login
+
+    @property
+    def account(self) -> Address:
+        """The device that is logged in; the protocol's states let no command pass before."""
+        assert self.device is not None  # noqa: S101 - protocol.TRANSITIONS holds it
+        return self.device
+
+
+class Relay:
+    """Routes sealed envelopes between devices."""
+
+    def __init__(self, store: Store, server_key: RSAPrivateKey, limits: Limits) -> None:
+        """Serve what is in a store, under a server's key."""
+        self._limits = limits
+        self._presence = Presence()
+        self._directory = Directory(store, limits)
+        self._accounts = Accounts(store, self._directory, limits, server_key)
+        self._mailboxes = Mailboxes(store, self._directory, self._presence, limits)
+        self._visitors: dict[Link, Visitor] = {}
+        self._commands: Final[dict[type[Frame], Callable[..., list[Action]]]] = {
+            Hello: self._hello,
+            RequestCode: self._request_code,
+            Register: self._register,
+            Login: self._log_in,
+            Message: self._envelope,
+            Receipt: self._envelope,
+            FetchIdentity: self._fetch_identity,
+            Acknowledge: self._acknowledge,
+            Goodbye: self._goodbye,
+        }
+
+    # ------------------------------------------------------------ links
+
+    def opened(self, link: Link, address: str) -> list[Action]:
+        """Note a new link and where it comes from."""
+        self._visitors[link] = Visitor(address)
+        return []
+
+    def closed(self, link: Link) -> list[Action]:
+        """Forget a link; what was pushed over it and not acknowledged stays in its mailbox."""
+        visitor = self._visitors.pop(link, None)
+        if visitor is not None and visitor.device is not None:
+            self._presence.leave(visitor.device, link)
+        return []
+
+    def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:  # noqa: ANN401 - the table below types it
+        """Carry out one command of a link."""
+        visitor = self._visitors.get(link)
+        if visitor is None:  # closed, or replaced, while its last frames were on the way here
+            return []
+        try:
+            return self._commands[type(frame)](link, visitor, frame, now)
+        except Refused as refusal:
+            log.info("refused %s: %s", type(frame).__name__, refusal.code)
+            return [Outgoing(link, _refusal(frame, refusal))]
+
+    # ------------------------------------------------------------ getting in
+
+    def _hello(self, link: Link, visitor: Visitor, command: Hello, _now: Now) -> list[Action]:
+        shared = set(command.versions) & set(VERSIONS)
+        if not shared:
+            return [HangUp(link, Code.UNSUPPORTED_VERSION)]
+        visitor.challenge = Challenge(command.nonce, secrets.token_bytes(NONCE_SIZE), max(shared))
+        return [Outgoing(link, Welcome(nonce=visitor.challenge.server_nonce, version=max(shared)))]
+
+    def _request_code(self, link: Link, visitor: Visitor, command: RequestCode, now: Now) -> list[Action]:
+        code = self._accounts.issue_code(command, address=visitor.address, now=now)
+        return [SendCode(link, command.user_id, code)]
+
+    def code_delivered(self, link: Link, user_id: str, *, delivered: bool) -> list[Action]:
+        """Answer a request for a code once it is known whether the code is on its way."""
+        if link not in self._visitors:
+            return []
+        if delivered:
+            return [Outgoing(link, CodeSent(expires_in_s=self._limits.code_lifetime_s))]
+        refusal = Refusal(
+            code=Code.CODE_UNDELIVERABLE, command=RequestCode.__struct_config__.tag, retry_after_s=0, subject=user_id
+        )
+        return [Outgoing(link, refusal)]
+
+    def _register(self, link: Link, _visitor: Visitor, command: Register, now: Now) -> list[Action]:
+        identity = self._accounts.register(command, now=now)
+        return [Outgoing(link, Registered(identity_hash=identity))]
+
+    def _log_in(self, link: Link, visitor: Visitor, command: Login, now: Now) -> list[Action]:
+        assert visitor.challenge is not None  # noqa: S101 - protocol.TRANSITIONS holds it
+        self._accounts.log_in(command, visitor.challenge, address=visitor.address, now=now)
+        visitor.device = Address(command.user_id, command.device_id)
+        actions: list[Action] = []
+        replaced = self._presence.enter(visitor.device, link)
+        if replaced is not None:
+            del self._visitors[replaced]  # its frames are not heard any more
+            actions.append(HangUp(replaced, Code.REPLACED))
+        pending = self._mailboxes.count(visitor.device)
+        actions.append(Outgoing(link, LoggedIn(pending=pending, retention_s=self._limits.retention_s)))
+        return actions + self._mailboxes.fill(visitor.device)
+
+    # ------------------------------------------------------------ logged in
+
+    def _envelope(self, link: Link, visitor: Visitor, envelope: Envelope, now: Now) -> list[Action]:
+        return self._mailboxes.accept(envelope, sender=visitor.account, link=link, now=now)
+
+    def _fetch_identity(self, link: Link, visitor: Visitor, command: FetchIdentity, now: Now) -> list[Action]:
+        record = self._directory.fetch(command.user_id, asked_by=visitor.account.user_id, now=now)
+        return [Outgoing(link, Identity(record=record))]
+
+    def _acknowledge(self, _link: Link, visitor: Visitor, command: Acknowledge, _now: Now) -> list[Action]:
+        return self._mailboxes.acknowledge(visitor.account, command.sequences)
+
+    def _goodbye(self, link: Link, _visitor: Visitor, _command: Goodbye, _now: Now) -> list[Action]:
+        return self.closed(link)
+
+    # ------------------------------------------------------------ housekeeping
+
+    def expire(self, *, now: Now) -> bool:
+        """Drop a round of what is older than the retention; return whether there may be more."""
+        return self._mailboxes.expire(now=now) == EXPIRE_AT_ONCE
+
+
+def _refusal(frame: Any, refused: Refused) -> Frame:  # noqa: ANN401 - any command
+    """Answer a command that was refused: an envelope by its id, anything else by its type and subject."""
+    if isinstance(frame, Envelope):
+        return Rejected(code=refused.code, id=frame.id)
+    subject = frame.record.user_id if isinstance(frame, Register) else frame.user_id
+    return Refusal(
+        code=refused.code,
+        command=type(frame).__struct_config__.tag,
+        retry_after_s=refused.retry_after_s,
+        subject=subject,
+    )

@@ -1,0 +1,98 @@
+"""What the relay keeps, as an interface; each file beside this one is a back end of it.
+
+All of it runs in one thread, inside `transaction`. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+
+class Address(NamedTuple):
+    """A device's mailbox."""
+
+    user_id: str
+    device_id: int
+
+
+class Stored(NamedTuple):
+    """An envelope that was accepted before."""
+
+    digest: bytes  # SHA-256 of its bytes
+    received_at: int  # seconds since 1970
+
+
+class Waiting(NamedTuple):
+    """An envelope in a mailbox."""
+
+    sequence: int
+    envelope: bytes  # as its sender wrote it
+
+
+class Store(Protocol):
+    """A back end."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit all that happens inside to disk, or nothing of it.
+
+        Raises:
+            StorageError: It could not be committed.
+        """
+
+    def close(self) -> None:
+        """Let go of the files."""
+
+    # accounts and the key directory
+
+    def count_accounts(self) -> int:
+        """Return how many accounts there are."""
+
+    def create_account(self, user_id: str, *, created_at: int) -> None:
+        """Add an account with its first device, number 1."""
+
+    def devices(self, user_id: str) -> list[int]:
+        """Return the devices of an account, ascending; none when there is no such account."""
+
+    def append_identity(self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int) -> None:
+        """Add an identity record to the log, which nothing is ever removed from."""
+
+    def identity_hash(self, user_id: str) -> bytes | None:
+        """Return the hash of an account's current identity record."""
+
+    def identity_record(self, user_id: str) -> bytes | None:
+        """Return an account's current identity record, canonical JSON."""
+
+    def code_failures(self, user_id: str) -> int:
+        """Return how many wrong verification codes a number has had."""
+
+    def add_code_failure(self, user_id: str) -> None:
+        """Count a wrong verification code."""
+
+    # mailboxes
+
+    def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
+        """Return what is known of an envelope that was accepted, also after it was acknowledged."""
+
+    def put(  # noqa: PLR0913 - a row has as many columns
+        self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
+    ) -> int:
+        """Add an envelope to a mailbox and return its sequence."""
+
+    def pending(self, address: Address, *, after: int, limit: int) -> list[Waiting]:
+        """Return what waits in a mailbox with a sequence above `after`, in order, at most `limit`."""
+
+    def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
+        """Return how many envelopes wait (from one sender), counting no further than `limit`."""
+
+    def acknowledge(self, address: Address, sequences: list[int]) -> None:
+        """Forget the contents of envelopes; what is not in this mailbox is passed over."""
+
+    def expire(self, *, before: int, limit: int) -> int:
+        """Remove at most `limit` of the oldest envelopes received before a time; return how many."""
+
+    def note_written(self, writer: str, reader: str) -> None:
+        """Remember that one account has written to another."""
+
+    def has_written(self, writer: str, reader: str) -> bool:
+        """Return whether one account has ever written to another."""
