@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from crypto_utils import (
+    Ed25519PublicKey,
     Label,
     PrivateKeys,
     PublicKeys,
@@ -88,6 +89,11 @@ def verify_record(record: IdentityRecord) -> PublicKeys:
     verify(keys.rsa, Label.IDENTITY, signed, record.sigs.rsa)
     verify(keys.mldsa65, Label.IDENTITY, signed, record.sigs.mldsa65)
     return keys
+
+
+def signing_key(record: IdentityRecord) -> Ed25519PublicKey:
+    """Return the Ed25519 key of a record that was verified before."""
+    return Ed25519PublicKey.from_public_bytes(record.ed25519)
 
 
 def identity_hash(record: IdentityRecord) -> bytes:

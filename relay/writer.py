@@ -10,10 +10,10 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from errors import StorageError
-from relay.actions import Action
+from relay.actions import Action, Link
 from relay.limits import MINUTE, Now
 from relay.service import Relay
 from relay.storage import Store
@@ -24,7 +24,12 @@ MAX_GROUP: Final = 512  # jobs a transaction: bounds how long the first of them 
 MAX_QUEUE: Final = 8192  # jobs; beyond that the I/O threads wait, and with them the senders
 EXPIRE_EVERY_S: Final = MINUTE
 
-Job = Callable[[Now], list[Action]]
+
+class Job(NamedTuple):
+    """Something to do in the writer's thread, for a link."""
+
+    link: Link
+    run: Callable[[Now], list[Action]]
 
 
 class Writer:
@@ -36,7 +41,7 @@ class Writer:
         store: Store,
         clock: Callable[[], Now],
         perform: Callable[[list[Action]], None],
-        abandon: Callable[[list[Job], list[Action]], None],
+        abandon: Callable[[set[Link]], None],
     ) -> None:
         """Prepare the thread.
 
@@ -45,7 +50,8 @@ class Writer:
             store: Where a group is one transaction.
             clock: Tells the time.
             perform: Carries out the actions of a group, after its commit.
-            abandon: Called instead when a group could not be committed: nothing of it happened on disk.
+            abandon: Called instead when a group could not be committed, with every link it was about. Nothing
+                of it is on disk; these links must be cut, so that both ends start anew from what is.
         """
         self._relay = relay
         self._store = store
@@ -98,15 +104,19 @@ class Writer:
         try:
             with self._store.transaction():
                 for job in group:
-                    actions += job(now)
+                    actions += job.run(now)
                 if housekeeping:
                     more = self._relay.expire(now=now)
                     self._expire_at_s = now.steady_s + (0 if more else EXPIRE_EVERY_S)
         except StorageError as error:
             log.error("%s", error)  # noqa: TRY400 - the reason is in the text, a traceback says no more
-            self._abandon(group, actions)
+            self._abandon(_links(group, actions))
         except Exception:
             log.exception("a job failed; its group was not committed")
-            self._abandon(group, actions)
+            self._abandon(_links(group, actions))
         else:
             self._perform(actions)
+
+
+def _links(group: list[Job], actions: list[Action]) -> set[Link]:
+    return {job.link for job in group} | {action.link for action in actions}
