@@ -216,3 +216,8 @@ class Refused(SecureChatError):  # noqa: N818 - the field's word for it; nothing
         self.retry_after_s = retry_after_s
         if code is Code.KEY_CHANGED:
             self.exit_code = ExitCode.UNTRUSTED
+
+
+def describe(error: SecureChatError) -> str:
+    """Return what a person is shown: what happened, and below it what to do."""
+    return f"{error}\n  {error.hint}" if error.hint else str(error)

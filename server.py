@@ -1,0 +1,374 @@
+"""The server: `python server.py`. Options, key files, the listening socket, the accept loop and the shutdown.
+
+It joins the two halves that know nothing of each other: transport.py, which has sockets, and relay/, which has
+rules. What must never be here is a rule.
+"""
+
+from __future__ import annotations
+
+import preflight
+
+preflight.check()
+
+import argparse
+import datetime
+import errno
+import logging
+import queue
+import selectors
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from crypto_utils import (
+    RSAPrivateKey,
+    fingerprint,
+    generate_server_key,
+    public_key_from_pem,
+    public_key_to_pem,
+    read_key_file,
+    self_signed_certificate,
+    server_key_from_pem,
+    server_key_to_pem,
+    write_key_file,
+)
+from errors import Code, ExitCode, NetworkError, SecureChatError, SetupError, describe
+from process_lock import ProcessLock
+from protocol import Frame
+from relay.actions import Action, HangUp, Outgoing, SendCode
+from relay.actions import Link as LinkKey
+from relay.limits import DAY, Limits, Now
+from relay.service import Relay
+from relay.storage.sqlite import SqliteStore
+from relay.writer import Job, Writer
+from transport import Link, Loop, server_context
+
+log = logging.getLogger("securechat.server")
+
+VERSION: Final = "0.1.0"
+IO_THREADS: Final = 2  # more gain nothing: one interpreter lock
+ACCEPT_PAUSE_S: Final = 0.2  # when no descriptor is free; without it the loop would spin
+SEND_CODE_TIMEOUT_S: Final = 10
+MAX_QUEUED_CODES: Final = 100
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; the defaults are the limits' own."""
+    limits = Limits()
+    parser = argparse.ArgumentParser(prog="server.py", description="SecureChat's server: it routes what it cannot read.")
+    parser.add_argument("--host", default="localhost", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=12345, help="0 picks a free one (default: %(default)s)")
+    parser.add_argument("--home", type=Path, default=Path(__file__).resolve().parent, metavar="DIR",
+                        help="folder of keys/ and data/ (default: the project's)")  # fmt: skip
+    parser.add_argument("--send-code", metavar="COMMAND",
+                        help="brings verification codes to people: gets the number as its argument and the code on"
+                             " its standard input (default: codes are shown here)")  # fmt: skip
+    parser.add_argument("--max-users", type=_count, default=limits.max_users, metavar="N", help="accounts (default: no limit)")
+    parser.add_argument("--stranger-pending", type=_count, default=limits.stranger_pending, metavar="N",
+                        help="messages that may wait from someone the recipient never wrote to (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--mailbox-limit", type=_count, default=limits.mailbox_limit, metavar="N",
+                        help="messages that may wait for one device (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--retention-days", type=_count, default=limits.retention_s // DAY, metavar="N",
+                        help="days after which a message that nobody fetched is dropped (default: %(default)s)")  # fmt: skip
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom")
+    parser.add_argument("--version", action="version", version=f"SecureChat server {VERSION}, {preflight.versions()}")
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    return _number(text, 0, 65535)
+
+
+def _count(text: str) -> int:
+    return _number(text, 1, 10**9)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        message = f"must be a number from {least} to {most}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def load_server_key(keys: Path) -> RSAPrivateKey:
+    """Read the server's key pair, or make it at the first start.
+
+    Raises:
+        SetupError: The public key in this folder is another server's.
+        SecureChatError: A file cannot be read, written or understood.
+    """
+    private, public = keys / "server_private_key.pem", keys / "server_public_key.pem"
+    try:
+        key = server_key_from_pem(read_key_file(private, private=True))
+    except FileNotFoundError:
+        if public.exists():
+            message = f"{public} is there without {private.name}"
+            hint = "it belongs to another server: give this one its own folder with --home, or remove the file"
+            raise SetupError(message, hint=hint) from None
+        key = generate_server_key()
+        write_key_file(private, server_key_to_pem(key))
+    try:
+        published = public_key_from_pem(read_key_file(public, private=False))
+    except FileNotFoundError:
+        write_key_file(public, public_key_to_pem(key.public_key()), mode=0o644)
+    else:
+        if fingerprint(published) != fingerprint(key.public_key()):
+            message = f"{public} does not belong to {private.name}"
+            raise SetupError(message, hint="give this server its own folder with --home, or remove the public key")
+    return key
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        NetworkError: The address cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        chosen = min(family, key=lambda entry: entry[0] != socket.AF_INET)  # IPv4 first: what `localhost` means to most
+        listener = socket.create_server(chosen[4][:2], family=chosen[0], backlog=1024)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = f"cannot listen on {host}:{port} ({reason})"
+        raise NetworkError(message, hint="is another server running? choose another --port, or 0 for a free one") from error
+    listener.setblocking(False)
+    return listener
+
+
+def tell_time() -> Now:
+    """Read both clocks for the relay."""
+    return Now(int(time.time()), time.monotonic())
+
+
+class CodeSender:
+    """Brings verification codes to people, in a thread of its own: a command may take seconds."""
+
+    def __init__(self, command: str | None, done: Callable[[SendCode, bool], None]) -> None:
+        """Prepare the thread.
+
+        Args:
+            command: What brings a code; None shows it on this terminal.
+            done: Called with each code and whether it is on its way.
+        """
+        self._command = shlex.split(command) if command else None
+        self._done = done
+        self._queue: queue.Queue[SendCode | None] = queue.Queue(MAX_QUEUED_CODES)
+        self._thread = threading.Thread(target=self._run, name="codes")
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what is queued, and end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def submit(self, action: SendCode) -> None:
+        """Queue a code; while the queue is full it counts as not delivered."""
+        try:
+            self._queue.put_nowait(action)
+        except queue.Full:
+            self._done(action, False)
+
+    def _run(self) -> None:
+        while (action := self._queue.get()) is not None:
+            self._done(action, self._send(action))
+
+    def _send(self, action: SendCode) -> bool:
+        if self._command is None:
+            print(f"Verification code for {action.user_id}: {action.code}", flush=True)
+            return True
+        try:
+            subprocess.run(  # noqa: S603 - the operator's own command, without a shell
+                [*self._command, action.user_id],
+                input=action.code.encode(),
+                stdout=subprocess.DEVNULL,
+                timeout=SEND_CODE_TIMEOUT_S,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            log.error("the --send-code command failed (%s)", type(error).__name__)  # noqa: TRY400 - its text may hold the number
+            return False
+        return True
+
+
+class Server:
+    """Joins links and relay: frames go to the writer's thread, actions come back to the links."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        """Open everything but the door.
+
+        Raises:
+            SecureChatError: A file or the address cannot be had.
+        """
+        home: Path = arguments.home
+        self._lock = ProcessLock(home / "data" / "relay.lock", "this server's folder")
+        self.key = load_server_key(home / "keys")
+        certificate = self_signed_certificate(self.key, datetime.datetime.now(datetime.UTC))
+        self._context = server_context(home / "keys" / "server_private_key.pem", certificate)
+        self._store = SqliteStore(home / "data" / "relay.db")
+        limits = Limits(
+            max_users=arguments.max_users,
+            stranger_pending=arguments.stranger_pending,
+            mailbox_limit=arguments.mailbox_limit,
+            retention_s=arguments.retention_days * DAY,
+        )
+        self._relay = Relay(self._store, self.key, limits)
+        self._writer = Writer(self._relay, self._store, tell_time, self._perform, self._abandon)
+        self._codes = CodeSender(arguments.send_code, self._code_delivered)
+        self._loops = [Loop(self, name=f"io-{number}") for number in range(IO_THREADS)]
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._codes.start()
+        self._writer.start()
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """Finish what was begun, say goodbye, and let go of the files."""
+        self._codes.stop()
+        self._writer.stop()
+        for loop in self._loops:
+            loop.stop()
+        self._store.close()
+        self._lock.release()
+
+    def admit(self, sock: socket.socket) -> None:
+        """Give a new connection to the I/O thread that has the fewest."""
+        min(self._loops, key=lambda loop: loop.links).serve(sock, self._context)
+
+    # ------------------------------------------------------------ called by the I/O threads
+
+    def opened(self, link: Link) -> None:
+        """Tell the relay of a new link."""
+        self._writer.submit(Job(link, lambda _now: self._relay.opened(link, link.address)))
+
+    def received(self, link: Link, frames: list[Frame]) -> None:
+        """Hand the relay its commands."""
+        for frame in frames:
+            self._writer.submit(Job(link, partial(_receive, self._relay, link, frame)))
+
+    def closed(self, link: Link, reason: SecureChatError | None) -> None:
+        """Tell the relay that a link has ended."""
+        log.info("link closed: %s", reason or "orderly")
+        self._writer.submit(Job(link, lambda _now: self._relay.closed(link)))
+
+    # ------------------------------------------------------------ called by the writer's thread
+
+    def _perform(self, actions: list[Action]) -> None:
+        """Carry out what the relay wants, now that its transaction is on disk."""
+        frames: dict[LinkKey, list[Frame]] = {}
+        for action in actions:
+            match action:
+                case Outgoing(link, frame):
+                    frames.setdefault(link, []).append(frame)
+                case HangUp(Link() as link, code):
+                    link.send(*frames.pop(link, []))
+                    link.close(code)
+                case SendCode():
+                    self._codes.submit(action)
+        for link, queued in frames.items():
+            if isinstance(link, Link):
+                link.send(*queued)
+
+    def _abandon(self, links: set[LinkKey]) -> None:
+        """Cut what a failed commit was about; the clients connect again and repeat what was not answered."""
+        for link in links:
+            if isinstance(link, Link):
+                link.close(Code.INTERNAL)
+
+    # ------------------------------------------------------------ called by the thread that sends codes
+
+    def _code_delivered(self, action: SendCode, delivered: bool) -> None:  # noqa: FBT001 - passed on
+        self._writer.submit(
+            Job(
+                action.link,
+                lambda _now: self._relay.code_delivered(action.link, action.user_id, delivered=delivered),
+            )
+        )
+
+
+def _receive(relay: Relay, link: Link, frame: Frame, now: Now) -> list[Action]:
+    return relay.receive(link, frame, now=now)
+
+
+def accept_connections(listener: socket.socket, wake: socket.socket, server: Server) -> None:
+    """Take in connections until something is written to `wake`.
+
+    Handshakes are not done here: one slow client would keep the others out.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(wake, selectors.EVENT_READ)
+        while True:
+            ready = [key.fileobj for key, _ in selector.select()]
+            if wake in ready:
+                return
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, ConnectionError):
+                continue
+            except OSError as error:
+                log.error("cannot accept a connection (%s)", errno.errorcode.get(error.errno or 0, "unknown"))  # noqa: TRY400
+                time.sleep(ACCEPT_PAUSE_S)
+                continue
+            server.admit(sock)
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Run the server until SIGTERM or Ctrl-C."""
+    wake, signalled = socket.socketpair()
+    with wake, signalled:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # the byte that set_wakeup_fd writes ends the accept loop
+        signalled.setblocking(False)
+        signal.set_wakeup_fd(signalled.fileno())
+        with listen(arguments.host, arguments.port) as listener:
+            server = Server(arguments)
+            server.start()
+            try:
+                announce(arguments.host, listener.getsockname()[1], server.key)
+                accept_connections(listener, wake, server)
+            finally:
+                listener.close()
+                server.stop()
+                signal.set_wakeup_fd(-1)
+
+
+def announce(host: str, port: int, key: RSAPrivateKey) -> None:
+    """Say where the server is, and the line that a client needs to know it by."""
+    print(f"Server listening on {host}:{port}")
+    reachable = socket.gethostname() if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    bracketed = f"[{reachable}]" if ":" in reachable else reachable
+    print(f"securechat://{fingerprint(key.public_key())}@{bracketed}:{port}", flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program and return its exit code."""
+    options = parse_arguments(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        serve(options)
+    except SecureChatError as error:
+        print(describe(error), file=sys.stderr)
+        return error.exit_code
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
