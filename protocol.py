@@ -8,6 +8,7 @@ never be here is a decision about accounts, mailboxes or trust. docs/PROTOCOL.md
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Annotated, Any, ClassVar, Final, TypeVar
@@ -265,6 +266,11 @@ AnyFrame = (
 )
 
 
+def is_user_id(text: str) -> bool:
+    """Tell whether a text has the form of a user id."""
+    return re.fullmatch(USER_ID_PATTERN, text) is not None
+
+
 # ---------------------------------------------------------------- codec (docs/PROTOCOL.md section 2)
 
 T = TypeVar("T", bound=Struct)
@@ -294,11 +300,14 @@ def without(struct: Struct, *names: str) -> bytes:
     return _encode(fields)
 
 
-def _decode_strictly(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+def decode_strictly(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     """Decode, and take nothing that its own writer would not have written.
 
     Re-encoding must give the same bytes. That one rule refuses duplicate keys, white space, other escapes,
     floats, byte order marks, lone surrogates and base64 with a non-canonical tail.
+
+    Raises:
+        RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
     """
     try:
         value = decoder.decode(data)
@@ -316,7 +325,7 @@ def decode(kind: type[T], data: bytes) -> T:
     Raises:
         RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
     """
-    return _decode_strictly(_decoder(kind), data)
+    return decode_strictly(_decoder(kind), data)
 
 
 def decode_envelope(data: bytes | Raw) -> Message | Receipt:
@@ -337,7 +346,7 @@ def decode_frame(data: bytes) -> Frame:
     Raises:
         RemoteProtocolError: They are not exactly one frame (docs/PROTOCOL.md section 2.2).
     """
-    return _decode_strictly(_frames, data)
+    return decode_strictly(_frames, data)
 
 
 def encode_frame(frame: Frame) -> bytes:

@@ -1,0 +1,122 @@
+"""What travels inside an envelope: text and receipts, packed so that their size says little.
+
+docs/PROTOCOL.md section 7. The relay cannot import this.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from errors import CryptoError, ProtocolError, UsageError
+from protocol import EnvelopeId, Frame, Integer, canonical, decode_strictly
+
+MAX_TEXT: Final = 64 * 1024  # bytes of UTF-8; more belongs into a file
+MAX_RECEIPTS: Final = 100  # ids in one receipt
+COMPRESS_ABOVE: Final = 256  # bytes of content; below, padding hides the gain
+MAX_INFLATED: Final = 1024 * 1024  # bytes; a zlib stream can be a thousand times smaller than what it holds
+BUCKETS: Final = (256, 512, 1024, 2048, 4096)  # bytes; above, Padmé
+HEADER_SIZE: Final = 5  # bytes: 1 for the form, 4 for the length
+_PLAIN, _ZLIB = 0, 1
+
+
+class Text(Frame, tag_field="kind", tag="text"):
+    """What a person wrote."""
+
+    counter: Annotated[int, Meta(ge=1, le=2**53 - 1)]  # of messages from this sender to this recipient
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+
+
+class ReceiptContent(Frame, tag_field="kind", tag="receipt"):
+    """A device has stored and shown these messages."""
+
+    counter: Integer  # how many messages its sender has written to its recipient, so that a withheld one shows
+    ids: Annotated[list[EnvelopeId], Meta(min_length=1, max_length=MAX_RECEIPTS)]
+    state: Annotated[str, Meta(pattern=r"\Adelivered\Z")]
+
+
+Content = Text | ReceiptContent
+
+_contents: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
+
+
+def check_text(text: str) -> None:
+    """Refuse a text that cannot be sent.
+
+    Raises:
+        UsageError: It is empty, too long, or not Unicode.
+    """
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        message = "the message holds bytes that are not text"
+        raise UsageError(message, hint="send UTF-8") from error
+    if not text.strip():
+        message = "the message is empty"
+        raise UsageError(message, hint="type some text")
+    if size > MAX_TEXT:
+        message = f"the message has {size:,} bytes, at most {MAX_TEXT:,} can be sent"
+        raise UsageError(message, hint="send it in parts")
+
+
+def padded_size(size: int) -> int:
+    """Return the size in bytes to which so many are padded.
+
+    Above the buckets it is Padmé, which adds at most 12 % (Nikitin et al., "Reducing Metadata Leakage from
+    Encrypted Files and Communication with PURBs", PETS 2019, section 4.3).
+    """
+    for bucket in BUCKETS:
+        if size <= bucket:
+            return bucket
+    exponent = size.bit_length() - 1
+    low_bits = exponent - exponent.bit_length()
+    mask = (1 << low_bits) - 1
+    return (size + mask) & ~mask
+
+
+def pack(content: Content) -> bytes:
+    """Encode, compress where it helps, and pad (docs/PROTOCOL.md section 7.2)."""
+    form, body = _PLAIN, canonical(content)
+    if len(body) > COMPRESS_ABOVE:
+        compressed = zlib.compress(body, 9)
+        if len(compressed) < len(body):
+            form, body = _ZLIB, compressed
+    packed = bytes([form]) + len(body).to_bytes(4, "big") + body
+    return packed.ljust(padded_size(len(packed)), b"\0")
+
+
+def unpack(data: bytes) -> Content:
+    """Undo `pack`, and take nothing that it would not have written.
+
+    Raises:
+        CryptoError: It is something else, or grows above 1 MiB.
+    """
+    if len(data) < HEADER_SIZE:
+        raise CryptoError
+    form, end = data[0], HEADER_SIZE + int.from_bytes(data[1:HEADER_SIZE], "big")
+    if end > len(data) or len(data) != padded_size(end) or data[end:].strip(b"\0"):
+        raise CryptoError
+    body = data[HEADER_SIZE:end]
+    if form == _ZLIB:
+        body = _inflate(body)
+    elif form != _PLAIN:
+        raise CryptoError
+    try:
+        return decode_strictly(_contents, body)
+    except ProtocolError as error:
+        raise CryptoError from error
+
+
+def _inflate(body: bytes) -> bytes:
+    """Decompress at most 1 MiB, all of it or nothing."""
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(body, MAX_INFLATED)
+    except zlib.error as error:
+        raise CryptoError from error
+    if not inflater.eof or inflater.unused_data:
+        raise CryptoError
+    return inflated

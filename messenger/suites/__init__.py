@@ -1,0 +1,32 @@
+"""The ways to protect content. A suite is a number, `encrypt`, `decrypt`, and nothing else.
+
+One file a suite, frozen once it is released; what is not in the table is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from messenger.account import Account
+from messenger.suites.draft import Draft
+from messenger.suites.suite1 import Suite1
+from protocol import Envelope, IdentityRecord
+
+
+class Suite(Protocol):
+    """A way to protect content."""
+
+    number: int
+
+    def encrypt(self, sender: Account, recipient: IdentityRecord, draft: Draft, content: bytes) -> Envelope:
+        """Seal packed content for all devices of a verified recipient, signed by the sender."""
+
+    def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope) -> bytes:
+        """Verify an envelope against its sender's verified identity, and open it.
+
+        Raises:
+            CryptoError: Whatever is wrong with it; nothing was decrypted before the signature held.
+        """
+
+
+SUITES: Final[dict[int, Suite]] = {suite.number: suite for suite in (Suite1(),)}

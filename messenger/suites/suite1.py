@@ -1,0 +1,65 @@
+"""Suite 1: the classroom project's hybrid, repaired (docs/PROTOCOL.md section 6).
+
+A fresh AES-256 key for each envelope, CFB128, wrapped with RSA-2048 OAEP-SHA256 under a label that binds the
+routing fields; RSA-2048 PSS-SHA256 over everything else. No forward secrecy: whoever gets the recipient's
+private key reads all that was ever sent to it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from crypto_utils import RSA_SIZE, Label, load_rsa_public_der, open_sealed, seal, sha256, sign, verify
+from errors import CryptoError
+from messenger.account import Account
+from messenger.suites.draft import Draft
+from identity import key_id
+from protocol import ALL_DEVICES, Envelope, IdentityRecord, without
+
+_SEALED = ("encrypted_aes_key", "encrypted_content", "signature")
+
+
+def _wrap_label(envelope: Envelope) -> bytes:
+    """Return the OAEP label, 32 bytes: who wraps the key for whom, so that nobody can sign it again as theirs."""
+    return sha256(Label.WRAP_1.prefix(without(envelope, *_SEALED)))
+
+
+class Suite1:
+    """RSA-2048 and AES-256-CFB."""
+
+    number = 1
+
+    def encrypt(self, sender: Account, recipient: IdentityRecord, draft: Draft, content: bytes) -> Envelope:
+        """Seal and sign (docs/PROTOCOL.md section 6.2)."""
+        routed = draft.kind(
+            encrypted_aes_key=b"",
+            encrypted_content=b"",
+            id=draft.id,
+            recipient_device=ALL_DEVICES,
+            recipient_id=recipient.user_id,
+            recipient_key=key_id(recipient),
+            sender_device=sender.device_id,
+            sender_id=sender.user_id,
+            sender_key=sender.key_id,
+            signature=b"",
+            suite=self.number,
+            timestamp=draft.timestamp,
+        )
+        wrapped, ciphertext = seal(load_rsa_public_der(recipient.rsa), content, _wrap_label(routed))
+        sealed = msgspec.structs.replace(routed, encrypted_aes_key=wrapped, encrypted_content=ciphertext)
+        signature = sign(sender.keys.rsa, Label.ENVELOPE_1, without(sealed, "signature"))
+        return msgspec.structs.replace(sealed, signature=signature)
+
+    def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope) -> bytes:
+        """Verify, then open (docs/PROTOCOL.md section 6.3, steps 7 to 9).
+
+        Raises:
+            CryptoError: Something about it is not right.
+        """
+        if len(envelope.encrypted_aes_key) != RSA_SIZE or len(envelope.signature) != RSA_SIZE:
+            raise CryptoError
+        key = load_rsa_public_der(sender.rsa)
+        verify(key, Label.ENVELOPE_1, without(envelope, "signature"), envelope.signature)
+        return open_sealed(
+            recipient.keys.rsa, envelope.encrypted_aes_key, envelope.encrypted_content, _wrap_label(envelope)
+        )
