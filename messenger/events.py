@@ -1,0 +1,84 @@
+"""What the engine tells whoever listens: a screen, a one-shot command, a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from errors import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """The relay has let this device in."""
+
+    pending: int  # envelopes that wait and are about to arrive
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRefused:
+    """The relay did not let this device in."""
+
+    code: Code
+    retry_after_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message to show; `Messenger.shown` wants to hear when that is done."""
+
+    id: bytes
+    peer: str
+    text: str
+    timestamp: int  # seconds since 1970, by the sender's clock
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesMissing:
+    """Messages of this contact that should have come before the next one have not."""
+
+    peer: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """An own message has gone a step further, or failed."""
+
+    id: bytes
+    peer: str
+    state: str  # as in the history: accepted, delivered, read, rejected, expired, identity-changed
+    reason: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPinned:
+    """A contact was met for the first time, and its identity remembered."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChanged:
+    """A contact's identity is not the pinned one; nothing goes in or out until the person decides."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRefused:
+    """An envelope that claims to come from this sender could not be verified, and was thrown away."""
+
+    peer: str
+
+
+Event = (
+    Online
+    | LoginRefused
+    | MessageReceived
+    | MessagesMissing
+    | StateChanged
+    | ContactPinned
+    | IdentityChanged
+    | EnvelopeRefused
+)

@@ -1,0 +1,105 @@
+"""Every message in and out, in the order of arrival, and how far each has come."""
+
+from __future__ import annotations
+
+from errors import Code
+from messenger.database import Database
+from messenger.events import MessageReceived
+
+
+class History:
+    """The table of messages."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on a database; every change runs inside the caller's transaction."""
+        self._db = database
+
+    # ------------------------------------------------------------ in
+
+    def note_seen(self, sender_id: str, envelope_id: bytes, *, now: int) -> bool:
+        """Remember an envelope; return whether it is new."""
+        return bool(
+            self._db.run(
+                "INSERT OR IGNORE INTO seen (sender_id, envelope_id, seen_at) VALUES (?, ?, ?)",
+                sender_id, envelope_id, now,
+            )
+        )  # fmt: skip
+
+    def was_seen(self, sender_id: str, envelope_id: bytes) -> bool:
+        """Tell whether an envelope was taken in before."""
+        return self._db.row("SELECT 1 FROM seen WHERE sender_id = ? AND envelope_id = ?", sender_id, envelope_id) is not None
+
+    def add_received(self, message: MessageReceived, *, now: int) -> None:
+        """Store a message that has come in and is yet to be shown."""
+        self._db.run(
+            "INSERT INTO message (peer, direction, id, counter, text, timestamp, stored_at, state)"
+            " VALUES (?, 'in', ?, ?, ?, ?, ?, 'stored')",
+            message.peer, message.id, message.counter, message.text, message.timestamp, now,
+        )  # fmt: skip
+
+    def unshown(self) -> list[MessageReceived]:
+        """Return what came in and was not shown before the program ended, in order."""
+        rows = self._db.rows(
+            "SELECT id, peer, text, timestamp, counter FROM message WHERE state = 'stored' ORDER BY ordinal"
+        )
+        return [MessageReceived(*row) for row in rows]
+
+    def mark_shown(self, peer: str, message_id: bytes) -> bool:
+        """Note that a message was shown; return whether that is news."""
+        return bool(
+            self._db.run(
+                "UPDATE message SET state = 'shown' WHERE peer = ? AND direction = 'in' AND id = ? AND state = 'stored'",
+                peer, message_id,
+            )
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ out
+
+    def add_sent(self, peer: str, message_id: bytes, text: str, *, now: int) -> None:
+        """Store a message that a person wrote."""
+        self._db.run(
+            "INSERT INTO message (peer, direction, id, text, timestamp, stored_at, state)"
+            " VALUES (?, 'out', ?, ?, ?, ?, 'queued')",
+            peer, message_id, text, now, now,
+        )  # fmt: skip
+
+    def text(self, message_id: bytes) -> tuple[str, int]:
+        """Return the text of an own message, and when it was written."""
+        row = self._db.row("SELECT text, timestamp FROM message WHERE direction = 'out' AND id = ?", message_id)
+        assert row is not None  # noqa: S101 - the outbox names only messages of the history
+        return row[0], row[1]
+
+    def state(self, message_id: bytes) -> tuple[str, Code | None]:
+        """Return how far an own message has come, and why it was rejected."""
+        row = self._db.row("SELECT state, reason FROM message WHERE direction = 'out' AND id = ?", message_id)
+        assert row is not None  # noqa: S101 - asked only of own messages
+        return row[0], Code(row[1]) if row[1] else None
+
+    def highest_out(self, peer: str) -> int:
+        """Return the highest counter among the messages to a contact that went out, or still may."""
+        row = self._db.row(
+            "SELECT max(counter) FROM message WHERE peer = ? AND direction = 'out'"
+            " AND state NOT IN ('rejected', 'identity-changed')", peer
+        )
+        return row[0] if row and row[0] else 0
+
+    def set_counter(self, message_id: bytes, counter: int) -> None:
+        """Give an own message its place in the order."""
+        self._db.run("UPDATE message SET counter = ? WHERE direction = 'out' AND id = ?", counter, message_id)
+
+    def advance(self, peer: str, message_id: bytes, state: str, *, only_from: tuple[str, ...], reason: str | None = None) -> bool:
+        """Move an own message to a state from one of those before it; return whether that is news."""
+        marks = ", ".join("?" * len(only_from))
+        return bool(
+            self._db.run(
+                f"UPDATE message SET state = ?, reason = ? WHERE peer = ? AND direction = 'out' AND id = ? AND state IN ({marks})",  # noqa: S608, E501 - only question marks
+                state, reason, peer, message_id, *only_from,
+            )
+        )  # fmt: skip
+
+    def undelivered(self, *, before: int) -> list[tuple[bytes, str]]:
+        """Return id and peer of own messages that were accepted before a time and never delivered."""
+        rows = self._db.rows(
+            "SELECT id, peer FROM message WHERE state = 'accepted' AND stored_at < ? ORDER BY ordinal", before
+        )
+        return [(message_id, peer) for message_id, peer in rows]

@@ -1,0 +1,216 @@
+"""What comes in: from an envelope to a message that can be shown, step by step (docs/PROTOCOL.md section 6.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from errors import CryptoError, RemoteProtocolError
+from messenger.account import Account
+from messenger.contacts import Contact, Contacts, Trust
+from messenger.content import ReceiptContent, Text, unpack
+from messenger.database import Database
+from messenger.events import EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
+from messenger.history import History
+from messenger.suites import SUITES
+from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
+
+Shown = tuple[str, bytes]  # peer and message id
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Envelopes that wait for a look at their sender's identity, each with its place in the relay's order."""
+
+    envelopes: list[tuple[Message | Receipt, int]] = field(default_factory=list)
+
+
+class Inbox:
+    """Takes in deliveries. Nothing is acknowledged before it is stored here, and a message not before it is shown."""
+
+    def __init__(self, account: Account, database: Database, contacts: Contacts, history: History) -> None:
+        """Work for an account; every change runs inside the caller's transaction."""
+        self._account = account
+        self._db = database
+        self._contacts = contacts
+        self._history = history
+        self._unknown: dict[str, Waiting] = {}
+        self._unshown: dict[Shown, int] = {}  # messages given out to be shown: their sequences
+        self.acknowledged: list[int] = []  # sequences that the relay may forget; the engine takes them
+        self.events: list[Event] = []  # the engine takes them
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits for an identity or for being shown."""
+        return not self._unknown and not self._unshown
+
+    @property
+    def unknown_senders(self) -> list[str]:
+        """The senders whose identity must be looked at before their envelopes can be."""
+        return list(self._unknown)
+
+    def forget_link(self) -> None:
+        """Start anew after a link ended: what was not acknowledged will be pushed again."""
+        self._unknown.clear()
+        self._unshown = dict.fromkeys(self._unshown, 0)
+
+    # ------------------------------------------------------------ steps 1 to 6: before anything is opened
+
+    def deliver(self, delivery: Delivery, *, now: int) -> str | None:
+        """Take in a delivery.
+
+        Returns:
+            The sender whose identity must be looked at first, or None.
+        """
+        try:
+            envelope = decode_envelope(delivery.envelope)
+        except RemoteProtocolError:
+            self._refuse("?", delivery.sequence)
+            return None
+        waiting = self._unknown.get(envelope.sender_id)
+        if waiting is not None:  # behind those that wait already, or the order would be lost
+            waiting.envelopes.append((envelope, delivery.sequence))
+            return None
+        return self._take(envelope, delivery.sequence, now=now, fresh_look=False)
+
+    def _take(self, envelope: Message | Receipt, sequence: int, *, now: int, fresh_look: bool) -> str | None:
+        """Decide about an envelope; return the sender if the decision needs a look at the key directory."""
+        if self._repeated(envelope, sequence):
+            return None
+        if not self._for_us(envelope):
+            self._refuse(envelope.sender_id, sequence)
+            return None
+        contact = self._contacts.find(envelope.sender_id)
+        if contact is not None and contact.trust is Trust.CHANGED:
+            self._hold(envelope, sequence)
+            return None
+        if contact is None or envelope.sender_key != contact.key_id:
+            if fresh_look:
+                self._refuse(envelope.sender_id, sequence)
+                return None
+            self._unknown.setdefault(envelope.sender_id, Waiting()).envelopes.append((envelope, sequence))
+            return envelope.sender_id
+        self._open(envelope, contact, sequence, now=now)
+        return None
+
+    def _repeated(self, envelope: Message | Receipt, sequence: int) -> bool:
+        """Pass over what was taken in before; what is on its way to the screen is acknowledged when it is shown."""
+        if not self._history.was_seen(envelope.sender_id, envelope.id):
+            return False
+        key = (envelope.sender_id, envelope.id)
+        if key in self._unshown:
+            self._unshown[key] = sequence
+        else:
+            self.acknowledged.append(sequence)
+        return True
+
+    def _for_us(self, envelope: Message | Receipt) -> bool:
+        me = self._account
+        return (
+            envelope.recipient_id == me.user_id
+            and envelope.recipient_key == me.key_id
+            and envelope.recipient_device in {ALL_DEVICES, me.device_id}
+            and envelope.sender_id != me.user_id
+        )
+
+    def identity_seen(self, user_id: str, *, now: int) -> None:
+        """Go on with the envelopes that waited for a look at this sender."""
+        waiting = self._unknown.pop(user_id, Waiting())
+        for envelope, sequence in waiting.envelopes:
+            self._take(envelope, sequence, now=now, fresh_look=True)
+
+    def identity_unknown(self, user_id: str) -> None:
+        """Throw away the envelopes of a sender whom the key directory does not know."""
+        for _, sequence in self._unknown.pop(user_id, Waiting()).envelopes:
+            self._refuse(user_id, sequence)
+
+    # ------------------------------------------------------------ a changed identity
+
+    def _hold(self, envelope: Message | Receipt, sequence: int) -> None:
+        """Keep an envelope, unopened, until the person has decided about its sender."""
+        self._db.run(
+            "INSERT OR IGNORE INTO held (sender_id, envelope) VALUES (?, ?)", envelope.sender_id, canonical(envelope)
+        )
+        self.acknowledged.append(sequence)
+
+    def release(self, user_id: str, *, now: int) -> None:
+        """Go on with the envelopes that were held; those of the identity that was not chosen are refused."""
+        rows = self._db.rows("SELECT envelope FROM held WHERE sender_id = ? ORDER BY ordinal", user_id)
+        self._db.run("DELETE FROM held WHERE sender_id = ?", user_id)
+        for (envelope,) in rows:
+            self._take(decode_envelope(envelope), 0, now=now, fresh_look=True)
+
+    # ------------------------------------------------------------ steps 7 to 12: verify, open, store
+
+    def _open(self, envelope: Message | Receipt, contact: Contact, sequence: int, *, now: int) -> None:
+        try:
+            content = self._verified_content(envelope, contact)
+        except CryptoError:
+            self._refuse(envelope.sender_id, sequence)
+            return
+        self._history.note_seen(envelope.sender_id, envelope.id, now=now)
+        self._note_counter(contact, envelope.suite, content)
+        if isinstance(content, Text):
+            self._store(envelope, content, sequence, now=now)
+        else:
+            self._confirm(envelope.sender_id, content)
+            self.acknowledged.append(sequence)
+
+    def _verified_content(self, envelope: Message | Receipt, contact: Contact) -> Text | ReceiptContent:
+        """Verify and open.
+
+        Raises:
+            CryptoError: Whatever is wrong.
+        """
+        suite = SUITES.get(envelope.suite)
+        if suite is None or envelope.suite < contact.suite or envelope.suite not in contact.record.suites:
+            raise CryptoError
+        content = unpack(suite.decrypt(self._account, contact.record, envelope))
+        if isinstance(content, Text) != isinstance(envelope, Message):
+            raise CryptoError
+        return content
+
+    def _note_counter(self, contact: Contact, suite: int, content: Text | ReceiptContent) -> None:
+        """Say so when messages that come before this content have not come (delivery contract G4)."""
+        expected = contact.highest_in + (1 if isinstance(content, Text) else 0)
+        if content.counter > expected:
+            self.events.append(MessagesMissing(contact.user_id, content.counter - expected))
+        self._contacts.note_opened(contact.user_id, suite=suite, counter=content.counter)
+
+    def _store(self, envelope: Message | Receipt, content: Text, sequence: int, *, now: int) -> None:
+        message = MessageReceived(envelope.id, envelope.sender_id, content.text, envelope.timestamp, content.counter)
+        self._history.add_received(message, now=now)
+        self._unshown[message.peer, message.id] = sequence
+        self.events.append(message)
+
+    def _confirm(self, peer: str, receipt: ReceiptContent) -> None:
+        """Note that own messages were delivered; ids that are not of messages to this contact change nothing."""
+        for message_id in receipt.ids:
+            if self._history.advance(peer, message_id, "delivered", only_from=("queued", "accepted", "expired")):
+                self.events.append(StateChanged(message_id, peer, "delivered"))
+
+    def _refuse(self, sender_id: str, sequence: int) -> None:
+        """Throw an envelope away: acknowledged, so that it does not come again, and told to the person, not the sender."""
+        self.acknowledged.append(sequence)
+        self.events.append(EnvelopeRefused(sender_id))
+
+    # ------------------------------------------------------------ shown
+
+    def resume(self) -> list[MessageReceived]:
+        """Return the messages that were stored but not shown when the program last ended."""
+        messages = self._history.unshown()
+        for message in messages:
+            self._unshown.setdefault((message.peer, message.id), 0)
+        return messages
+
+    def shown(self, messages: list[Shown]) -> dict[str, list[bytes]]:
+        """Note that messages were shown, so that the relay may forget them.
+
+        Returns:
+            For each contact the messages whose receipt is due: those shown for the first time.
+        """
+        due: dict[str, list[bytes]] = {}
+        for peer, message_id in messages:
+            self.acknowledged.append(self._unshown.pop((peer, message_id), 0))
+            if self._history.mark_shown(peer, message_id):
+                due.setdefault(peer, []).append(message_id)
+        return due

@@ -1,0 +1,74 @@
+"""What was sent and not yet accepted: on disk before it goes out, sealed once, sent again as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from messenger.database import Database
+from protocol import ID_SIZE
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that is to go out."""
+
+    ordinal: int
+    id: bytes  # 16 bytes, of its envelope
+    peer: str
+    receipts: list[bytes] | None  # of a receipt: the messages it confirms
+    envelope: bytes | None  # canonical JSON, once it is sealed
+
+
+class Outbox:
+    """The table of what is to go out."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on a database; every change runs inside the caller's transaction."""
+        self._db = database
+
+    def add_message(self, message_id: bytes, peer: str) -> None:
+        """Queue an own message of the history."""
+        self._db.run("INSERT INTO outbox (id, peer, kind) VALUES (?, ?, 'message')", message_id, peer)
+
+    def add_receipt(self, envelope_id: bytes, peer: str, message_ids: list[bytes]) -> None:
+        """Queue a receipt for some of a contact's messages."""
+        self._db.run(
+            "INSERT INTO outbox (id, peer, kind, receipts) VALUES (?, ?, 'receipt', ?)",
+            envelope_id, peer, b"".join(message_ids),
+        )  # fmt: skip
+
+    def waiting(self, *, after: int, limit: int) -> list[Entry]:
+        """Return what is queued above an ordinal, in order."""
+        rows = self._db.rows(
+            "SELECT ordinal, id, peer, receipts, envelope FROM outbox WHERE ordinal > ? ORDER BY ordinal LIMIT ?",
+            after, limit,
+        )  # fmt: skip
+        return [_entry(*row) for row in rows]
+
+    def waiting_for(self, peer: str) -> list[Entry]:
+        """Return what is queued for one contact, in order."""
+        rows = self._db.rows(
+            "SELECT ordinal, id, peer, receipts, envelope FROM outbox WHERE peer = ? ORDER BY ordinal", peer
+        )
+        return [_entry(*row) for row in rows]
+
+    def find(self, envelope_id: bytes) -> Entry | None:
+        """Return an entry, or None when it was answered before."""
+        row = self._db.row("SELECT ordinal, id, peer, receipts, envelope FROM outbox WHERE id = ?", envelope_id)
+        return _entry(*row) if row else None
+
+    def keep_envelope(self, envelope_id: bytes, envelope: bytes) -> None:
+        """Store the sealed form, before it is sent first."""
+        self._db.run("UPDATE outbox SET envelope = ? WHERE id = ?", envelope, envelope_id)
+
+    def remove(self, envelope_id: bytes) -> None:
+        """Forget an entry that was answered, or will never go out."""
+        self._db.run("DELETE FROM outbox WHERE id = ?", envelope_id)
+
+    def count_messages(self) -> int:
+        """Return how many messages wait, not counting receipts."""
+        row = self._db.row("SELECT count(*) FROM outbox WHERE kind = 'message'")
+        return row[0] if row else 0
+
+
+def _entry(ordinal: int, envelope_id: bytes, peer: str, receipts: bytes | None, envelope: bytes | None) -> Entry:
+    ids = None if receipts is None else [receipts[at : at + ID_SIZE] for at in range(0, len(receipts), ID_SIZE)]
+    return Entry(ordinal, envelope_id, peer, ids, envelope)
