@@ -1,0 +1,82 @@
+"""The table of /commands: name, arguments, help, function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from errors import UsageError
+from messenger.account import normalise_user_id
+
+if TYPE_CHECKING:
+    from messenger.conversation import Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something a person can do besides writing."""
+
+    name: str
+    arguments: str  # as the help shows them; empty for none
+    help: str
+    run: Callable[[Conversation, str, int], None]  # conversation, the rest of the line, now
+
+
+def _to(conversation: Conversation, argument: str, _now: int) -> None:
+    conversation.choose(normalise_user_id(argument))
+
+
+def _accept(conversation: Conversation, argument: str, now: int) -> None:
+    peer = normalise_user_id(argument)
+    conversation.perform(conversation.messenger.accept(peer, now=now), now=now)
+    conversation.tell(f"* the new key of {peer} is remembered from now on")
+
+
+def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
+    people = conversation.messenger.contacts.all()
+    for user_id, trust in people:
+        conversation.tell(f"  {user_id}  {trust}")
+    if not people:
+        conversation.tell("* no contacts yet")
+
+
+def _help(conversation: Conversation, _argument: str, _now: int) -> None:
+    width = max(len(command.name) + len(command.arguments) for command in COMMANDS.values()) + 3
+    for command in COMMANDS.values():
+        conversation.tell(f"  {f'/{command.name} {command.arguments}':{width}}{command.help}")
+    conversation.tell(f"  {'@WHO TEXT':{width}}write to somebody without changing to them")
+    conversation.tell(f"  {'//TEXT':{width}}send a text that begins with a slash")
+
+
+def _quit(conversation: Conversation, _argument: str, _now: int) -> None:
+    conversation.leave()
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("to", "WHO", "write to somebody from now on", _to),
+        Command("accept", "WHO", "remember the new key of a contact whose key has changed", _accept),
+        Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
+        Command("help", "", "this list", _help),
+        Command("quit", "", "leave (`quit` alone does the same)", _quit),
+    )
+}
+
+
+def run(line: str, conversation: Conversation, now: int) -> None:
+    """Carry out a line that begins with a slash.
+
+    Raises:
+        UsageError: There is no such command, or it wants an argument.
+    """
+    name, _, argument = line.removeprefix("/").partition(" ")
+    command = COMMANDS.get(name)
+    if command is None:
+        message = f"there is no command {ascii(name)}"
+        raise UsageError(message, hint="/help lists them; begin with // to send a text that begins with a slash")
+    if bool(argument.strip()) != bool(command.arguments):
+        message = f"/{name} wants {command.arguments or 'no argument'}"
+        raise UsageError(message, hint=f"/{name} {command.arguments}".rstrip())
+    command.run(conversation, argument.strip(), now)

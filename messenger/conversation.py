@@ -1,0 +1,115 @@
+"""What a person types, turned into what the engine does; what the engine tells, turned into lines.
+
+Knows neither the screen nor the link: both are functions that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from errors import UntrustedKeyError, UsageError, describe
+from messenger import commands
+from messenger.account import normalise_user_id
+from messenger.engine import Messenger, Output
+from messenger.events import EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
+from messenger.inbox import Shown
+from messenger.ui.text import event_line, message_line
+from protocol import Frame
+
+ABOUT_MESSAGES = (MessageReceived, MessagesMissing, StateChanged, EnvelopeRefused)  # the rest is about the program
+NO_RECIPIENT = "Enter recipient phone number (or 'quit' to exit): "
+
+
+class Conversation:
+    """A person at the keyboard."""
+
+    def __init__(
+        self,
+        messenger: Messenger,
+        *,
+        send: Callable[[list[Frame]], None],
+        show: Callable[[str], None],
+        tell: Callable[[str], None],
+        leave: Callable[[], None],
+    ) -> None:
+        """Join an engine with a link and a screen.
+
+        Args:
+            messenger: The engine.
+            send: Takes frames for the relay; without a link it drops them, and they go out over the next.
+            show: Shows a line of the conversation and returns when that is done.
+            tell: Shows a line about everything else.
+            leave: Called when the person wants to end.
+        """
+        self.messenger = messenger
+        self.tell = tell
+        self.leave = leave
+        self._send = send
+        self._show = show
+        self._recipient: str | None = None
+
+    def prompt(self) -> str:
+        """Return the prompt, which names the recipient; without one nothing is sent."""
+        return f"Enter message to {self._recipient}: " if self._recipient else NO_RECIPIENT
+
+    def choose(self, recipient: str) -> None:
+        """Write to somebody from now on."""
+        self._recipient = recipient
+
+    # ------------------------------------------------------------ from the person
+
+    def enter(self, entry: str, *, now: int) -> None:
+        """Carry out what a person typed; an error is told and nothing is lost."""
+        try:
+            self._enter(entry, now)
+        except (UsageError, UntrustedKeyError) as error:
+            self.tell(f"! {describe(error)}")
+
+    def _enter(self, entry: str, now: int) -> None:
+        line = entry.strip()
+        if line == "quit":
+            self.leave()
+        elif line.startswith("/") and not line.startswith("//"):
+            commands.run(line, self, now)
+        elif line.startswith("@"):
+            recipient, _, text = line.removeprefix("@").partition(" ")
+            self.write(normalise_user_id(recipient), text, now=now)
+        elif self._recipient is None:
+            if line:
+                self.choose(normalise_user_id(line))
+        elif line:
+            self.write(self._recipient, entry.replace("//", "/", 1) if line.startswith("//") else entry, now=now)
+
+    def write(self, recipient: str, text: str, *, now: int) -> bytes:
+        """Send a message and return its id.
+
+        Raises:
+            UsageError: The text or the recipient cannot be.
+            UntrustedKeyError: The recipient's key has changed.
+        """
+        message_id, output = self.messenger.send_text(recipient, text, now=now)
+        self._show(message_line(f"you to {recipient}", text, now))
+        if not self.messenger.online:
+            self.tell("* queued: it goes out when the server can be reached")
+        self.perform(output, now=now)
+        return message_id
+
+    # ------------------------------------------------------------ from the engine
+
+    def perform(self, output: Output, *, now: int) -> None:
+        """Send the frames of a step and show its events; a message is acknowledged after it was shown."""
+        self._send(output.frames)
+        self.show_events(output.events, now=now)
+
+    def show_events(self, events: list[Event], *, now: int) -> None:
+        """Show events in their order."""
+        shown: list[Shown] = []
+        for event in events:
+            if isinstance(event, ABOUT_MESSAGES):
+                self._show(event_line(event))
+            else:
+                self.tell(event_line(event))
+            if isinstance(event, MessageReceived):
+                shown.append((event.peer, event.id))
+        if shown:
+            self.perform(self.messenger.shown(shown, now=now), now=now)

@@ -1,0 +1,38 @@
+"""The faces of the client: what the core needs of a screen, and the screens that give it.
+
+A face shows lines, in the order in which it is told to, and asks for lines. It knows no command and no frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Face(Protocol):
+    """A screen."""
+
+    def ask(self, prompt: str, *, secret: bool = False) -> str:
+        """Ask one question before the conversation begins and return the answer, without its line end.
+
+        Raises:
+            EOFError: There will be no answer.
+            KeyboardInterrupt: The person wants to leave.
+        """
+
+    def tell(self, line: str) -> None:
+        """Show a line about the program itself; from any thread."""
+
+    def show(self, line: str) -> None:
+        """Show a line of the conversation, flushed before this returns; from any thread."""
+
+    def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
+        """Hand over what the person types, an entry at a time, until they end it.
+
+        Args:
+            prompt: Names the recipient; asked again before each entry.
+            submit: Takes an entry; returns before it is carried out.
+        """
+
+    def stop(self) -> None:
+        """End `converse` from another thread."""

@@ -1,0 +1,66 @@
+"""The live face: prompt_toolkit's prompt, which incoming messages do not disturb.
+
+A pasted text of several lines is one entry (bracketed paste).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.patch_stdout import patch_stdout
+
+
+class LineFace:
+    """A prompt at the bottom of the terminal, and lines above it."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Prepare the prompt.
+
+        Args:
+            words: What the tab key completes at the beginning of a line.
+        """
+        self._words = list(words)
+        self._writing = threading.Lock()
+        self._session: PromptSession[str] | None = None
+        self._stopped = False
+
+    def ask(self, prompt: str, *, secret: bool = False) -> str:
+        """Ask one question; a secret is not echoed and not kept."""
+        session: PromptSession[str] = PromptSession(history=InMemoryHistory())
+        return session.prompt(prompt, is_password=secret)
+
+    def tell(self, line: str) -> None:
+        """Show a line about the program itself."""
+        self.show(line)
+
+    def show(self, line: str) -> None:
+        """Show a line above the prompt."""
+        with self._writing:
+            print(line, flush=True)
+
+    def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
+        """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""
+        completer = WordCompleter(self._words, sentence=True)
+        self._session = PromptSession(history=InMemoryHistory(), completer=completer, complete_while_typing=False)
+        with patch_stdout():
+            while not self._stopped:
+                try:
+                    entry = self._session.prompt(prompt)
+                except KeyboardInterrupt:
+                    if self._session.default_buffer.text:
+                        continue
+                    return
+                except EOFError:
+                    return
+                submit(entry)
+
+    def stop(self) -> None:
+        """End the prompt from another thread."""
+        self._stopped = True
+        if self._session is not None and self._session.app.is_running and self._session.app.loop is not None:
+            app = self._session.app
+            app.loop.call_soon_threadsafe(lambda: app.exit(exception=EOFError))

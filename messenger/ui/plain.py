@@ -1,0 +1,116 @@
+"""The plain face: lines in, lines out, for pipes, screen readers and dumb terminals."""
+
+from __future__ import annotations
+
+import codecs
+import getpass
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import IO, Final
+
+_READ_SIZE: Final = 64 * 1024  # bytes
+_POLL_S: Final = 0.5  # Windows does not interrupt an endless wait for Ctrl-C
+
+
+class LineReader:
+    """Reads lines from a descriptor, without Python's buffered standard input.
+
+    A thread that waits in that one when the program ends would bring the interpreter down.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        """Read from a descriptor."""
+        self.descriptor = descriptor
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._text = ""
+        self._ended = False
+
+    def read(self) -> str | None:
+        """Return the next line without its end, or None when there are no more."""
+        while "\n" not in self._text and not self._ended:
+            data = os.read(self.descriptor, _READ_SIZE)
+            self._text += self._decoder.decode(data, final=not data)
+            self._ended = not data
+        line, newline, self._text = self._text.partition("\n")
+        return line.removesuffix("\r") if line or newline else None
+
+
+class PlainFace:
+    """Shows the conversation on one stream, everything else on another, and never moves the cursor."""
+
+    def __init__(self, lines: LineReader, conversation: IO[str], about: IO[str], *, answers: bool) -> None:
+        """Use three streams.
+
+        Args:
+            lines: Standard input.
+            conversation: Standard output.
+            about: Standard error.
+            answers: Whether questions may be answered by lines of a standard input that is no terminal.
+        """
+        self._lines = lines
+        self._conversation = conversation
+        self._about = about
+        self._interactive = os.isatty(lines.descriptor)
+        self._answers = answers or self._interactive
+        self._entries: queue.Queue[str | None] = queue.Queue(maxsize=1)  # no reading ahead of what is carried out
+        self._writing = threading.Lock()  # both streams may be one terminal
+
+    def ask(self, prompt: str, *, secret: bool = False) -> str:
+        """Ask one question; a secret is not echoed."""
+        if not self._answers:
+            raise EOFError
+        if self._interactive and secret:
+            return getpass.getpass(prompt, self._about)
+        self._prompt(prompt)
+        answer = self._lines.read()
+        if answer is None:
+            raise EOFError
+        return answer
+
+    def _prompt(self, prompt: str) -> None:
+        with self._writing:
+            self._about.write(prompt if self._interactive else prompt.rstrip() + "\n")
+            self._about.flush()
+
+    def tell(self, line: str) -> None:
+        """Show a line about the program itself."""
+        self._write(self._about, line)
+
+    def show(self, line: str) -> None:
+        """Show a line of the conversation."""
+        self._write(self._conversation, line)
+
+    def _write(self, stream: IO[str], line: str) -> None:
+        with self._writing:
+            stream.write(line + "\n")
+            stream.flush()
+
+    def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
+        """Hand over each line of standard input until it ends."""
+        threading.Thread(target=self._read_ahead, name="lines", daemon=True).start()
+        while True:
+            if self._interactive:
+                self._prompt(prompt())
+            entry = self._next_entry()
+            if entry is None:
+                return
+            submit(entry)
+
+    def _next_entry(self) -> str | None:
+        while True:
+            try:
+                return self._entries.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+
+    def _read_ahead(self) -> None:
+        """Read in a thread of its own: nothing can wake one that waits for a terminal or a pipe."""
+        while (entry := self._lines.read()) is not None:
+            self._entries.put(entry)
+        self._entries.put(None)
+
+    def stop(self) -> None:
+        """End `converse`; the thread that reads ends with the program."""
+        threading.Thread(target=self._entries.put, args=(None,), name="stop", daemon=True).start()
