@@ -36,6 +36,13 @@ class LineReader:
         line, newline, self._text = self._text.partition("\n")
         return line.removesuffix("\r") if line or newline else None
 
+    def read_all(self) -> str:
+        """Return all that is left, less one line end at its end."""
+        lines = []
+        while (line := self.read()) is not None:
+            lines.append(line)
+        return "\n".join(lines)
+
 
 class PlainFace:
     """Shows the conversation on one stream, everything else on another, and never moves the cursor."""

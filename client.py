@@ -1,0 +1,513 @@
+"""The client: `python client.py`. Options, prompts, the connection to the server, and which face shows it.
+
+It joins three parts that know nothing of each other: transport.py, which has the socket, messenger/, which knows
+what to say, and a face of messenger/ui, which has the terminal. What must never be here is a rule.
+"""
+
+from __future__ import annotations
+
+import preflight
+
+preflight.check()
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NoReturn
+
+from crypto_utils import ADVISED_PASSWORD, normalise_password, read_key_file
+from errors import (
+    Code,
+    ExitCode,
+    KeyFileError,
+    Refused,
+    SecureChatError,
+    UsageError,
+    WrongPasswordError,
+    describe,
+)
+from identity import CODE_DIGITS
+from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, unlock
+from messenger.commands import COMMANDS
+from messenger.conversation import Conversation
+from messenger.database import Database
+from messenger.engine import Messenger, Output, identity_changed
+from messenger.events import (
+    EnvelopeRefused,
+    Event,
+    IdentityChanged,
+    MessageReceived,
+    MessagesMissing,
+    Online,
+    StateChanged,
+)
+from messenger.inbox import Shown
+from messenger.server_address import DEFAULT_PORT, ServerAddress, locate
+from messenger.suites import SUITES
+from messenger.ui import Face
+from messenger.ui.line import LineFace
+from messenger.ui.plain import LineReader, PlainFace
+from messenger.ui.text import event_line
+from process_lock import ProcessLock
+from session import Session, register, request_code, wall_time
+
+VERSION: Final = "0.1.0"
+PASSWORD_TRIES: Final = 3
+ONE_SHOT_TIMEOUT_S: Final = 30
+LEAVE_TERMINAL_S: Final = 0.5  # how long the outbox may still go out when a person leaves
+LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon as it is read
+POLL_S: Final = 0.2
+
+
+class Terminated(BaseException):
+    """SIGTERM, or the terminal was closed: leave now; the outbox stays on disk."""
+
+
+# ---------------------------------------------------------------- options
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="client.py", description="SecureChat: messages that only the two of you can read.")
+    parser.add_argument("--server", default=f"localhost:{DEFAULT_PORT}", metavar="ADDRESS",
+                        help="HOST:PORT, or the securechat:// line that the server prints (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--home", type=Path, default=Path(__file__).resolve().parent, metavar="DIR",
+                        help="folder of keys/ and data/ (default: the project's)")  # fmt: skip
+    parser.add_argument("--user", metavar="ID", help="your phone number or handle (default: asked for)")
+    parser.add_argument("--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input")
+    parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
+    parser.add_argument("--version", action="version", version=f"SecureChat client {VERSION}, {preflight.versions()}")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
+    actions.add_parser("register", help="create the account and leave")
+    send = actions.add_parser("send", help="send one message; ends 0 when the server has accepted it")
+    send.add_argument("to", metavar="TO", help="phone number or handle")
+    send.add_argument("text", metavar="TEXT", help="- reads it from standard input")
+    recv = actions.add_parser("recv", help="show what waits and leave")
+    recv.add_argument("--follow", action="store_true", help="stay, and show what comes")
+    recv.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser.parse_args(arguments)
+
+
+def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
+    """Return the live face on a real terminal, and the plain one everywhere else."""
+    terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if options.plain or options.action is not None or not terminal:
+        return PlainFace(lines, sys.stdout, sys.stderr, answers=options.plain)
+    return LineFace([f"/{name} " for name in COMMANDS])
+
+
+# ---------------------------------------------------------------- prompts
+
+
+class Prompts:
+    """The questions before the conversation, in the words of the classroom project."""
+
+    def __init__(self, options: argparse.Namespace, face: Face, lines: LineReader) -> None:
+        """Ask on a face, unless the options answer."""
+        self._options = options
+        self._face = face
+        self._lines = lines
+
+    def _ask(self, prompt: str, flag: str, *, secret: bool = False) -> str:
+        try:
+            return self._face.ask(prompt, secret=secret)
+        except EOFError:
+            message = f"no answer to: {prompt.strip()}"
+            raise UsageError(message, hint=f"use {flag}") from None
+
+    def user_id(self) -> str:
+        """Return whose account it is.
+
+        Raises:
+            UsageError: What was given cannot be a user id.
+        """
+        if self._options.user is not None:
+            return normalise_user_id(self._options.user)
+        return normalise_user_id(self._ask("Enter your phone number: ", "--user, or --plain to answer by lines of standard input"))
+
+    def code(self) -> str:
+        """Return the verification code."""
+        while True:
+            code = self._ask("Enter the verification code shown above: ", "--plain to answer by lines of standard input").strip()
+            if len(code) == CODE_DIGITS and code.isascii() and code.isdigit():
+                return code
+            self._face.tell(f"! a code has {CODE_DIGITS} digits")
+
+    def _password(self, prompt: str) -> bytes:
+        path = self._options.password_file
+        if path is None:
+            hint = "--password-file PATH, or --plain to answer by lines of standard input"
+            return normalise_password(self._ask(prompt, hint, secret=True))
+        if path == "-":
+            return normalise_password(self._lines.read() or "")
+        try:
+            text = read_key_file(Path(path), private=True).decode()
+        except FileNotFoundError:
+            message = f"there is no file {path}"
+            raise UsageError(message, hint="give --password-file a file whose first line is the password") from None
+        except UnicodeDecodeError:
+            message = f"{path} is not text"
+            raise UsageError(message, hint="save it as UTF-8") from None
+        return normalise_password(text.partition("\n")[0].removesuffix("\r"))
+
+    def new_password(self) -> bytes:
+        """Return a new password, typed twice.
+
+        Raises:
+            UsageError: It was not possible to get one.
+        """
+        if self._options.password_file is not None:
+            return self._password("")
+        for _ in range(PASSWORD_TRIES):
+            try:
+                password = self._password("Create a password to protect your private key: ")
+                if self._password("Confirm your password: ") == password:
+                    if len(password.decode()) < ADVISED_PASSWORD:
+                        self._face.tell(f"* {ADVISED_PASSWORD} characters or more would be safer")
+                    return password
+                self._face.tell("! the two passwords differ")
+            except UsageError as error:
+                if "no answer" in str(error):
+                    raise
+                self._face.tell(f"! {describe(error)}")
+        message = "no password was chosen"
+        raise UsageError(message, hint="start again")
+
+    def unlock(self, files: AccountFiles) -> tuple[Account, bytes]:
+        """Open the account's files with its password: three tries, one if it comes from a file.
+
+        Raises:
+            KeyFileError: No password opened it, or a file is damaged.
+        """
+        tries = PASSWORD_TRIES if self._options.password_file is None else 1
+        for attempt in range(1, tries + 1):
+            try:
+                password = self._password("Enter your password: ")
+                return unlock(files, password), password
+            except WrongPasswordError as error:
+                self._face.tell(f"! {error} (attempt {attempt} of {tries})")
+            except UsageError as error:
+                if "no answer" in str(error):
+                    raise
+                self._face.tell(f"! {error} (attempt {attempt} of {tries})")
+        message = "Authentication failed: Maximum attempts exceeded"
+        raise KeyFileError(message, hint="the password cannot be reset: it protects the key on this machine only")
+
+
+# ---------------------------------------------------------------- getting an account
+
+
+class Entrance:
+    """Gets a person to an unlocked, registered account."""
+
+    def __init__(self, options: argparse.Namespace, face: Face, prompts: Prompts) -> None:
+        """Work in the home that the options name."""
+        self._face = face
+        self._prompts = prompts
+        self.keys: Path = options.home / "keys"
+        self.address: ServerAddress = locate(options.server, self.keys)
+
+    def create(self, user_id: str) -> tuple[Account, bytes]:
+        """Register a new account; its keys are on disk, encrypted, before the server learns of it.
+
+        Raises:
+            SecureChatError: The server refuses, or cannot be reached.
+        """
+        account = generate(user_id, suites=sorted(SUITES), now=wall_time())
+        request_code(self.address, self.keys, account)
+        self._face.tell(f"* the server has sent a verification code for {user_id}")
+        code = self._prompts.code()
+        password = self._prompts.new_password()
+        save(account, AccountFiles(self.keys, user_id), password)
+        self._confirm(account, code)
+        return account, password
+
+    def register_again(self, account: Account) -> None:
+        """Register an account whose keys exist: the server forgot it, or its registration was cut short.
+
+        Raises:
+            SecureChatError: The server refuses, or cannot be reached.
+        """
+        request_code(self.address, self.keys, account)
+        self._face.tell(f"* the server does not know {account.user_id} yet; it has sent a verification code")
+        self._confirm(account, self._prompts.code())
+
+    def _confirm(self, account: Account, code: str) -> None:
+        while True:
+            try:
+                register(self.address, self.keys, account, code)
+            except Refused as refused:
+                if refused.code not in {Code.WRONG_CODE, Code.CODE_EXPIRED}:
+                    raise
+                self._face.tell(f"! {describe(refused)}")
+                if refused.code is Code.CODE_EXPIRED:
+                    request_code(self.address, self.keys, account)
+                    self._face.tell("* the server has sent a new one")
+                code = self._prompts.code()
+            else:
+                self._face.tell(f"* registered as {account.user_id}")
+                return
+
+
+# ---------------------------------------------------------------- what the program does
+
+
+class Client:
+    """One run of the program for one account."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Choose a face."""
+        self._options = options
+        self._lines = LineReader(sys.stdin.fileno())
+        self._face = choose_face(options, self._lines)
+        self._prompts = Prompts(options, self._face, self._lines)
+        self._sent: bytes | None = None  # the message of `send`
+        self._offline_told = ""
+
+    def run(self) -> None:
+        """Do what the options ask for.
+
+        Raises:
+            SecureChatError: It could not be done.
+        """
+        entrance = Entrance(self._options, self._face, self._prompts)
+        user_id = self._prompts.user_id()
+        data: Path = self._options.home / "data"
+        with ProcessLock(data / f"{user_id}.lock", f"the account {user_id}"):
+            files = AccountFiles(entrance.keys, user_id)
+            if files.private_key.exists():
+                account, password = self._prompts.unlock(files)
+            elif self._options.action in {None, "register"}:
+                account, password = entrance.create(user_id)
+            else:
+                message = f"there is no account {user_id} in {self._options.home}"
+                raise UsageError(message, hint="create it first: python client.py register")
+            with closing(Database(data / f"{user_id}.db", password)) as database:
+                self._act(entrance, Messenger(account, database))
+
+    def _act(self, entrance: Entrance, messenger: Messenger) -> None:
+        """Run the action; an account that the server does not know is registered on the way."""
+        action = {"register": self._register, "send": self._send, "recv": self._receive, None: self._converse}
+        while True:
+            session = Session(messenger, entrance.address, entrance.keys, persistent=self._persistent)
+            try:
+                action[self._options.action](messenger, session)
+            except Refused as refused:
+                if refused.code is not Code.UNKNOWN_ACCOUNT:
+                    raise
+                entrance.register_again(messenger.account)
+            else:
+                return
+
+    @property
+    def _persistent(self) -> bool:
+        return self._options.action is None or (self._options.action == "recv" and self._options.follow)
+
+    # ------------------------------------------------------------ one-shot
+
+    def _register(self, messenger: Messenger, session: Session) -> None:
+        """Log in once, which shows that the account is registered."""
+        session.run(lambda: messenger.online, perform=lambda output: session.send(output.frames), timeout_s=ONE_SHOT_TIMEOUT_S)
+
+    def _send(self, messenger: Messenger, session: Session) -> None:
+        """Send one message and wait until the server has it."""
+        recipient = normalise_user_id(self._options.to)
+        if self._sent is None:
+            text = self._lines.read_all() if self._options.text == "-" else self._options.text
+            self._sent, _ = messenger.send_text(recipient, text, now=wall_time())
+        sent = self._sent
+        session.run(
+            lambda: messenger.history.state(sent)[0] != "queued",
+            perform=lambda output: session.send(output.frames),  # what comes in meanwhile waits for `recv`
+            timeout_s=ONE_SHOT_TIMEOUT_S,
+        )
+        state, reason = messenger.history.state(sent)
+        if state == "identity-changed":
+            raise identity_changed(recipient)
+        if state == "rejected":
+            raise rejected(recipient, reason)
+
+    def _receive(self, messenger: Messenger, session: Session) -> None:
+        """Show what waits at the server; a message is acknowledged after its line was written and flushed."""
+        changed: list[str] = []
+
+        def perform(output: Output) -> None:
+            session.send(output.frames)
+            shown: list[Shown] = []
+            for event in output.events:
+                if isinstance(event, MessageReceived):
+                    shown.append((event.peer, event.id))
+                elif isinstance(event, IdentityChanged):
+                    changed.append(event.peer)
+                self._print(event)
+            if shown:
+                perform(messenger.shown(shown, now=wall_time()))
+
+        perform(Output(events=messenger.resume()))
+        if self._options.follow:
+            session.run(lambda: False, perform=perform, offline=self._tell_offline)
+        session.run(lambda: messenger.settled, perform=perform, timeout_s=ONE_SHOT_TIMEOUT_S)
+        if changed:
+            raise identity_changed(changed[0])
+
+    def _print(self, event: Event) -> None:
+        """Write an event of `recv`: messages on standard output, the rest on standard error."""
+        if self._options.json:
+            data = event_data(event)
+            if data is not None:
+                # DEL is the one control character that JSON leaves as it is.
+                self._face.show(json.dumps(data).replace("\x7f", "\\u007f"))
+        elif isinstance(event, MessageReceived):
+            self._face.show(event_line(event))
+        elif not isinstance(event, StateChanged | Online):
+            self._face.tell(event_line(event))
+
+    # ------------------------------------------------------------ converse
+
+    def _converse(self, messenger: Messenger, session: Session) -> None:
+        """Let a person talk until they leave."""
+        left: list[float] = []  # when, on the steady clock
+        patience_s = LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S
+
+        def done() -> bool:
+            if not left:
+                return False
+            return messenger.outbox.count_messages() == 0 or time.monotonic() > left[0] + patience_s
+
+        def leave() -> None:
+            left.append(time.monotonic())
+            self._face.stop()
+
+        conversation = Conversation(
+            messenger, send=session.send, show=self._face.show, tell=self._face.tell, leave=leave
+        )
+
+        def work() -> None:
+            conversation.show_events(messenger.resume(), now=wall_time())
+            session.run(
+                done,
+                perform=lambda output: conversation.perform(output, now=wall_time()),
+                offline=self._tell_offline,
+            )
+
+        with Worker(work, self._face.stop) as worker:
+            self._face.converse(
+                conversation.prompt,
+                lambda entry: session.submit(lambda: conversation.enter(entry, now=wall_time())),
+            )
+            session.submit(leave)
+            worker.join()
+        waiting = messenger.outbox.count_messages()
+        if waiting:
+            self._face.tell(f"* {waiting} not sent yet; the outbox keeps it for the next start")
+
+    def _tell_offline(self, reason: SecureChatError | None) -> None:
+        """Say once that the link is lost; the session goes on trying."""
+        text = str(reason or "the connection was closed")
+        if text != self._offline_told:
+            self._offline_told = text
+            self._face.tell(f"! offline: {text}; trying again")
+
+
+class Worker:
+    """A thread whose failure becomes its owner's."""
+
+    def __init__(self, work: Callable[[], None], ended: Callable[[], None]) -> None:
+        """Prepare it.
+
+        Args:
+            work: What it does.
+            ended: Called when it has ended, however.
+        """
+        self._work = work
+        self._ended = ended
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="session", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as failure:  # noqa: BLE001 - raised again by join
+            self._failure = failure
+        finally:
+            self._ended()
+
+    def __enter__(self) -> Worker:
+        """Start it."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it: a daemon, which the end of the program ends."""
+
+    def join(self) -> None:
+        """Wait for its end, and raise what it raised."""
+        while self._thread.is_alive():
+            self._thread.join(POLL_S)  # an endless wait could not be interrupted on Windows
+        if self._failure is not None:
+            raise self._failure
+
+
+def event_data(event: Event) -> dict[str, object] | None:
+    """Return an event as `recv --json` prints it, or None for what is not printed. Documented in README.md."""
+    match event:
+        case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter):
+            return {"v": 1, "type": "message", "id": message_id.hex(), "from": peer, "text": text,
+                    "timestamp": timestamp, "counter": counter}  # fmt: skip
+        case MessagesMissing(peer=peer, count=count):
+            return {"v": 1, "type": "missing", "from": peer, "count": count}
+        case IdentityChanged(peer=peer):
+            return {"v": 1, "type": "identity-changed", "from": peer}
+        case EnvelopeRefused(peer=peer):
+            return {"v": 1, "type": "refused", "from": peer}
+        case _:
+            return None
+
+
+def rejected(recipient: str, reason: Code | None) -> SecureChatError:
+    """Make the error of a message that the server did not take."""
+    refused = Refused(reason or Code.INTERNAL)
+    if reason is Code.UNKNOWN_USER:
+        refused.args = (f"Security Error: Public key for {recipient} not found: {refused}",)
+    else:
+        refused.args = (f"not sent to {recipient}: {refused}",)
+    return refused
+
+
+# ---------------------------------------------------------------- the program
+
+
+def _terminate(number: int, _frame: object) -> NoReturn:
+    raise Terminated(number)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program and return its exit code."""
+    options = parse_arguments(arguments)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
+    try:
+        Client(options).run()
+    except SecureChatError as error:
+        print(describe(error), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except Terminated as terminated:
+        return 128 + int(terminated.args[0])
+    except BrokenPipeError:  # whoever read our output has gone; nothing that was not shown was acknowledged
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

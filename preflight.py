@@ -1,0 +1,58 @@
+"""What must be there before anything else is imported: Python, and the libraries in their pinned versions.
+
+Written so that an old interpreter can still read it, and say in three lines what to type.
+"""
+
+import os
+import re
+import sys
+
+OLDEST_PYTHON = (3, 11)
+HERE = os.path.dirname(os.path.abspath(__file__))
+_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([0-9]+)\.([0-9]+)[^ ;]*\s*(;[^\\]*)?", re.MULTILINE)
+
+
+def check():
+    """End the program with exit code 3 where it could not run, in three lines instead of a traceback."""
+    if sys.version_info < OLDEST_PYTHON:
+        found = ".".join(str(part) for part in sys.version_info[:3])
+        _stop("SecureChat needs Python 3.11 or newer.", "This is Python {}: {}".format(found, sys.executable))
+    problems = _problems()
+    if problems:
+        _stop("SecureChat cannot start: a library is missing or has another version.", "; ".join(problems))
+
+
+def pins():
+    """Return the pinned libraries that the programs import, as a dict of name to (major, minor)."""
+    with open(os.path.join(HERE, "requirements.txt"), encoding="utf-8") as file:
+        found = _PIN.findall(file.read())
+    return {name: (major, minor) for name, major, minor, marker in found if not marker}
+
+
+def _problems():
+    from importlib import metadata
+
+    problems = []
+    for name, wanted in sorted(pins().items()):
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            problems.append("{} is missing".format(name))
+            continue
+        if tuple(version.split(".")[:2]) != wanted:
+            problems.append("{} is {}, not {}".format(name, version, ".".join(wanted)))
+    return problems
+
+
+def _stop(what, found):
+    program = "server" if "server" in os.path.basename(sys.argv[0]) else "client"
+    sys.stderr.write("{}\n{}\nType: cd {} && make {}\n".format(what, found, HERE, program))
+    sys.exit(3)
+
+
+def versions():
+    """Return Python's version and the libraries', for --version."""
+    from importlib import metadata
+
+    libraries = ", ".join("{} {}".format(name, metadata.version(name)) for name in sorted(pins()))
+    return "Python {}, {}".format(".".join(str(part) for part in sys.version_info[:3]), libraries)
