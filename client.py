@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 from crypto_utils import ADVISED_PASSWORD, normalise_password, read_key_file
 from errors import (
@@ -75,13 +75,26 @@ class Terminated(BaseException):
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="client.py", description="SecureChat: messages that only the two of you can read.")
-    parser.add_argument("--server", default=f"localhost:{DEFAULT_PORT}", metavar="ADDRESS",
-                        help="HOST:PORT, or the securechat:// line that the server prints (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--home", type=Path, default=Path(__file__).resolve().parent, metavar="DIR",
-                        help="folder of keys/ and data/ (default: the project's)")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="client.py", description="SecureChat: messages that only the two of you can read."
+    )
+    parser.add_argument(
+        "--server",
+        default=f"localhost:{DEFAULT_PORT}",
+        metavar="ADDRESS",
+        help="HOST:PORT, or the securechat:// line that the server prints (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--home",
+        type=Path,
+        default=Path(__file__).resolve().parent,
+        metavar="DIR",
+        help="folder of keys/ and data/ (default: the project's)",
+    )
     parser.add_argument("--user", metavar="ID", help="your phone number or handle (default: asked for)")
-    parser.add_argument("--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input")
+    parser.add_argument(
+        "--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input"
+    )
     parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
     parser.add_argument("--version", action="version", version=f"SecureChat client {VERSION}, {preflight.versions()}")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
@@ -130,12 +143,16 @@ class Prompts:
         """
         if self._options.user is not None:
             return normalise_user_id(self._options.user)
-        return normalise_user_id(self._ask("Enter your phone number: ", "--user, or --plain to answer by lines of standard input"))
+        return normalise_user_id(
+            self._ask("Enter your phone number: ", "--user, or --plain to answer by lines of standard input")
+        )
 
     def code(self) -> str:
         """Return the verification code."""
         while True:
-            code = self._ask("Enter the verification code shown above: ", "--plain to answer by lines of standard input").strip()
+            code = self._ask(
+                "Enter the verification code shown above: ", "--plain to answer by lines of standard input"
+            ).strip()
             if len(code) == CODE_DIGITS and code.isascii() and code.isdigit():
                 return code
             self._face.tell(f"! a code has {CODE_DIGITS} digits")
@@ -314,7 +331,9 @@ class Client:
 
     def _register(self, messenger: Messenger, session: Session) -> None:
         """Log in once, which shows that the account is registered."""
-        session.run(lambda: messenger.online, perform=lambda output: session.send(output.frames), timeout_s=ONE_SHOT_TIMEOUT_S)
+        session.run(
+            lambda: messenger.online, perform=lambda output: session.send(output.frames), timeout_s=ONE_SHOT_TIMEOUT_S
+        )
 
     def _send(self, messenger: Messenger, session: Session) -> None:
         """Send one message and wait until the server has it."""
@@ -439,7 +458,7 @@ class Worker:
         finally:
             self._ended()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         """Start it."""
         self._thread.start()
         return self

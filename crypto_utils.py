@@ -7,7 +7,7 @@ must never be here is a format of the protocol (that is identity.py and messenge
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import os
 import re
@@ -39,7 +39,6 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
-    load_der_private_key,
     load_der_public_key,
     load_pem_private_key,
     load_pem_public_key,
@@ -278,7 +277,9 @@ def normalise_password(password: str) -> bytes:
 
 _PBES2_ENCRYPTION: Final = "PBKDF2WithHMAC-SHA256AndAES256-CBC"  # what every OpenSSL opens; GCM and scrypt are not
 _PEM_MARKER: Final = "ENCRYPTED PRIVATE KEY"
-_PEM_BLOCK: Final = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END ENCRYPTED PRIVATE KEY-----\n")
+_PEM_BLOCK: Final = re.compile(
+    rb"-----BEGIN ENCRYPTED PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END ENCRYPTED PRIVATE KEY-----\n"
+)
 _MAX_KEY_FILE: Final = 64 * 1024  # bytes
 
 
@@ -324,7 +325,12 @@ def decrypt_private_keys(pem: bytes, password: bytes) -> PrivateKeys:
         message = "the password does not open the private key file"
         raise WrongPasswordError(message, hint="try again; capitals and keyboard layout count") from error
     match keys:
-        case [RSAPrivateKey() as rsa, Ed25519PrivateKey() as ed25519, X25519PrivateKey() as x25519, MLDSA65PrivateKey() as mldsa65]:
+        case [
+            RSAPrivateKey() as rsa,
+            Ed25519PrivateKey() as ed25519,
+            X25519PrivateKey() as x25519,
+            MLDSA65PrivateKey() as mldsa65,
+        ]:
             return PrivateKeys(rsa, ed25519, x25519, mldsa65)
         case _:
             raise _damaged()
@@ -398,7 +404,7 @@ def server_key_from_pem(pem: bytes) -> RSAPrivateKey:
     return key
 
 
-def self_signed_certificate(key: RSAPrivateKey, now: datetime.datetime) -> bytes:
+def self_signed_certificate(key: RSAPrivateKey, now: dt.datetime) -> bytes:
     """Wrap the server's key in a certificate, DER: TLS wants one, clients look at nothing but its key."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "SecureChat")])
     builder = x509.CertificateBuilder(
@@ -406,8 +412,8 @@ def self_signed_certificate(key: RSAPrivateKey, now: datetime.datetime) -> bytes
         subject_name=name,
         public_key=key.public_key(),
         serial_number=x509.random_serial_number(),
-        not_valid_before=now - datetime.timedelta(days=1),
-        not_valid_after=now + datetime.timedelta(days=3650),
+        not_valid_before=now - dt.timedelta(days=1),
+        not_valid_after=now + dt.timedelta(days=3650),
     )
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
@@ -453,7 +459,9 @@ def write_key_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         message = f"cannot write {path} ({error.strerror})"
-        raise StorageError(message, hint="check the folder and its permissions, or choose another with --home") from error
+        raise StorageError(
+            message, hint="check the folder and its permissions, or choose another with --home"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -81,9 +81,7 @@ def verify_record(record: IdentityRecord) -> PublicKeys:
         raise CryptoError
     if record.epoch == 1 and (record.prev or record.sigs.prev):
         raise CryptoError
-    keys = PublicKeys.from_bytes(
-        rsa=record.rsa, ed25519=record.ed25519, x25519=record.x25519, mldsa65=record.mldsa65
-    )
+    keys = PublicKeys.from_bytes(rsa=record.rsa, ed25519=record.ed25519, x25519=record.x25519, mldsa65=record.mldsa65)
     signed = without(record, "sigs")
     verify(keys.ed25519, Label.IDENTITY, signed, record.sigs.ed25519)
     verify(keys.rsa, Label.IDENTITY, signed, record.sigs.rsa)
@@ -109,7 +107,7 @@ def key_id(record: IdentityRecord) -> bytes:
 # ---------------------------------------------------------------- login (docs/PROTOCOL.md section 5.2)
 
 
-def login_statement(
+def login_statement(  # noqa: PLR0913 - the statement has as many fields
     *,
     server_key_hash: bytes,
     client_nonce: bytes,
@@ -168,9 +166,7 @@ def open_code(server: RSAPrivateKey, encrypted: bytes, identity: bytes) -> str:
 
 def create_revocation(keys: PrivateKeys, record: IdentityRecord, *, created: int) -> Revocation:
     """Make the certificate with which whoever holds it can end the account, without the password."""
-    draft = Revocation(
-        created=created, identity_hash=identity_hash(record), sig=bytes(64), user_id=record.user_id, v=1
-    )
+    draft = Revocation(created=created, identity_hash=identity_hash(record), sig=bytes(64), user_id=record.user_id, v=1)
     return msgspec.structs.replace(draft, sig=sign(keys.ed25519, Label.REVOKE, without(draft, "sig")))
 
 

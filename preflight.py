@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([0-9]+)\.([0-9]+)[^ ;]*\s*(;[^\\]*)?", re.MULTILINE)
 
 
-def check():
+def check() -> None:
     """End the program with exit code 3 where it could not run, in three lines instead of a traceback."""
     if sys.version_info < OLDEST_PYTHON:
         found = ".".join(str(part) for part in sys.version_info[:3])
@@ -22,14 +22,14 @@ def check():
         _stop("SecureChat cannot start: a library is missing or has another version.", "; ".join(problems))
 
 
-def pins():
+def pins() -> "dict[str, tuple[str, str]]":
     """Return the pinned libraries that the programs import, as a dict of name to (major, minor)."""
     with open(os.path.join(HERE, "requirements.txt"), encoding="utf-8") as file:
         found = _PIN.findall(file.read())
     return {name: (major, minor) for name, major, minor, marker in found if not marker}
 
 
-def _problems():
+def _problems() -> "list[str]":
     from importlib import metadata
 
     problems = []
@@ -44,13 +44,13 @@ def _problems():
     return problems
 
 
-def _stop(what, found):
+def _stop(what: str, found: str) -> None:
     program = "server" if "server" in os.path.basename(sys.argv[0]) else "client"
     sys.stderr.write("{}\n{}\nType: cd {} && make {}\n".format(what, found, HERE, program))
     sys.exit(3)
 
 
-def versions():
+def versions() -> str:
     """Return Python's version and the libraries', for --version."""
     from importlib import metadata
 

@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Annotated, Any, ClassVar, Final, TypeVar
+from typing import Annotated, ClassVar, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -55,7 +55,7 @@ class Frame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 # ---------------------------------------------------------------- what is signed (docs/PROTOCOL.md section 4)
 
 
-class Signatures(Record):
+class Signatures(Record, frozen=True, kw_only=True):
     """Signatures of an identity record, one by each of its signing keys."""
 
     ed25519: Signature64
@@ -64,7 +64,7 @@ class Signatures(Record):
     rsa: Signature256
 
 
-class IdentityRecord(Record):
+class IdentityRecord(Record, frozen=True, kw_only=True):
     """The published, signed set of an account's public keys (docs/PROTOCOL.md section 4.2)."""
 
     created: Integer  # seconds since 1970
@@ -80,7 +80,7 @@ class IdentityRecord(Record):
     x25519: Key32
 
 
-class Revocation(Record):
+class Revocation(Record, frozen=True, kw_only=True):
     """The certificate that ends an account (docs/PROTOCOL.md section 4.5)."""
 
     created: Integer  # seconds since 1970
@@ -93,47 +93,47 @@ class Revocation(Record):
 # ---------------------------------------------------------------- frames (docs/PROTOCOL.md section 3)
 
 
-class Hello(Frame, tag="hello"):
+class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
     """Client: opens the link."""
 
     nonce: Nonce
     versions: Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(min_length=1, max_length=16)]
 
 
-class Welcome(Frame, tag="welcome"):
+class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     """Server: the version both will speak, and its half of the challenge."""
 
     nonce: Nonce
     version: Annotated[int, Meta(ge=1, le=255)]
 
 
-class RequestCode(Frame, tag="request_code"):
+class RequestCode(Frame, frozen=True, kw_only=True, tag="request_code"):
     """Client: asks for a verification code that will be good for this identity only."""
 
     identity_hash: Hash
     user_id: UserId
 
 
-class CodeSent(Frame, tag="code_sent"):
+class CodeSent(Frame, frozen=True, kw_only=True, tag="code_sent"):
     """Server: the code is on its way, by another road than this link."""
 
     expires_in_s: Integer
 
 
-class Register(Frame, tag="register"):
+class Register(Frame, frozen=True, kw_only=True, tag="register"):
     """Client: creates the account. The code is RSA-OAEP encrypted to the server for this record."""
 
     encrypted_code: Signature256
     record: IdentityRecord
 
 
-class Registered(Frame, tag="registered"):
+class Registered(Frame, frozen=True, kw_only=True, tag="registered"):
     """Server: the account exists."""
 
     identity_hash: Hash
 
 
-class Login(Frame, tag="login"):
+class Login(Frame, frozen=True, kw_only=True, tag="login"):
     """Client: proves that it holds the account's Ed25519 key (docs/PROTOCOL.md section 5.2)."""
 
     device_id: DeviceId
@@ -142,14 +142,14 @@ class Login(Frame, tag="login"):
     user_id: UserId
 
 
-class LoggedIn(Frame, tag="logged_in"):
+class LoggedIn(Frame, frozen=True, kw_only=True, tag="logged_in"):
     """Server: from here on frames may come in any order."""
 
     pending: Integer  # envelopes that wait in this device's mailbox
     retention_s: Integer  # after this many seconds the relay drops what was not fetched
 
 
-class Envelope(Frame):
+class Envelope(Frame, frozen=True, kw_only=True):
     """The sealed unit that the relay carries; as a command it is the frame itself."""
 
     kind: ClassVar[str]
@@ -168,58 +168,58 @@ class Envelope(Frame):
     timestamp: Integer  # seconds since 1970, by the sender's clock; shown, never trusted
 
 
-class Message(Envelope, tag="message"):
+class Message(Envelope, frozen=True, kw_only=True, tag="message"):
     """An envelope with something a person wrote."""
 
     kind = "message"
 
 
-class Receipt(Envelope, tag="receipt"):
+class Receipt(Envelope, frozen=True, kw_only=True, tag="receipt"):
     """An envelope with receipts; it does not count as the recipient's answer (stranger rule)."""
 
     kind = "receipt"
 
 
-class Accepted(Frame, tag="accepted"):
+class Accepted(Frame, frozen=True, kw_only=True, tag="accepted"):
     """Server: the envelope is committed to disk."""
 
     id: EnvelopeId
     timestamp: Integer  # seconds since 1970, when it was committed first
 
 
-class Rejected(Frame, tag="rejected"):
+class Rejected(Frame, frozen=True, kw_only=True, tag="rejected"):
     """Server: the envelope was not taken."""
 
     code: Code
     id: EnvelopeId
 
 
-class FetchIdentity(Frame, tag="fetch_identity"):
+class FetchIdentity(Frame, frozen=True, kw_only=True, tag="fetch_identity"):
     """Client: asks the key directory for somebody's identity record."""
 
     user_id: UserId
 
 
-class Identity(Frame, tag="identity"):
+class Identity(Frame, frozen=True, kw_only=True, tag="identity"):
     """Server: the current identity record."""
 
     record: IdentityRecord
 
 
-class Delivery(Frame, tag="delivery"):
+class Delivery(Frame, frozen=True, kw_only=True, tag="delivery"):
     """Server: pushes an envelope, byte for byte as its sender wrote it."""
 
     envelope: Raw
     sequence: Integer  # the place in the relay's order; what an acknowledge names
 
 
-class Acknowledge(Frame, tag="acknowledge"):
+class Acknowledge(Frame, frozen=True, kw_only=True, tag="acknowledge"):
     """Client: these envelopes are stored here, the relay may forget them."""
 
     sequences: Annotated[list[Integer], Meta(min_length=1, max_length=MAX_ACKNOWLEDGED)]
 
 
-class Refusal(Frame, tag="refused"):
+class Refusal(Frame, frozen=True, kw_only=True, tag="refused"):
     """Server: a command other than an envelope was not carried out."""
 
     code: Code
@@ -228,15 +228,15 @@ class Refusal(Frame, tag="refused"):
     subject: Annotated[str, Meta(max_length=32)]  # the user id it was about
 
 
-class Ping(Frame, tag="ping"):
+class Ping(Frame, frozen=True, kw_only=True, tag="ping"):
     """Either: are you there?"""
 
 
-class Pong(Frame, tag="pong"):
+class Pong(Frame, frozen=True, kw_only=True, tag="pong"):
     """Either: I am here."""
 
 
-class Goodbye(Frame, tag="goodbye"):
+class Goodbye(Frame, frozen=True, kw_only=True, tag="goodbye"):
     """Either: the link ends, and why."""
 
     code: Code
@@ -269,6 +269,11 @@ AnyFrame = (
 def is_user_id(text: str) -> bool:
     """Tell whether a text has the form of a user id."""
     return re.fullmatch(USER_ID_PATTERN, text) is not None
+
+
+def frame_type(frame: Frame | type[Frame]) -> str:
+    """Return the `type` by which a frame goes on the wire."""
+    return str(frame.__struct_config__.tag)
 
 
 # ---------------------------------------------------------------- codec (docs/PROTOCOL.md section 2)
@@ -310,7 +315,7 @@ def decode_strictly(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
     """
     try:
-        value = decoder.decode(data)
+        value: T = decoder.decode(data)
         exact = _encode(value) == data
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
         raise RemoteProtocolError(Code.MALFORMED) from error
@@ -325,7 +330,8 @@ def decode(kind: type[T], data: bytes) -> T:
     Raises:
         RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
     """
-    return decode_strictly(_decoder(kind), data)
+    decoder: msgspec.json.Decoder[T] = _decoder(kind)
+    return decode_strictly(decoder, data)
 
 
 def decode_envelope(data: bytes | Raw) -> Message | Receipt:
@@ -346,7 +352,8 @@ def decode_frame(data: bytes) -> Frame:
     Raises:
         RemoteProtocolError: They are not exactly one frame (docs/PROTOCOL.md section 2.2).
     """
-    return decode_strictly(_frames, data)
+    frame: Frame = decode_strictly(_frames, data)
+    return frame
 
 
 def encode_frame(frame: Frame) -> bytes:

@@ -11,7 +11,7 @@ import preflight
 preflight.check()
 
 import argparse
-import datetime
+import datetime as dt
 import errno
 import logging
 import queue
@@ -63,22 +63,51 @@ MAX_QUEUED_CODES: Final = 100
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; the defaults are the limits' own."""
     limits = Limits()
-    parser = argparse.ArgumentParser(prog="server.py", description="SecureChat's server: it routes what it cannot read.")
+    parser = argparse.ArgumentParser(
+        prog="server.py", description="SecureChat's server: it routes what it cannot read."
+    )
     parser.add_argument("--host", default="localhost", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=12345, help="0 picks a free one (default: %(default)s)")
-    parser.add_argument("--home", type=Path, default=Path(__file__).resolve().parent, metavar="DIR",
-                        help="folder of keys/ and data/ (default: the project's)")  # fmt: skip
-    parser.add_argument("--send-code", metavar="COMMAND",
-                        help="brings verification codes to people: gets the number as its argument and the code on"
-                             " its standard input (default: codes are shown here)")  # fmt: skip
-    parser.add_argument("--max-users", type=_count, default=limits.max_users, metavar="N", help="accounts (default: no limit)")
-    parser.add_argument("--stranger-pending", type=_count, default=limits.stranger_pending, metavar="N",
-                        help="messages that may wait from someone the recipient never wrote to (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--mailbox-limit", type=_count, default=limits.mailbox_limit, metavar="N",
-                        help="messages that may wait for one device (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--retention-days", type=_count, default=limits.retention_s // DAY, metavar="N",
-                        help="days after which a message that nobody fetched is dropped (default: %(default)s)")  # fmt: skip
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom")
+    parser.add_argument(
+        "--home",
+        type=Path,
+        default=Path(__file__).resolve().parent,
+        metavar="DIR",
+        help="folder of keys/ and data/ (default: the project's)",
+    )
+    parser.add_argument(
+        "--send-code",
+        metavar="COMMAND",
+        help="brings verification codes to people: gets the number as its argument and the code on"
+        " its standard input (default: codes are shown here)",
+    )
+    parser.add_argument(
+        "--max-users", type=_count, default=limits.max_users, metavar="N", help="accounts (default: no limit)"
+    )
+    parser.add_argument(
+        "--stranger-pending",
+        type=_count,
+        default=limits.stranger_pending,
+        metavar="N",
+        help="messages that may wait from someone the recipient never wrote to (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--mailbox-limit",
+        type=_count,
+        default=limits.mailbox_limit,
+        metavar="N",
+        help="messages that may wait for one device (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--retention-days",
+        type=_count,
+        default=limits.retention_s // DAY,
+        metavar="N",
+        help="days after which a message that nobody fetched is dropped (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom"
+    )
     parser.add_argument("--version", action="version", version=f"SecureChat server {VERSION}, {preflight.versions()}")
     return parser.parse_args(arguments)
 
@@ -139,7 +168,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = f"cannot listen on {host}:{port} ({reason})"
-        raise NetworkError(message, hint="is another server running? choose another --port, or 0 for a free one") from error
+        raise NetworkError(
+            message, hint="is another server running? choose another --port, or 0 for a free one"
+        ) from error
     listener.setblocking(False)
     return listener
 
@@ -214,7 +245,7 @@ class Server:
         home: Path = arguments.home
         self._lock = ProcessLock(home / "data" / "relay.lock", "this server's folder")
         self.key = load_server_key(home / "keys")
-        certificate = self_signed_certificate(self.key, datetime.datetime.now(datetime.UTC))
+        certificate = self_signed_certificate(self.key, dt.datetime.now(dt.UTC))
         self._context = server_context(home / "keys" / "server_private_key.pem", certificate)
         self._store = SqliteStore(home / "data" / "relay.db")
         limits = Limits(

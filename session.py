@@ -15,13 +15,33 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from crypto_utils import RSAPublicKey, sha256, spki
-from errors import Code, NetworkError, Refused, RemoteProtocolError, SecureChatError, TimeoutExpiredError, UntrustedKeyError
+from errors import (
+    Code,
+    NetworkError,
+    Refused,
+    RemoteProtocolError,
+    SecureChatError,
+    TimeoutExpiredError,
+    UntrustedKeyError,
+)
 from identity import seal_code
 from messenger.account import Account
 from messenger.engine import Messenger, Output
 from messenger.events import LoginRefused
 from messenger.server_address import ServerAddress, remember
-from protocol import NONCE_SIZE, VERSIONS, CodeSent, Frame, Goodbye, Hello, Refusal, Register, Registered, RequestCode, Welcome
+from protocol import (
+    NONCE_SIZE,
+    VERSIONS,
+    CodeSent,
+    Frame,
+    Goodbye,
+    Hello,
+    Refusal,
+    Register,
+    Registered,
+    RequestCode,
+    Welcome,
+)
 from transport import Link, Loop
 
 TICK_S: Final = 1.0
@@ -201,7 +221,9 @@ class Session:
                 self._work()
                 if deadline_s is not None and time.monotonic() > deadline_s:
                     message = "the server did not answer in time"
-                    raise TimeoutExpiredError(message, hint="what was sent stays in the outbox and goes out at the next start")
+                    raise TimeoutExpiredError(
+                        message, hint="what was sent stays in the outbox and goes out at the next start"
+                    )
         finally:
             if self._link is not None:
                 self._link.close()

@@ -144,7 +144,7 @@ class Link:
             self._end(failure, failure.code)
         except (OSError, CryptoError) as error:
             self._drop(_network_error(error))
-        except (SecureChatError) as error:
+        except SecureChatError as error:
             self._drop(error)
 
     def _sock(self) -> ssl.SSLSocket:
@@ -513,6 +513,8 @@ def _plain(error: OSError) -> str:
 
 def _network_error(error: Exception) -> NetworkError:
     if isinstance(error, ssl.SSLError | CryptoError):
-        return NetworkError("the other end does not speak TLS 1.3 as SecureChat does", hint="is it a SecureChat server?")
+        return NetworkError(
+            "the other end does not speak TLS 1.3 as SecureChat does", hint="is it a SecureChat server?"
+        )
     plain = _plain(error) if isinstance(error, OSError) else "failed"
     return NetworkError(f"the connection was lost ({plain})")

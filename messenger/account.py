@@ -86,8 +86,10 @@ def normalise_user_id(text: str) -> str:
     if digits.isascii() and digits.isdigit():
         name = digits
     if not is_user_id(name):
-        message = f"{ascii(text)} is neither a phone number nor a handle"
-        raise UsageError(message, hint="3 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit")
+        message = f"{text!a} is neither a phone number nor a handle"
+        raise UsageError(
+            message, hint="3 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit"
+        )
     return name
 
 

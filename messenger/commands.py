@@ -74,7 +74,7 @@ def run(line: str, conversation: Conversation, now: int) -> None:
     name, _, argument = line.removeprefix("/").partition(" ")
     command = COMMANDS.get(name)
     if command is None:
-        message = f"there is no command {ascii(name)}"
+        message = f"there is no command {name!a}"
         raise UsageError(message, hint="/help lists them; begin with // to send a text that begins with a slash")
     if bool(argument.strip()) != bool(command.arguments):
         message = f"/{name} wants {command.arguments or 'no argument'}"

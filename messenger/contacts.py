@@ -63,7 +63,9 @@ class Contacts:
 
     def all(self) -> list[tuple[str, Trust]]:
         """Return every contact with its trust, by name."""
-        return [(user_id, Trust(trust)) for user_id, trust in self._db.rows("SELECT user_id, trust FROM contact ORDER BY 1")]
+        return [
+            (user_id, Trust(trust)) for user_id, trust in self._db.rows("SELECT user_id, trust FROM contact ORDER BY 1")
+        ]
 
     def see(self, record: IdentityRecord, *, now: int) -> Sight:
         """Take in an identity record from the key directory: pin it, know it again, or raise the alarm.

@@ -23,14 +23,14 @@ HEADER_SIZE: Final = 5  # bytes: 1 for the form, 4 for the length
 _PLAIN, _ZLIB = 0, 1
 
 
-class Text(Frame, tag_field="kind", tag="text"):
+class Text(Frame, frozen=True, kw_only=True, tag_field="kind", tag="text"):
     """What a person wrote."""
 
     counter: Annotated[int, Meta(ge=1, le=2**53 - 1)]  # of messages from this sender to this recipient
     text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 
 
-class ReceiptContent(Frame, tag_field="kind", tag="receipt"):
+class ReceiptContent(Frame, frozen=True, kw_only=True, tag_field="kind", tag="receipt"):
     """A device has stored and shown these messages."""
 
     counter: Integer  # how many messages its sender has written to its recipient, so that a withheld one shows

@@ -35,7 +35,9 @@ class Database:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600, exist_ok=True)
-            self._db = sqlcipher.connect(str(path), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+            self._db = sqlcipher.connect(
+                str(path), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
         except (OSError, sqlcipher.Error) as error:
             raise self._failure("open", error) from error
         try:
@@ -55,7 +57,9 @@ class Database:
     def _failure(self, what: str, error: Exception) -> StorageError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         message = f"cannot {what} {self._path} ({reason})"
-        return StorageError(message, hint="check the folder, its permissions and its space, or choose another with --home")
+        return StorageError(
+            message, hint="check the folder, its permissions and its space, or choose another with --home"
+        )
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")

@@ -1,5 +1,6 @@
-"""The messenger without its screen and its socket: what a person wants and what the relay says go in, frames and
-events come out.
+"""The messenger without its screen and its socket.
+
+What a person wants and what the relay says go in, frames and events come out.
 
 Each call is one transaction; the frames it returns may be sent because what they say is on disk.
 """
@@ -42,6 +43,7 @@ from protocol import (
     Rejected,
     Welcome,
     decode_envelope,
+    frame_type,
 )
 
 MAX_IN_FLIGHT: Final = 64  # envelopes sent and not yet answered: fills a round trip, fits the link's outbox
@@ -286,7 +288,14 @@ class Messenger:
         self._advance(output, entry.peer, entry.id, state, only_from=("queued",), reason=reason)
 
     def _advance(  # noqa: PLR0913 - the event's own fields
-        self, output: Output, peer: str, message_id: bytes, state: str, *, only_from: tuple[str, ...], reason: Code | None = None
+        self,
+        output: Output,
+        peer: str,
+        message_id: bytes,
+        state: str,
+        *,
+        only_from: tuple[str, ...],
+        reason: Code | None = None,
     ) -> None:
         if self.history.advance(peer, message_id, state, only_from=only_from, reason=reason):
             output.events.append(StateChanged(message_id, peer, state, reason))
@@ -339,9 +348,9 @@ class Messenger:
 
     def _refused(self, frame: Refusal, output: Output, now: int) -> None:
         link = self._present_link()
-        if frame.command == Login.__struct_config__.tag:
+        if frame.command == frame_type(Login):
             output.events.append(LoginRefused(frame.code, frame.retry_after_s))
-        elif frame.command == FetchIdentity.__struct_config__.tag and frame.subject in link.asked:
+        elif frame.command == frame_type(FetchIdentity) and frame.subject in link.asked:
             link.asked.discard(frame.subject)
             if frame.code is Code.RATE_LIMITED:
                 link.retry_at = now + frame.retry_after_s

@@ -27,7 +27,10 @@ class History:
 
     def was_seen(self, sender_id: str, envelope_id: bytes) -> bool:
         """Tell whether an envelope was taken in before."""
-        return self._db.row("SELECT 1 FROM seen WHERE sender_id = ? AND envelope_id = ?", sender_id, envelope_id) is not None
+        return (
+            self._db.row("SELECT 1 FROM seen WHERE sender_id = ? AND envelope_id = ?", sender_id, envelope_id)
+            is not None
+        )
 
     def add_received(self, message: MessageReceived, *, now: int) -> None:
         """Store a message that has come in and is yet to be shown."""
@@ -48,7 +51,8 @@ class History:
         """Note that a message was shown; return whether that is news."""
         return bool(
             self._db.run(
-                "UPDATE message SET state = 'shown' WHERE peer = ? AND direction = 'in' AND id = ? AND state = 'stored'",
+                "UPDATE message SET state = 'shown'"
+                " WHERE peer = ? AND direction = 'in' AND id = ? AND state = 'stored'",
                 peer, message_id,
             )
         )  # fmt: skip
@@ -79,7 +83,8 @@ class History:
         """Return the highest counter among the messages to a contact that went out, or still may."""
         row = self._db.row(
             "SELECT max(counter) FROM message WHERE peer = ? AND direction = 'out'"
-            " AND state NOT IN ('rejected', 'identity-changed')", peer
+            " AND state NOT IN ('rejected', 'identity-changed')",
+            peer,
         )
         return row[0] if row and row[0] else 0
 
@@ -87,7 +92,9 @@ class History:
         """Give an own message its place in the order."""
         self._db.run("UPDATE message SET counter = ? WHERE direction = 'out' AND id = ?", counter, message_id)
 
-    def advance(self, peer: str, message_id: bytes, state: str, *, only_from: tuple[str, ...], reason: str | None = None) -> bool:
+    def advance(
+        self, peer: str, message_id: bytes, state: str, *, only_from: tuple[str, ...], reason: str | None = None
+    ) -> bool:
         """Move an own message to a state from one of those before it; return whether that is news."""
         marks = ", ".join("?" * len(only_from))
         return bool(

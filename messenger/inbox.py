@@ -189,7 +189,7 @@ class Inbox:
                 self.events.append(StateChanged(message_id, peer, "delivered"))
 
     def _refuse(self, sender_id: str, sequence: int) -> None:
-        """Throw an envelope away: acknowledged, so that it does not come again, and told to the person, not the sender."""
+        """Throw an envelope away: it does not come again, and the person hears of it, not the sender."""
         self.acknowledged.append(sequence)
         self.events.append(EnvelopeRefused(sender_id))
 

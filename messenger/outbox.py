@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from messenger.database import Database
 from protocol import ID_SIZE
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

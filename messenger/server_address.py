@@ -42,13 +42,15 @@ def locate(text: str, keys: Path) -> ServerAddress:
     line = _LINE.fullmatch(text.strip())
     place = _HOST_PORT.fullmatch(line[2] if line else text.strip())
     if place is None or (place[2] and not 0 < int(place[2]) < 2**16):
-        message = f"{ascii(text)} is not the address of a server"
+        message = f"{text!a} is not the address of a server"
         raise UsageError(message, hint="give HOST:PORT, or the securechat:// line that the server prints at its start")
     host, port = place[1].strip("[]"), int(place[2] or DEFAULT_PORT)
     pinned = _pinned(keys)
     if line is not None and pinned is not None and line[1] != pinned:
         message = f"{key_file(keys)} holds the key of another server than this securechat:// line names"
-        raise UntrustedKeyError(message, hint="ask the operator which one is right; use another --home for another server")
+        raise UntrustedKeyError(
+            message, hint="ask the operator which one is right; use another --home for another server"
+        )
     expected = line[1] if line is not None else pinned
     if expected is None:
         message = f"the server's public key is not known ({key_file(keys)} is missing)"

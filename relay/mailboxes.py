@@ -48,9 +48,7 @@ class Mailboxes:
         self._check_quotas(envelope, mailboxes)
         actions: list[Action] = [Outgoing(link, Accepted(id=envelope.id, timestamp=now.wall_s))]
         for mailbox in mailboxes:
-            sequence = self._store.put(
-                mailbox, envelope.sender_id, envelope.id, data, digest, received_at=now.wall_s
-            )
+            sequence = self._store.put(mailbox, envelope.sender_id, envelope.id, data, digest, received_at=now.wall_s)
             actions += self._push_new(mailbox, sequence, data)
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
             self._store.note_written(envelope.sender_id, envelope.recipient_id)

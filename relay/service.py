@@ -35,6 +35,7 @@ from protocol import (
     Rejected,
     RequestCode,
     Welcome,
+    frame_type,
 )
 from relay.accounts import Accounts, Challenge
 from relay.actions import Action, HangUp, Link, Outgoing, SendCode
@@ -99,7 +100,7 @@ class Relay:
             self._presence.leave(visitor.device, link)
         return []
 
-    def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:  # noqa: ANN401 - the table below types it
+    def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:
         """Carry out one command of a link."""
         visitor = self._visitors.get(link)
         if visitor is None:  # closed, or replaced, while its last frames were on the way here
@@ -130,7 +131,7 @@ class Relay:
         if delivered:
             return [Outgoing(link, CodeSent(expires_in_s=self._limits.code_lifetime_s))]
         refusal = Refusal(
-            code=Code.CODE_UNDELIVERABLE, command=RequestCode.__struct_config__.tag, retry_after_s=0, subject=user_id
+            code=Code.CODE_UNDELIVERABLE, command=frame_type(RequestCode), retry_after_s=0, subject=user_id
         )
         return [Outgoing(link, refusal)]
 
@@ -173,14 +174,14 @@ class Relay:
         return self._mailboxes.expire(now=now) == EXPIRE_AT_ONCE
 
 
-def _refusal(frame: Any, refused: Refused) -> Frame:  # noqa: ANN401 - any command
+def _refusal(frame: Any, refused: Refused) -> Frame:
     """Answer a command that was refused: an envelope by its id, anything else by its type and subject."""
     if isinstance(frame, Envelope):
         return Rejected(code=refused.code, id=frame.id)
     subject = frame.record.user_id if isinstance(frame, Register) else frame.user_id
     return Refusal(
         code=refused.code,
-        command=type(frame).__struct_config__.tag,
+        command=frame_type(frame),
         retry_after_s=refused.retry_after_s,
         subject=subject,
     )

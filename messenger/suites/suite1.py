@@ -11,9 +11,9 @@ import msgspec
 
 from crypto_utils import RSA_SIZE, Label, load_rsa_public_der, open_sealed, seal, sha256, sign, verify
 from errors import CryptoError
+from identity import key_id
 from messenger.account import Account
 from messenger.suites.draft import Draft
-from identity import key_id
 from protocol import ALL_DEVICES, Envelope, IdentityRecord, without
 
 _SEALED = ("encrypted_aes_key", "encrypted_content", "signature")

@@ -61,6 +61,6 @@ class LineFace:
     def stop(self) -> None:
         """End the prompt from another thread."""
         self._stopped = True
-        if self._session is not None and self._session.app.is_running and self._session.app.loop is not None:
-            app = self._session.app
+        app = self._session.app if self._session is not None else None
+        if app is not None and app.is_running and app.loop is not None:
             app.loop.call_soon_threadsafe(lambda: app.exit(exception=EOFError))

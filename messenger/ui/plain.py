@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from typing import IO, Final
+from typing import Final, TextIO
 
 _READ_SIZE: Final = 64 * 1024  # bytes
 _POLL_S: Final = 0.5  # Windows does not interrupt an endless wait for Ctrl-C
@@ -47,7 +47,7 @@ class LineReader:
 class PlainFace:
     """Shows the conversation on one stream, everything else on another, and never moves the cursor."""
 
-    def __init__(self, lines: LineReader, conversation: IO[str], about: IO[str], *, answers: bool) -> None:
+    def __init__(self, lines: LineReader, conversation: TextIO, about: TextIO, *, answers: bool) -> None:
         """Use three streams.
 
         Args:
@@ -89,7 +89,7 @@ class PlainFace:
         """Show a line of the conversation."""
         self._write(self._conversation, line)
 
-    def _write(self, stream: IO[str], line: str) -> None:
+    def _write(self, stream: TextIO, line: str) -> None:
         with self._writing:
             stream.write(line + "\n")
             stream.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import unicodedata
 from typing import Final
 
@@ -21,7 +21,15 @@ from messenger.events import (
 
 CONTINUATION: Final = "  | "  # before the further lines of a message: they cannot pass for somebody else's
 _ZERO_WIDTH_JOINERS: Final = {"\u200c", "\u200d"}  # they hold emoji families and some scripts together
-_HIDDEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format, surrogate, private, unassigned, separators
+_HIDDEN: Final = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # control, format, surrogate, private, unassigned, separators
 
 
 def sanitise(text: str) -> str:
@@ -46,10 +54,10 @@ def message_line(sender: str, text: str, timestamp: int) -> str:
 def clock(timestamp: int) -> str:
     """Return hours and minutes in local time, with the date when it is not today's; `?` when there is no such time."""
     try:
-        moment = datetime.datetime.fromtimestamp(timestamp).astimezone()
+        moment = dt.datetime.fromtimestamp(timestamp).astimezone()
     except (ValueError, OverflowError, OSError):
         return "?"
-    today = datetime.datetime.now(moment.tzinfo).date()
+    today = dt.datetime.now(moment.tzinfo).date()
     return moment.strftime("%H:%M" if moment.date() == today else "%Y-%m-%d %H:%M")
 
 
@@ -61,7 +69,7 @@ def reason_line(code: Code | None) -> str:
     return f"{text} ({hint})"
 
 
-def event_line(event: Event) -> str:  # noqa: PLR0911 - a table with a row for each event
+def event_line(event: Event) -> str:  # noqa: C901, PLR0911 - a table, a row for each event
     """Return the line that tells a person of an event."""
     match event:
         case MessageReceived(peer=peer, text=text, timestamp=timestamp):

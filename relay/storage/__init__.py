@@ -54,7 +54,9 @@ class Store(Protocol):
     def devices(self, user_id: str) -> list[int]:
         """Return the devices of an account, ascending; none when there is no such account."""
 
-    def append_identity(self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int) -> None:
+    def append_identity(
+        self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int
+    ) -> None:
         """Add an identity record to the log, which nothing is ever removed from."""
 
     def identity_hash(self, user_id: str) -> bytes | None:

@@ -49,7 +49,9 @@ class SqliteStore:
     def _failure(self, what: str, error: Exception) -> StorageError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         message = f"cannot {what} {self._path} ({reason})"
-        return StorageError(message, hint="check the folder, its permissions and its space, or choose another with --home")
+        return StorageError(
+            message, hint="check the folder, its permissions and its space, or choose another with --home"
+        )
 
     def _migrate(self) -> None:
         """Bring the file to the newest schema, each step whole or not at all."""
@@ -89,16 +91,16 @@ class SqliteStore:
     def create_account(self, user_id: str, *, created_at: int) -> None:
         """Add an account with its first device, number 1."""
         self._db.execute("INSERT INTO account (user_id, created_at) VALUES (?, ?)", (user_id, created_at))
-        self._db.execute(
-            "INSERT INTO device (user_id, device_id, created_at) VALUES (?, 1, ?)", (user_id, created_at)
-        )
+        self._db.execute("INSERT INTO device (user_id, device_id, created_at) VALUES (?, 1, ?)", (user_id, created_at))
 
     def devices(self, user_id: str) -> list[int]:
         """Return the devices of an account, ascending."""
         rows = self._db.execute("SELECT device_id FROM device WHERE user_id = ? ORDER BY device_id", (user_id,))
         return [device_id for (device_id,) in rows]
 
-    def append_identity(self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int) -> None:
+    def append_identity(
+        self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int
+    ) -> None:
         """Add an identity record to the log."""
         self._db.execute(
             "INSERT INTO identity_log (user_id, epoch, identity_hash, record, recorded_at) VALUES (?, ?, ?, ?, ?)",
