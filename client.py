@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn
 
 from crypto_utils import ADVISED_PASSWORD, normalise_password, read_key_file
 from errors import (
@@ -392,40 +392,37 @@ class Client:
 
     def _converse(self, messenger: Messenger, session: Session) -> None:
         """Let a person talk until they leave."""
-        left: list[float] = []  # when, on the steady clock
-        patience_s = LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S
-
-        def done() -> bool:
-            if not left:
-                return False
-            return messenger.outbox.count_messages() == 0 or time.monotonic() > left[0] + patience_s
-
-        def leave() -> None:
-            left.append(time.monotonic())
-            self._face.stop()
-
+        leaving = Leaving(LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S)
         conversation = Conversation(
-            messenger, send=session.send, show=self._face.show, tell=self._face.tell, leave=leave
+            messenger, send=session.send, show=self._face.show, tell=self._face.tell, leave=leaving.begin
         )
 
         def work() -> None:
-            conversation.show_events(messenger.resume(), now=wall_time())
-            session.run(
-                done,
-                perform=lambda output: conversation.perform(output, now=wall_time()),
-                offline=self._tell_offline,
-            )
+            try:
+                conversation.show_events(messenger.resume(), now=wall_time())
+                session.run(
+                    lambda: leaving.over(messenger.outbox.count_messages()),
+                    perform=lambda output: conversation.perform(output, now=wall_time()),
+                    offline=self._tell_offline,
+                )
+            finally:
+                self._face.stop()
 
-        with Worker(work, self._face.stop) as worker:
+        worker = Worker(work)
+        try:
             self._face.converse(
                 conversation.prompt,
                 lambda entry: session.submit(lambda: conversation.enter(entry, now=wall_time())),
             )
-            session.submit(leave)
+        except (KeyboardInterrupt, Terminated):
+            leaving.patience_s = 0
+            raise
+        finally:
+            session.submit(leaving.begin)
             worker.join()
-        waiting = messenger.outbox.count_messages()
-        if waiting:
-            self._face.tell(f"* {waiting} not sent yet; the outbox keeps it for the next start")
+            waiting = messenger.outbox.count_messages()
+            if waiting:
+                self._face.tell(f"* {waiting} not sent yet: it stays in the outbox and goes out at the next start")
 
     def _tell_offline(self, reason: SecureChatError | None) -> None:
         """Say once that the link is lost; the session goes on trying."""
@@ -435,36 +432,38 @@ class Client:
             self._face.tell(f"! offline: {text}; trying again")
 
 
+class Leaving:
+    """When a person has said that they leave, and how long the outbox may still go out after that."""
+
+    def __init__(self, patience_s: float) -> None:
+        """Start with nobody leaving."""
+        self.patience_s = patience_s
+        self._began_s: float | None = None
+
+    def begin(self) -> None:
+        """Leave."""
+        self._began_s = time.monotonic() if self._began_s is None else self._began_s
+
+    def over(self, waiting: int) -> bool:
+        """Tell whether it is time, with so many messages waiting in the outbox."""
+        return self._began_s is not None and (waiting == 0 or time.monotonic() > self._began_s + self.patience_s)
+
+
 class Worker:
-    """A thread whose failure becomes its owner's."""
+    """A thread at work, whose failure becomes that of whoever joins it."""
 
-    def __init__(self, work: Callable[[], None], ended: Callable[[], None]) -> None:
-        """Prepare it.
-
-        Args:
-            work: What it does.
-            ended: Called when it has ended, however.
-        """
+    def __init__(self, work: Callable[[], None]) -> None:
+        """Start it."""
         self._work = work
-        self._ended = ended
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="session", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:
             self._work()
         except BaseException as failure:  # noqa: BLE001 - raised again by join
             self._failure = failure
-        finally:
-            self._ended()
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave it: a daemon, which the end of the program ends."""
 
     def join(self) -> None:
         """Wait for its end, and raise what it raised."""

@@ -99,9 +99,9 @@ class Mailboxes:
         return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence))
 
     def fill(self, mailbox: Address) -> list[Action]:
-        """Push the next page of a mailbox, as far as the link's window goes."""
-        online = self._presence.find(mailbox)
-        if online is None or online.caught_up:
+        """Push the next page of the mailbox of a device that is logged in, as far as its link's window goes."""
+        online = self._presence.of(mailbox)
+        if online.caught_up:
             return []
         room = self._limits.delivery_window - len(online.unacknowledged)
         if room <= 0:
@@ -119,10 +119,7 @@ class Mailboxes:
     def acknowledge(self, mailbox: Address, sequences: list[int]) -> list[Action]:
         """Forget envelopes that their device has stored; unknown and repeated ones are passed over (G7)."""
         self._store.acknowledge(mailbox, sequences)
-        online = self._presence.find(mailbox)
-        if online is None:
-            return []
-        online.unacknowledged.difference_update(sequences)
+        self._presence.of(mailbox).unacknowledged.difference_update(sequences)
         return self.fill(mailbox)
 
     def expire(self, *, now: Now) -> int:

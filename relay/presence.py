@@ -38,12 +38,14 @@ class Presence:
         self._online[address] = Online(link)
         return before.link if before is not None else None
 
-    def leave(self, address: Address, link: Link) -> None:
-        """Note that a link ended; a later login of the same device is left alone."""
-        online = self._online.get(address)
-        if online is not None and online.link == link:
-            del self._online[address]
+    def leave(self, address: Address) -> None:
+        """Note that a device's link has ended. A link that was replaced ended when it was: it is not heard of again."""
+        del self._online[address]
 
     def find(self, address: Address) -> Online | None:
         """Return the device's presence, or None when it is offline."""
         return self._online.get(address)
+
+    def of(self, address: Address) -> Online:
+        """Return the presence of a device that is logged in."""
+        return self._online[address]

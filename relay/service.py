@@ -97,7 +97,7 @@ class Relay:
         """Forget a link; what was pushed over it and not acknowledged stays in its mailbox."""
         visitor = self._visitors.pop(link, None)
         if visitor is not None and visitor.device is not None:
-            self._presence.leave(visitor.device, link)
+            self._presence.leave(visitor.device)
         return []
 
     def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:

@@ -45,15 +45,20 @@ class LineFace:
     def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""
         completer = WordCompleter(self._words, sentence=True)
-        self._session = PromptSession(history=InMemoryHistory(), completer=completer, complete_while_typing=False)
+        self._session = PromptSession(
+            history=InMemoryHistory(),
+            completer=completer,
+            complete_while_typing=False,
+            erase_when_done=True,  # the line that shows the message takes its place
+        )
         with patch_stdout():
             while not self._stopped:
                 try:
                     entry = self._session.prompt(prompt)
                 except KeyboardInterrupt:
-                    if self._session.default_buffer.text:
-                        continue
-                    return
+                    if not self._session.default_buffer.text:
+                        raise
+                    continue
                 except EOFError:
                     return
                 submit(entry)

@@ -1,0 +1,162 @@
+"""A relay on a real store, driven by hand: commands in, actions out."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from crypto_utils import Label, PrivateKeys, generate_server_key, sha256, sign, spki
+from errors import Code
+from identity import create_record, identity_hash, key_id, login_statement, seal_code
+from protocol import (
+    Accepted,
+    Acknowledge,
+    Delivery,
+    Envelope,
+    Frame,
+    Hello,
+    IdentityRecord,
+    LoggedIn,
+    Login,
+    Message,
+    Receipt,
+    Refusal,
+    Register,
+    Rejected,
+    RequestCode,
+    Welcome,
+)
+from relay.actions import Action, HangUp, Outgoing, SendCode
+from relay.limits import Limits, Now
+from relay.service import Relay
+from relay.storage.sqlite import SqliteStore
+
+START_S = 1_700_000_000
+SERVER_KEY = generate_server_key()
+
+
+class World:
+    def __init__(self, path: Path, keys: list[PrivateKeys], limits: Limits | None = None) -> None:
+        self.path = path
+        self.limits = limits or Limits()
+        self.keys = keys
+        self.records: dict[str, tuple[IdentityRecord, PrivateKeys]] = {}
+        self.now = Now(START_S, 0.0)
+        self.open()
+
+    def open(self) -> None:
+        self.store = SqliteStore(self.path)
+        self.relay = Relay(self.store, SERVER_KEY, self.limits)
+
+    def crash(self) -> None:
+        """Lose everything that is not on disk."""
+        self.store.close()
+        self.open()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now = Now(self.now.wall_s + int(seconds), self.now.steady_s + seconds)
+
+    def do(self, link: str, frame: Frame) -> list[Action]:
+        with self.store.transaction():
+            return self.relay.receive(link, frame, now=self.now)
+
+    def replies(self, link: str, frame: Frame) -> list[Frame]:
+        return [action.frame for action in self.do(link, frame) if isinstance(action, Outgoing) and action.link == link]
+
+    def reply(self, link: str, frame: Frame) -> Any:
+        (only,) = self.replies(link, frame)
+        return only
+
+    # ------------------------------------------------------------ getting in
+
+    def visit(self, link: str, address: str = "192.0.2.1") -> Welcome:
+        self.relay.closed(link)  # the name is used again for a new one
+        self.relay.opened(link, address)
+        welcome = self.reply(link, Hello(nonce=bytes(32), versions=[1]))
+        assert isinstance(welcome, Welcome)
+        return welcome
+
+    def identity(self, user_id: str, number: int = 0) -> IdentityRecord:
+        keys = self.keys[number]
+        record = create_record(keys, user_id, created=START_S, suites=[1])
+        self.records[user_id] = (record, keys)
+        return record
+
+    def code(self, link: str, record: IdentityRecord) -> str:
+        (action,) = self.do(link, RequestCode(identity_hash=identity_hash(record), user_id=record.user_id))
+        assert isinstance(action, SendCode), action
+        self.relay.code_delivered(link, record.user_id, delivered=True)
+        return action.code
+
+    def register_with(self, link: str, record: IdentityRecord, code: str) -> Any:
+        sealed = seal_code(SERVER_KEY.public_key(), code, identity_hash(record))
+        return self.reply(link, Register(encrypted_code=sealed, record=record))
+
+    def register(self, user_id: str, number: int = 0) -> IdentityRecord:
+        record, link = self.identity(user_id, number), f"registers {user_id}"
+        self.visit(link)
+        self.register_with(link, record, self.code(link, record))
+        self.relay.closed(link)
+        return record
+
+    def login_frame(self, user_id: str, welcome: Welcome, *, device_id: int = 1, server_key: Any = SERVER_KEY) -> Login:
+        record, keys = self.records[user_id]
+        statement = login_statement(
+            server_key_hash=sha256(spki(server_key.public_key())), client_nonce=bytes(32), server_nonce=welcome.nonce,
+            user_id=user_id, device_id=device_id, identity=identity_hash(record), version=1,
+        )  # fmt: skip
+        return Login(
+            device_id=device_id, identity_hash=identity_hash(record), proof=sign(keys.ed25519, Label.LOGIN, statement),
+            user_id=user_id,
+        )  # fmt: skip
+
+    def login(
+        self, user_id: str, link: str | None = None, *, device_id: int = 1, address: str = "192.0.2.1"
+    ) -> list[Frame]:
+        link = link or user_id
+        replies = self.replies(link, self.login_frame(user_id, self.visit(link, address), device_id=device_id))
+        assert isinstance(replies[0], LoggedIn), replies
+        return replies
+
+    # ------------------------------------------------------------ envelopes
+
+    def envelope(
+        self, sender: str, recipient: str, kind: type[Message | Receipt] = Message, **changes: Any
+    ) -> Envelope:
+        recipient_key = key_id(self.records[recipient][0]) if recipient in self.records else bytes(16)
+        fields: dict[str, Any] = {
+            "encrypted_aes_key": secrets.token_bytes(256), "encrypted_content": secrets.token_bytes(272),
+            "id": secrets.token_bytes(16), "recipient_device": 0, "recipient_id": recipient,
+            "recipient_key": recipient_key, "sender_device": 1, "sender_id": sender,
+            "sender_key": key_id(self.records[sender][0]), "signature": bytes(256), "suite": 1, "timestamp": START_S,
+        }  # fmt: skip
+        return kind(**fields | changes)
+
+    def send(self, sender: str, recipient: str, **changes: Any) -> Envelope:
+        envelope = self.envelope(sender, recipient, **changes)
+        answers = [frame for frame in self.replies(sender, envelope) if isinstance(frame, Accepted | Rejected)]
+        assert isinstance(answers[0], Accepted), answers
+        return envelope
+
+    def rejection(self, link: str, envelope: Envelope) -> Code:
+        frame = self.reply(link, envelope)
+        assert isinstance(frame, Rejected), frame
+        assert frame.id == envelope.id
+        return frame.code
+
+    def refusal(self, link: str, frame: Frame) -> Code:
+        reply = self.reply(link, frame)
+        assert isinstance(reply, Refusal), reply
+        return reply.code
+
+    def acknowledge(self, link: str, *sequences: int) -> list[Delivery]:
+        return deliveries(self.replies(link, Acknowledge(sequences=list(sequences))))
+
+
+def deliveries(frames: list[Frame]) -> list[Delivery]:
+    return [frame for frame in frames if isinstance(frame, Delivery)]
+
+
+def hang_ups(actions: list[Action]) -> list[HangUp]:
+    return [action for action in actions if isinstance(action, HangUp)]

@@ -1,0 +1,101 @@
+"""Frames of every kind, and what Hypothesis makes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+import protocol
+from errors import Code
+from protocol import (
+    Accepted,
+    Acknowledge,
+    CodeSent,
+    Delivery,
+    FetchIdentity,
+    Frame,
+    Goodbye,
+    Hello,
+    Identity,
+    IdentityRecord,
+    LoggedIn,
+    Login,
+    Message,
+    Ping,
+    Pong,
+    Receipt,
+    Refusal,
+    Register,
+    Registered,
+    Rejected,
+    RequestCode,
+    Signatures,
+    Welcome,
+    canonical,
+    frame_type,
+)
+
+RECORD = IdentityRecord(
+    created=1, ed25519=bytes(32), epoch=1, mldsa65=bytes(1952), prev=b"", rsa=bytes(294),
+    sigs=Signatures(ed25519=bytes(64), mldsa65=bytes(3309), prev=b"", rsa=bytes(256)),
+    suites=[1], user_id="alice", v=1, x25519=bytes(32),
+)  # fmt: skip
+ENVELOPE: dict[str, Any] = {
+    "encrypted_aes_key": bytes(256), "encrypted_content": bytes(272), "id": bytes(16), "recipient_device": 0,
+    "recipient_id": "bob", "recipient_key": bytes(16), "sender_device": 1, "sender_id": "alice",
+    "sender_key": bytes(16), "signature": bytes(256), "suite": 1, "timestamp": 1_700_000_000,
+}  # fmt: skip
+_FRAMES: list[Frame] = [
+    Hello(nonce=bytes(32), versions=[1]),
+    Welcome(nonce=bytes(32), version=1),
+    RequestCode(identity_hash=bytes(32), user_id="alice"),
+    CodeSent(expires_in_s=300),
+    Register(encrypted_code=bytes(256), record=RECORD),
+    Registered(identity_hash=bytes(32)),
+    Login(device_id=1, identity_hash=bytes(32), proof=bytes(64), user_id="alice"),
+    LoggedIn(pending=2, retention_s=2_592_000),
+    Message(**ENVELOPE),
+    Receipt(**ENVELOPE),
+    Accepted(id=bytes(16), timestamp=1_700_000_000),
+    Rejected(code=Code.MAILBOX_FULL, id=bytes(16)),
+    FetchIdentity(user_id="bob"),
+    Identity(record=RECORD),
+    Delivery(envelope=msgspec.Raw(canonical(Message(**ENVELOPE))), sequence=1),
+    Acknowledge(sequences=[1, 2, 3]),
+    Refusal(code=Code.RATE_LIMITED, command="fetch_identity", retry_after_s=3, subject="bob"),
+    Ping(),
+    Pong(),
+    Goodbye(code=Code.SHUTTING_DOWN),
+]
+FRAMES = {frame_type(frame): frame for frame in _FRAMES}
+assert {type(frame) for frame in _FRAMES} == set(protocol.AnyFrame.__args__)
+
+_integers = st.integers(0, protocol.MAX_INTEGER)
+_ids = st.binary(min_size=16, max_size=16)
+_users = st.from_regex(protocol.USER_ID_PATTERN, fullmatch=True)
+envelopes = st.builds(
+    lambda kind, **fields: kind(**fields),
+    st.sampled_from([Message, Receipt]),
+    encrypted_aes_key=st.binary(min_size=1, max_size=300),
+    encrypted_content=st.binary(min_size=1, max_size=600),
+    id=_ids,
+    recipient_device=st.integers(0, 2**16 - 1),
+    recipient_id=_users,
+    recipient_key=_ids,
+    sender_device=st.integers(1, 2**16 - 1),
+    sender_id=_users,
+    sender_key=_ids,
+    signature=st.binary(min_size=64, max_size=256),
+    suite=st.integers(1, 255),
+    timestamp=_integers,
+)
+frames = st.one_of(
+    st.sampled_from(_FRAMES),
+    envelopes,
+    st.builds(Acknowledge, sequences=st.lists(_integers, min_size=1, max_size=256)),
+    st.builds(Rejected, code=st.sampled_from(Code), id=_ids),
+    st.builds(FetchIdentity, user_id=_users),
+    st.builds(Delivery, envelope=envelopes.map(lambda envelope: msgspec.Raw(canonical(envelope))), sequence=_integers),
+)

@@ -1,0 +1,94 @@
+"""The import table of docs/ARCHITECTURE.md, held against the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GROUND = {"errors", "protocol", "crypto_utils", "identity", "process_lock", "preflight"}
+MAY_IMPORT = {
+    "preflight": set(),
+    "errors": set(),
+    "protocol": {"errors"},
+    "crypto_utils": {"errors"},
+    "identity": {"errors", "protocol", "crypto_utils"},
+    "process_lock": {"errors"},
+    "transport": {"errors", "protocol", "crypto_utils"},
+    "relay": {"errors", "protocol", "crypto_utils", "identity"},
+    "messenger": {"errors", "protocol", "crypto_utils", "identity"},
+    "session": {"errors", "protocol", "crypto_utils", "identity", "transport", "messenger"},
+    "server": GROUND | {"transport", "relay"},
+    "client": GROUND | {"messenger", "session"},
+}
+# Who may touch the world: modules of the standard library that reach it, and who needs them.
+WORLD = {
+    "socket": {"transport", "server"},
+    "ssl": {"transport"},
+    "sqlite3": {"relay/storage/sqlite"},
+    "sqlcipher3": {"messenger/database"},
+    "prompt_toolkit": {"messenger/ui/line"},
+    "subprocess": {"server"},
+    "time": {"transport", "server", "client", "session"},
+    "random": {"session"},
+}
+SOURCES = sorted(
+    path
+    for folder in (ROOT, ROOT / "relay", ROOT / "messenger")
+    for path in (folder.glob("*.py") if folder == ROOT else folder.rglob("*.py"))
+)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert {name_of(path).partition("/")[0] for path in SOURCES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_only_what_the_table_allows(path: Path) -> None:
+    room = name_of(path).partition("/")[0]
+    ours = {name.partition(".")[0] for name in imports(path)} & set(MAY_IMPORT)
+    assert ours - {room} <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_touches_only_the_part_of_the_world_that_is_its_own(path: Path) -> None:
+    for module in {name.partition(".")[0] for name in imports(path)} & set(WORLD):
+        assert name_of(path) in WORLD[module], f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "relay/" in name_of(path)], ids=name_of)
+def test_the_relay_has_no_door_to_plaintext(path: Path) -> None:
+    code = re.sub(r'""".*?"""', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not re.search(r"\bopen_sealed\b|\bdecrypt\b|\bunwrap\b|messenger", code)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_secrets_come_from_the_operating_system_and_are_compared_in_constant_time(path: Path) -> None:
+    """Attack rows 39 and 44: no `random` in security code, no `==` on a digest, a code or a proof."""
+    text = path.read_text(encoding="utf-8")
+    if name_of(path) != "session":  # spreads reconnects, nothing else
+        assert "random" not in {name.partition(".")[0] for name in imports(path)}
+    assert not re.search(r"(code|proof|mac|password|fingerprint\(\w+\)) == ", text.replace("refused.code ==", ""))
+
+
+def test_nobody_imports_the_programs() -> None:
+    for path in SOURCES:
+        assert not imports(path) & {"server", "client"}

@@ -1,0 +1,357 @@
+"""The wire: exactly this and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import protocol
+from errors import Code, LocalProtocolError, RemoteProtocolError
+from protocol import (
+    LENGTH_SIZE,
+    MAX_FRAME,
+    MAX_FRAME_BEFORE_LOGIN,
+    TRANSITIONS,
+    Acknowledge,
+    Connection,
+    Delivery,
+    FetchIdentity,
+    Frame,
+    Goodbye,
+    Hello,
+    LoggedIn,
+    Login,
+    Message,
+    Ping,
+    Pong,
+    Receipt,
+    Role,
+    State,
+    Welcome,
+    canonical,
+    decode_envelope,
+    decode_frame,
+    encode_frame,
+    frame_type,
+    is_user_id,
+)
+from tests.strategies import FRAMES, frames
+
+HELLO = Hello(nonce=bytes(32), versions=[1])
+
+
+def at(state: State, role: Role) -> Connection:
+    connection = Connection(role)
+    connection.state = state
+    return connection
+
+
+# ---------------------------------------------------------------- codec
+
+
+@given(frames)
+def test_every_frame_comes_back(frame: Frame) -> None:
+    body = canonical(frame)
+    again = decode_frame(body)
+    assert canonical(again) == body
+    assert type(again) is type(frame)
+
+
+def rfc8785(value: Any) -> str:
+    """Encode by the RFC's rules, restricted as ours is, and written without looking at ours."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return "{" + ",".join(f"{rfc8785(key)}:{rfc8785(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(rfc8785, value)) + "]"
+    if isinstance(value, int):
+        return str(value)
+    short = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
+    return '"' + "".join(short.get(ord(c), f"\\u{ord(c):04x}" if ord(c) < 32 else c) for c in value) + '"'
+
+
+text = st.text(st.characters(codec="utf-8"))
+ascii_keys = st.text(st.characters(min_codepoint=32, max_codepoint=126))
+objects = st.recursive(
+    st.integers(0, 2**53 - 1) | text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ascii_keys, inner, max_size=4),
+)
+
+
+@given(st.dictionaries(ascii_keys, objects, max_size=5))
+def test_the_encoding_is_that_of_rfc_8785(value: dict[str, Any]) -> None:
+    assert canonical(value).decode() == rfc8785(value)
+    assert json.loads(canonical(value)) == value
+
+
+def test_the_string_example_of_rfc_8785_section_3_2_2() -> None:
+    encoded = canonical({"string": "\u20ac$\u000f\u000aA'\u0042\u0022\u005c\\\"\u002f"})
+    assert encoded.decode() == '{"string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
+
+
+FETCH = canonical(FetchIdentity(user_id="bob"))
+ACKNOWLEDGE = canonical(Acknowledge(sequences=[1, 2]))
+WELCOME = canonical(Welcome(nonce=b"\xff" * 31 + b"\x01", version=1))
+NOT_CANONICAL = {
+    "nothing": b"",
+    "white space": b'{"type": "ping"}',
+    "a byte before": b" " + canonical(Ping()),
+    "a byte after": canonical(Ping()) + b"\n",
+    "another order": b'{"user_id":"bob","type":"fetch_identity"}',
+    "a key twice": b'{"type":"fetch_identity","user_id":"bob","user_id":"bob"}',
+    "an unknown key": b'{"type":"ping","x":1}',
+    "an unknown type": b'{"type":"pink"}',
+    "no type": b"{}",
+    "null": b'{"type":"fetch_identity","user_id":null}',
+    "a number for a text": b'{"type":"fetch_identity","user_id":12345}',
+    "an escaped letter": b'{"type":"fetch_identity","user_id":"b\\u006fb"}',
+    "a byte order mark": b"\xef\xbb\xbf" + FETCH,
+    "UTF-16": FETCH.decode().encode("utf-16"),
+    "broken UTF-8": FETCH.replace(b"bob", b"b\xffb"),
+    "a lone surrogate": FETCH.replace(b"bob", b"\\ud800ob"),
+    "a float": ACKNOWLEDGE.replace(b"1", b"1.0"),
+    "an exponent": ACKNOWLEDGE.replace(b"1", b"1e2"),
+    "NaN": ACKNOWLEDGE.replace(b"1", b"NaN"),
+    "infinity": ACKNOWLEDGE.replace(b"1", b"Infinity"),
+    "minus zero": ACKNOWLEDGE.replace(b"1", b"-0"),
+    "a negative number": ACKNOWLEDGE.replace(b"1", b"-1"),
+    "2 to the 53rd": ACKNOWLEDGE.replace(b"1", str(2**53).encode()),
+    "5,000 digits": ACKNOWLEDGE.replace(b"1", b"1" * 5000),
+    "deep nesting": b'{"sequences":' + b"[" * 100_000 + b"]" * 100_000 + b',"type":"acknowledge"}',
+    "deep nesting of objects": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+    "too many": canonical({"sequences": list(range(257)), "type": "acknowledge"}),
+    "none": canonical({"sequences": [], "type": "acknowledge"}),
+    "base64 without its end": WELCOME.replace(b"AQ==", b"AQ").replace(b"=", b""),
+    "base64 with junk": WELCOME.replace(b"////", b"//\\n//", 1),
+    "base64 for the web": WELCOME.replace(b"/", b"_"),
+    "31 bytes": canonical({"nonce": bytes(31), "type": "welcome", "version": 1}),
+    "an array": b"[]",
+    "a text": b'"ping"',
+}
+
+
+@pytest.mark.parametrize("data", NOT_CANONICAL.values(), ids=NOT_CANONICAL)
+def test_what_is_not_canonical_is_refused(data: bytes) -> None:
+    """Attack row 41, R-17."""
+    with pytest.raises(RemoteProtocolError) as raised:
+        decode_frame(data)
+    assert raised.value.code is Code.MALFORMED
+
+
+def test_base64_whose_unused_bits_are_set_is_refused() -> None:
+    good = canonical(Welcome(nonce=bytes(32), version=1))
+    bad = good.replace(b'A="', b'B="')
+    assert good != bad
+    assert base64.b64decode(json.loads(bad)["nonce"], validate=True) == bytes(32)
+    with pytest.raises(RemoteProtocolError):
+        decode_frame(bad)
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    [
+        "../x",
+        "a/b",
+        "..",
+        ".ab",
+        "-ab",
+        "ab",
+        "a" * 33,
+        "Bob",
+        "b\u00f6b",
+        "١٢٣٤٥",
+        "bob\n",
+        " bob",
+        "bob\0",
+        "b b",
+        "",
+    ],
+)
+def test_a_user_id_cannot_be_a_path_or_a_trick(user_id: str) -> None:
+    """The seed's failure 16."""
+    assert not is_user_id(user_id)
+    with pytest.raises(RemoteProtocolError):
+        decode_frame(canonical({"type": "fetch_identity", "user_id": user_id}))
+
+
+@pytest.mark.parametrize("user_id", ["bob", "123456789", "a.b-c_d", "0" * 32])
+def test_a_user_id_is_a_number_or_a_handle(user_id: str) -> None:
+    assert is_user_id(user_id)
+
+
+def test_an_envelope_is_carried_byte_for_byte() -> None:
+    envelope = FRAMES["message"]
+    delivery = decode_frame(canonical(Delivery(envelope=msgspec.Raw(canonical(envelope)), sequence=7)))
+    assert isinstance(delivery, Delivery)
+    assert decode_envelope(delivery.envelope) == envelope
+    with pytest.raises(RemoteProtocolError, match="not an envelope"):
+        decode_envelope(canonical(Ping()))
+
+
+def test_a_signature_covers_the_type_and_all_but_what_is_left_out() -> None:
+    message = FRAMES["message"]
+    assert isinstance(message, Message)
+    receipt = Receipt(**msgspec.structs.asdict(message))
+    assert protocol.without(message, "signature") != protocol.without(receipt, "signature")
+    assert set(json.loads(protocol.without(message, "signature"))) == set(json.loads(canonical(message))) - {
+        "signature"
+    }
+
+
+def test_mutated_frames_bring_nothing_but_the_documented_error() -> None:
+    """R-17. To repeat: FUZZ_SEED=... ; to go on longer: FUZZ_INPUTS=1000000."""
+    seed = int(os.environ.get("FUZZ_SEED", random.SystemRandom().randrange(2**32)))
+    print(f"FUZZ_SEED={seed}")
+    chance = random.Random(seed)
+    bodies = [canonical(frame) for frame in FRAMES.values()]
+    parts = [
+        b"{",
+        b"}",
+        b"[",
+        b'"',
+        b",",
+        b":",
+        b"\\ud800",
+        b"\\u0000",
+        b"1e9",
+        b"NaN",
+        b"null",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"9" * 400,
+    ]
+    accepted = 0
+    for _ in range(int(os.environ.get("FUZZ_INPUTS", "50000"))):
+        data = bytearray(chance.choice(bodies))
+        for _ in range(chance.randint(1, 4)):
+            place = chance.randrange(len(data) + 1)
+            match chance.randrange(4):
+                case 0:
+                    data[place : place + 1] = bytes([chance.randrange(256)])
+                case 1:
+                    del data[place : place + chance.randint(1, 20)]
+                case 2:
+                    data[place:place] = chance.choice(parts)
+                case 3:
+                    data[place:place] = data[chance.randrange(len(data) + 1) :][:30]
+        try:
+            frame = decode_frame(bytes(data))
+        except RemoteProtocolError:
+            continue
+        accepted += 1
+        assert canonical(frame) == bytes(data), f"FUZZ_SEED={seed}"
+    assert accepted < 50000
+
+
+# ---------------------------------------------------------------- a link
+
+
+def wire(*sent: Frame) -> bytes:
+    return b"".join(encode_frame(frame) for frame in sent)
+
+
+def test_one_byte_at_a_time() -> None:
+    server = Connection(Role.SERVER)
+    received = []
+    for byte in wire(HELLO):
+        assert not received
+        received = server.receive(bytes([byte]))
+        assert server.mid_frame is not bool(received)
+    assert received == [HELLO]
+
+
+def test_several_frames_in_one_read() -> None:
+    """The seed's failure 21: two messages in one read were both lost."""
+    server = at(State.READY, Role.SERVER)
+    sent = [FRAMES["message"], Ping(), FRAMES["receipt"]]
+    assert server.receive(wire(*sent) + wire(Pong())[:3]) == sent
+    assert server.mid_frame
+    assert server.receive(wire(Pong())[3:]) == [Pong()]
+
+
+def test_frames_before_a_bad_one_are_returned() -> None:
+    server = at(State.READY, Role.SERVER)
+    assert server.receive(wire(Ping()) + (2).to_bytes(4, "big") + b"{}" + wire(Ping())) == [Ping()]
+    assert server.failure is not None
+    assert server.failure.code is Code.MALFORMED
+    with pytest.raises(RemoteProtocolError):
+        server.receive(b"")
+
+
+@pytest.mark.parametrize(
+    ("state", "size", "code"),
+    [
+        (State.OPEN, 0, Code.MALFORMED),
+        (State.OPEN, MAX_FRAME_BEFORE_LOGIN + 1, Code.TOO_LARGE),
+        (State.OPEN, 2**31, Code.TOO_LARGE),
+        (State.OPEN, 2**32 - 1, Code.TOO_LARGE),
+        (State.READY, MAX_FRAME + 1, Code.TOO_LARGE),
+    ],
+)
+def test_a_bad_length_is_refused_on_the_length(state: State, size: int, code: Code) -> None:
+    """R-26."""
+    connection = at(state, Role.SERVER)
+    assert connection.receive(size.to_bytes(LENGTH_SIZE, "big")) == []
+    assert connection.failure is not None
+    assert connection.failure.code is code
+    assert not connection.mid_frame
+
+
+@pytest.mark.parametrize(("state", "size"), [(State.OPEN, MAX_FRAME_BEFORE_LOGIN), (State.READY, MAX_FRAME)])
+def test_the_largest_length_is_taken(state: State, size: int) -> None:
+    connection = at(state, Role.SERVER)
+    assert connection.receive(size.to_bytes(LENGTH_SIZE, "big")) == []
+    assert connection.failure is None
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=frame_type)
+def test_what_the_table_does_not_allow_is_refused(state: State, role: Role, frame: Frame) -> None:
+    following = TRANSITIONS[state].get((role, type(frame)))
+    sender, receiver = at(state, role), at(state, Role.SERVER if role is Role.CLIENT else Role.CLIENT)
+    if following is None:
+        with pytest.raises(LocalProtocolError):
+            sender.send(frame)
+        assert receiver.receive(wire(frame)) == []
+        if state is not State.CLOSED:
+            assert receiver.failure is not None
+            assert receiver.failure.code is Code.UNEXPECTED_FRAME
+        assert (sender.state, receiver.state) == (state, state)
+    else:
+        assert receiver.receive(sender.send(frame)) == [frame]
+        assert (sender.state, receiver.state) == (following, following)
+
+
+def test_nothing_is_read_after_goodbye() -> None:
+    client = at(State.READY, Role.CLIENT)
+    goodbye = Goodbye(code=Code.SHUTTING_DOWN)
+    assert client.receive(wire(goodbye, Ping())) == [goodbye]
+    assert client.state is State.CLOSED
+
+
+LOGIN = [HELLO, Welcome(nonce=bytes(32), version=1), FRAMES["login"], LoggedIn(pending=0, retention_s=1)]
+
+
+@given(st.lists(st.sampled_from([Ping(), FRAMES["message"], FRAMES["acknowledge"]]), max_size=8), st.data())
+def test_two_ends_and_an_imaginary_wire(later: list[Frame], data: st.DataObject) -> None:
+    client, server = Connection(Role.CLIENT), Connection(Role.SERVER)
+    for frame in LOGIN:
+        sender, receiver = (client, server) if isinstance(frame, Hello | Login) else (server, client)
+        assert receiver.receive(sender.send(frame)) == [frame]
+    sent = b"".join(client.send(frame) for frame in later)
+    received: list[Frame] = []
+    while sent:
+        size = data.draw(st.integers(1, len(sent)))
+        received += server.receive(sent[:size])
+        sent = sent[size:]
+    assert received == later
+    assert client.state is server.state is State.READY
