@@ -260,7 +260,7 @@ def wire(*sent: Frame) -> bytes:
 
 def test_one_byte_at_a_time() -> None:
     server = Connection(Role.SERVER)
-    received = []
+    received: list[Frame] = []
     for byte in wire(HELLO):
         assert not received
         received = server.receive(bytes([byte]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from crypto_utils import PrivateKeys, generate_server_key
@@ -23,7 +25,6 @@ from protocol import (
     Refusal,
     Registered,
     RequestCode,
-    Welcome,
     canonical,
 )
 from relay.actions import HangUp, Outgoing, SendCode
@@ -162,8 +163,6 @@ def test_the_second_of_two_who_both_hold_codes_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("change", ["signature", "epoch"])
 def test_an_invalid_record_leaves_nothing_behind(world: World, change: str) -> None:
-    import msgspec
-
     record = world.identity("alice")
     if change == "signature":
         record = msgspec.structs.replace(record, created=record.created + 1)
@@ -391,7 +390,7 @@ def test_another_envelope_under_the_same_id_is_rejected(pair: World) -> None:
     [{"sender_id": "bob"}, {"sender_device": 2}, {"sender_key": bytes(16)}],
     ids=lambda change: next(iter(change)),
 )
-def test_nobody_writes_in_anothers_name(pair: World, changes: dict[str, object]) -> None:
+def test_nobody_writes_in_anothers_name(pair: World, changes: dict[str, Any]) -> None:
     """The seed's failure 8."""
     assert pair.rejection("alice", pair.envelope("alice", "bob", **changes)) is Code.WRONG_SENDER
 

@@ -1,0 +1,140 @@
+"""The real programs as processes: a server, clients on pipes, clients on a pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "correct horse battery"
+WAIT_S = 20.0
+
+
+class Program:
+    """A process whose output can be waited for, line by line."""
+
+    def __init__(self, *arguments: str, stdin: bool = False) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, text=True, bufsize=1, encoding="utf-8",
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::ResourceWarning"},
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._arrived = threading.Condition()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream,), daemon=True)
+            for stream in (self.process.stdout, self.process.stderr)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            with self._arrived:
+                self.lines.append(line.rstrip("\n"))
+                self._arrived.notify_all()
+
+    def type(self, *lines: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("".join(f"{line}\n" for line in lines))
+        self.process.stdin.flush()
+
+    def expect(self, pattern: str, *, count: int = 1) -> re.Match[str]:
+        """Wait until so many lines have matched, and return the last match."""
+        deadline = time.monotonic() + WAIT_S
+        with self._arrived:
+            while True:
+                found = [match for line in self.lines if (match := re.search(pattern, line))]
+                if len(found) >= count:
+                    return found[count - 1]
+                if not self._arrived.wait(deadline - time.monotonic()):
+                    raise AssertionError(f"{pattern!r} did not come; came:\n" + "\n".join(self.lines))
+
+    def end(self, number: signal.Signals | None = None) -> int:
+        """Send a signal, if any, and return the exit code."""
+        if number is not None:
+            self.process.send_signal(number)
+        elif self.process.stdin is not None:
+            self.process.stdin.close()
+        code = self.process.wait(WAIT_S)
+        for reader in self._readers:
+            reader.join(WAIT_S)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+        assert not any("Traceback" in line for line in self.lines), "\n".join(self.lines)
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        if not (self.process.stdout and self.process.stdout.closed):
+            self.end()
+
+
+class Server(Program):
+    def __init__(self, home: Path, *options: str, port: int = 0) -> None:
+        super().__init__("server.py", "--home", str(home), "--port", str(port), *options)
+        self.address = self.expect(r"^securechat://.*")[0]
+        self.port = int(self.address.rpartition(":")[2])
+
+    def code_for(self, user_id: str, *, count: int = 1) -> str:
+        return self.expect(rf"^Verification code for {user_id}: ([0-9]{{6}})$", count=count)[1]
+
+
+class Person:
+    """Somebody with a home of their own."""
+
+    def __init__(self, home: Path, user_id: str, server: Server) -> None:
+        self.home = home
+        self.user_id = user_id
+        self.server = server
+        home.mkdir(parents=True, exist_ok=True)
+        self.password_file = home / "password"
+        self.password_file.write_text(PASSWORD + "\n")
+        self.password_file.chmod(0o600)
+
+    @property
+    def options(self) -> list[str]:
+        return [
+            "--home", str(self.home), "--user", self.user_id, "--password-file", str(self.password_file),
+            "--server", f"localhost:{self.server.port}",
+        ]  # fmt: skip
+
+    def register(self) -> None:
+        """Register through pipes, as a script would."""
+        options = ["--home", str(self.home), "--server", self.server.address, "--plain", "register"]
+        with Program("client.py", *options, stdin=True) as client:
+            client.expect("Enter your phone number")
+            client.type(self.user_id)
+            client.expect("Enter the verification code")
+            client.type(self.server.code_for(self.user_id), PASSWORD, PASSWORD)
+            client.expect("registered as")
+            assert client.end() == 0
+
+    def run(self, *action: str) -> tuple[int, list[str], list[str]]:
+        """Do one thing and return the exit code, the lines of standard output and those of standard error."""
+        done = subprocess.run(
+            [sys.executable, "client.py", *self.options, *action], cwd=ROOT, text=True, capture_output=True,
+            stdin=subprocess.DEVNULL, timeout=60, check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+    def converse(self) -> Program:
+        """Open a plain conversation on pipes."""
+        return Program("client.py", *self.options, "--plain", stdin=True)
