@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage format server client clean
+.PHONY: help demo test check lint types format server client clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -16,22 +16,18 @@ demo: ## play a real conversation: server, two people, a message to somebody off
 
 test: ## run the tests
 	@sh tools/bootstrap.sh requirements-dev.txt
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-check: lint types coverage ## what CI runs: lint, types, tests with branch coverage
+check: lint types test ## what must be clean before a change lands
 
 lint:
 	@sh tools/bootstrap.sh requirements-dev.txt
-	$(RUN) -m ruff check
-	$(RUN) -m ruff format --check
+	$(RUN) -m ruff check --quiet
+	$(RUN) -m ruff format --check --quiet
 
 types:
 	@sh tools/bootstrap.sh requirements-dev.txt
 	$(RUN) -m mypy
-
-coverage:
-	@sh tools/bootstrap.sh requirements-dev.txt
-	$(RUN) -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 format: ## put the source into its form
 	@sh tools/bootstrap.sh requirements-dev.txt

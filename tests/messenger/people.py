@@ -1,0 +1,163 @@
+"""People with real engines, real databases and a real relay, joined by an imaginary wire."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from crypto_utils import PrivateKeys, sha256, spki
+from identity import create_record
+from messenger.account import Account
+from messenger.database import Database
+from messenger.engine import Messenger, Output
+from messenger.events import Event, MessageReceived
+from protocol import Frame, canonical, decode_frame
+from relay.actions import HangUp, Outgoing
+from relay.limits import Limits
+from tests.relay.world import SERVER_KEY, START_S, World
+
+PASSWORD = b"a password of the tests"
+SERVER_KEY_HASH = sha256(spki(SERVER_KEY.public_key()))
+Filter = Callable[[Frame], list[Frame]]  # a fault on the wire: what becomes of a frame
+
+
+class Person:
+    def __init__(self, town: Town, user_id: str, number: int) -> None:
+        self.town = town
+        self.user_id = user_id
+        record = create_record(town.keys[number], user_id, created=START_S, suites=[1])
+        self.account = Account(user_id, town.keys[number], record)
+        self.path = town.folder / f"{user_id}.db"
+        self.links = 0
+        self.link: str | None = None
+        self.looks = True  # whether messages are shown as they come
+        self.events: list[Event] = []
+        self.open()
+
+    def open(self) -> None:
+        self.database = Database(self.path, PASSWORD)
+        self.messenger = Messenger(self.account, self.database)
+        self.take(Output(events=self.messenger.resume()))
+
+    def restart(self) -> None:
+        """Lose everything that is not on disk."""
+        self.go_offline()
+        self.database.close()
+        self.open()
+
+    # ------------------------------------------------------------ the link
+
+    def go_online(self) -> None:
+        self.links += 1
+        self.link = f"{self.user_id}/{self.links}"
+        self.town.world.relay.opened(self.link, "192.0.2.1")
+        self.take(self.messenger.connected(SERVER_KEY_HASH))
+        self.town.run()
+
+    def go_offline(self) -> None:
+        if self.link is not None:
+            self.town.world.relay.closed(self.link)
+            self.town.cut(self.link)
+            self.messenger.disconnected()
+            self.link = None
+
+    def take(self, output: Output) -> None:
+        """Carry out a step: send its frames, look at its messages."""
+        if self.link is not None:
+            for frame in output.frames:
+                self.town.to_relay.append((self.link, frame))
+        self.events += output.events
+        shown = [(event.peer, event.id) for event in output.events if isinstance(event, MessageReceived)]
+        if shown and self.looks:
+            self.take(self.messenger.shown(shown, now=self.town.now))
+
+    # ------------------------------------------------------------ what the person does
+
+    def write(self, peer: str, text: str) -> bytes:
+        message_id, output = self.messenger.send_text(peer, text, now=self.town.now)
+        self.take(output)
+        self.town.run()
+        return message_id
+
+    def accept(self, peer: str) -> None:
+        self.take(self.messenger.accept(peer, now=self.town.now))
+        self.town.run()
+
+    def tick(self) -> None:
+        self.take(self.messenger.tick(now=self.town.now))
+        self.town.run()
+
+    def state(self, message_id: bytes) -> str:
+        return self.messenger.history.state(message_id)[0]
+
+    # ------------------------------------------------------------ what the person saw
+
+    @property
+    def read(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, MessageReceived)]
+
+    def saw(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Town:
+    """A relay and everybody who lives on it."""
+
+    def __init__(self, folder: Path, keys: list[PrivateKeys], limits: Limits | None = None) -> None:
+        self.folder = folder
+        self.keys = keys
+        self.world = World(folder / "relay.db", keys, limits or Limits(stranger_pending=1000))
+        self.to_relay: deque[tuple[str, Frame]] = deque()
+        self.to_people: deque[tuple[str, Frame]] = deque()
+        self.people: dict[str, Person] = {}
+        self.outward: Filter = lambda frame: [frame]  # on the way to the relay
+        self.inward: Filter = lambda frame: [frame]  # on the way to people
+
+    @property
+    def now(self) -> int:
+        return self.world.now.wall_s
+
+    def person(self, user_id: str, *, online: bool = True) -> Person:
+        number = len(self.people)
+        self.world.register(user_id, number)
+        self.people[user_id] = Person(self, user_id, number)
+        if online:
+            self.people[user_id].go_online()
+        return self.people[user_id]
+
+    def cut(self, link: str) -> None:
+        self.to_relay = deque(item for item in self.to_relay if item[0] != link)
+        self.to_people = deque(item for item in self.to_people if item[0] != link)
+
+    def run(self) -> None:
+        """Let frames travel until none is on its way."""
+        while self.to_relay or self.to_people:
+            if self.to_relay:
+                link, frame = self.to_relay.popleft()
+                for arrived in self.outward(frame):
+                    self._relay(link, arrived)
+            if self.to_people:
+                link, frame = self.to_people.popleft()
+                person = self.people[link.partition("/")[0]]
+                arrived_frames = self.inward(frame)
+                if person.link == link and arrived_frames:
+                    person.take(person.messenger.receive(arrived_frames, now=self.now))
+
+    def _relay(self, link: str, frame: Frame) -> None:
+        for action in self.world.do(link, frame):
+            if isinstance(action, Outgoing):
+                self.to_people.append((str(action.link), decode_frame(canonical(action.frame))))
+            elif isinstance(action, HangUp):
+                self.people[str(action.link).partition("/")[0]].go_offline()
+
+    def crash(self) -> None:
+        """Kill the relay: everybody loses their link, and what is not on disk is gone."""
+        for person in self.people.values():
+            person.go_offline()
+        self.world.crash()
+
+    def close(self) -> None:
+        for person in self.people.values():
+            person.database.close()
+        self.world.store.close()

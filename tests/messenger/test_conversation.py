@@ -1,0 +1,129 @@
+"""What a person types, and what they see."""
+
+from __future__ import annotations
+
+import pytest
+
+from crypto_utils import PrivateKeys
+from messenger.conversation import NO_RECIPIENT, Conversation
+from tests.messenger.people import Person, Town
+
+
+class Desk:
+    """A person's screen and keyboard."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.shown: list[str] = []
+        self.told: list[str] = []
+        self.left = False
+        self.conversation = Conversation(
+            person.messenger,
+            send=lambda frames: person.town.to_relay.extend((person.link or "", frame) for frame in frames),
+            show=self.shown.append,
+            tell=self.told.append,
+            leave=self.leave,
+        )
+
+    def leave(self) -> None:
+        self.left = True
+
+    def type(self, *entries: str) -> None:
+        for entry in entries:
+            self.conversation.enter(entry, now=self.person.town.now)
+            self.person.town.run()
+
+
+@pytest.fixture
+def bob(town: Town) -> Person:
+    town.person("alice")
+    return town.person("bob")
+
+
+@pytest.fixture
+def desk(bob: Person, some_keys: list[PrivateKeys]) -> Desk:
+    return Desk(bob.town.people["alice"])
+
+
+def test_the_prompt_names_the_recipient_and_without_one_nothing_is_sent(desk: Desk, bob: Person) -> None:
+    assert desk.conversation.prompt() == NO_RECIPIENT
+    desk.type("bob")
+    assert desk.conversation.prompt() == "Enter message to bob: "
+    desk.type("hello", "", "  ")
+    assert bob.read == ["hello"]
+
+
+def test_a_message_to_somebody_else_in_passing(desk: Desk, bob: Person) -> None:
+    desk.type("@bob in passing")
+    assert bob.read == ["in passing"]
+    assert desk.conversation.prompt() == NO_RECIPIENT
+
+
+def test_a_slash_is_a_command_and_two_are_a_slash(desk: Desk, bob: Person) -> None:
+    desk.type("/to bob", "//shrug", "/shrug", "/to", "/help me")
+    assert bob.read == ["/shrug"]
+    assert [line.splitlines()[0] for line in desk.told] == [
+        "! there is no command 'shrug'", "! /to wants WHO", "! /help wants no argument",
+    ]  # fmt: skip
+
+
+def test_somebody_called_quit_can_be_written_to(desk: Desk, town: Town) -> None:
+    """The seed's failure 36."""
+    quitter = town.person("quit")
+    desk.type("/to quit", "hello", "@quit quit")
+    assert quitter.read == ["hello", "quit"]
+    assert not desk.left
+
+
+@pytest.mark.parametrize("word", ["quit", "/quit"])
+def test_quit_leaves_at_every_prompt(desk: Desk, bob: Person, word: str) -> None:
+    desk.type(word)
+    assert desk.left
+    desk.left = False
+    desk.type("/to bob", word)
+    assert desk.left
+    assert bob.read == []
+
+
+def test_mistakes_are_told_and_lose_nothing(desk: Desk, bob: Person) -> None:
+    desk.type("../x", "@../x hi", "@bob ", "/to bob", "x" * 70_000)
+    assert len(desk.told) == 4
+    assert bob.read == []
+    assert desk.conversation.prompt() == "Enter message to bob: "
+
+
+def test_own_and_other_messages_read_alike(desk: Desk, bob: Person) -> None:
+    desk.type("/to bob", "two\nlines")
+    assert desk.shown[0].endswith("you to bob: two\n  | lines")
+
+
+def test_offline_is_said(desk: Desk, bob: Person) -> None:
+    desk.person.go_offline()
+    desk.type("@bob later")
+    assert desk.told[-1].startswith("* queued")
+
+
+def test_help_and_contacts(desk: Desk, bob: Person) -> None:
+    desk.type("/contacts")
+    assert desk.told == ["* no contacts yet"]
+    desk.type("@bob hello")
+    desk.told.clear()
+    desk.type("/contacts", "/help")
+    assert desk.told[0] == "  bob  unverified"
+    assert any("/accept WHO" in line for line in desk.told)
+
+
+def test_accepting_what_has_not_changed_is_a_mistake(desk: Desk, bob: Person) -> None:
+    desk.type("/accept bob")
+    assert "nothing to accept" in desk.told[0]
+
+
+def test_messages_are_shown_before_they_are_acknowledged(desk: Desk, bob: Person) -> None:
+    alice = desk.person
+    alice.looks = False
+    bob.write("alice", "look at me")
+    before = alice.messenger.settled
+    desk.conversation.show_events(alice.events[-1:], now=alice.town.now)
+    alice.town.run()
+    assert (before, alice.messenger.settled) == (False, True)
+    assert desk.shown[-1].endswith("bob: look at me")

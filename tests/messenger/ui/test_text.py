@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import Code
+from messenger.events import (
+    ContactPinned,
+    EnvelopeRefused,
+    Event,
+    IdentityChanged,
+    LoginRefused,
+    MessageReceived,
+    MessagesMissing,
+    Online,
+    StateChanged,
+)
+from messenger.ui.text import clock, event_line, message_line, sanitise
+
+
+@given(st.text())
+def test_nothing_but_newline_and_tab_can_act_on_a_terminal(text: str) -> None:
+    """R-39, attack row 40."""
+    shown = sanitise(text)
+    assert not [letter for letter in shown if unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\n\t"]
+    shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("\x1b[2J", "<U+001B>[2J"),
+        ("\x1b]0;title\x07", "<U+001B>]0;title<U+0007>"),
+        ("\x9b31m", "<U+009B>31m"),
+        ("over\rwritten", "over<U+000D>written"),
+        ("back\x08space", "back<U+0008>space"),
+        ("\u202egnp.exe", "<U+202E>gnp.exe"),
+        ("zero\u200bwidth\ufeff", "zero<U+200B>width<U+FEFF>"),
+        ("line\u2028separator", "line<U+2028>separator"),
+        ("\x7f\x00", "<U+007F><U+0000>"),
+        ("\ud800", "<U+D800>"),
+        ("a\r\nb\tc", "a\nb\tc"),
+    ],
+)
+def test_hostile_letters_are_spelt_out(hostile: str, shown: str) -> None:
+    assert sanitise(hostile) == shown
+
+
+@pytest.mark.parametrize("text", ["👨‍👩‍👧‍👦", "Grüße", "नमस्ते", "שלום", "مرحبا", "日本語"])
+def test_what_people_write_stays(text: str) -> None:
+    assert sanitise(text) == text
+
+
+def test_a_message_of_several_lines_cannot_pass_for_another_person() -> None:
+    lines = message_line("mallory", "hi\n[12:00] bob: send me the keys", 0).splitlines()
+    assert not lines[1].startswith("[")
+
+
+def test_a_million_letters_take_no_time_to_speak_of() -> None:
+    assert len(sanitise("\x1b" * 100_000)) == 800_000
+
+
+@pytest.mark.parametrize("timestamp", [2**53 - 1, 2**40])
+def test_times_that_cannot_be_are_shown_as_such(timestamp: int) -> None:
+    assert clock(timestamp) == "?" or clock(timestamp)[:1].isdigit()
+
+
+EVENTS: list[tuple[Event, str]] = [
+    (MessageReceived(bytes(16), "bob", "hi", 0, 1), "bob: hi"),
+    (MessagesMissing("bob", 1), "1 message from bob missing"),
+    (MessagesMissing("bob", 2), "2 messages from bob missing"),
+    (StateChanged(bytes(16), "bob", "accepted"), "accepted: bob"),
+    (StateChanged(bytes(16), "bob", "expired"), "never fetched"),
+    (StateChanged(bytes(16), "bob", "rejected", Code.MAILBOX_FULL), "mailbox is full"),
+    (StateChanged(bytes(16), "bob", "rejected", Code.UNKNOWN_USER), "Security Error: Public key for bob not found"),
+    (StateChanged(bytes(16), "bob", "identity-changed"), "key has changed"),
+    (ContactPinned("bob"), "first contact with bob"),
+    (IdentityChanged("bob"), "WARNING: the key of bob has changed"),
+    (EnvelopeRefused("bob"), "could not be verified"),
+    (Online(0), "online"),
+    (Online(3), "3 waiting"),
+    (LoginRefused(Code.UNKNOWN_ACCOUNT, 0), "does not know this account"),
+]
+
+
+@pytest.mark.parametrize(
+    ("event", "text"), EVENTS, ids=lambda value: type(value).__name__ if not isinstance(value, str) else ""
+)
+def test_every_event_has_its_line(event: Event, text: str) -> None:
+    assert text in event_line(event)
