@@ -101,7 +101,7 @@ class Link:
         self._output = bytearray()
         self._closing = False
         self._goodbye: Code | None = None
-        self._farewell: RemoteProtocolError | None = None  # the goodbye of the other end
+        self._why: SecureChatError | None = None  # what ends it, when it is not this end's wish
         self._began_s = self._heard_s = loop.clock()
         self._frame_began_s: float | None = None
         self._pinged = False
@@ -187,7 +187,7 @@ class Link:
         while True:
             data = self._sock().recv(READ_SIZE)
             if not data:
-                self._drop(self._farewell or NetworkError("the other end closed the connection"))
+                self._drop(NetworkError("the other end closed the connection"))
                 return
             self._heard_s, self._pinged = self._loop.clock(), False
             if self.phase is _Phase.OPEN:
@@ -205,14 +205,14 @@ class Link:
             if isinstance(frame, Ping):
                 self._queue.append(Pong())
             elif isinstance(frame, Goodbye):
-                self._farewell = RemoteProtocolError(frame.code)
+                self._why = RemoteProtocolError(frame.code)
         commands = [frame for frame in frames if not isinstance(frame, Ping | Pong)]
         if commands and not self._tell(lambda handler: handler.received(self, commands)):
             return
         if self.connection.failure is not None:
             raise self.connection.failure
-        if self._farewell is not None:
-            self._end(self._farewell, None)
+        if self._why is not None:
+            self._end(self._why, None)
 
     def flush(self) -> None:
         """Encode what is queued and write as much as the socket takes; close when that was the last of it."""
@@ -261,7 +261,7 @@ class Link:
 
     def _end(self, reason: SecureChatError | None, code: Code | None) -> None:
         """Close because of something: tell the other end, then the handler."""
-        self._farewell = reason if isinstance(reason, RemoteProtocolError) else self._farewell
+        self._why = reason
         self._goodbye, self._closing = code, True
         self.flush()
 
@@ -282,7 +282,7 @@ class Link:
         """Let go of the socket and say so, once."""
         if self.phase is _Phase.CLOSED:
             return
-        orderly = self.phase is _Phase.CLOSING and self._farewell is None
+        reason = self._why if self.phase is _Phase.CLOSING or self._why is not None else reason
         self.phase = _Phase.CLOSED
         self._queue.clear()
         self._output.clear()
@@ -291,7 +291,7 @@ class Link:
             self._socket.close()
         self._loop.forget(self)
         with suppress(Exception):  # there is nothing left to end for it
-            self._loop.handler.closed(self, None if orderly else self._farewell or reason)
+            self._loop.handler.closed(self, reason)
 
     def fail(self, reason: SecureChatError) -> None:
         """End a link that never got a socket."""
