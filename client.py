@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from crypto_utils import ADVISED_PASSWORD, normalise_password, read_key_file
 from errors import (
@@ -288,6 +288,16 @@ class Client:
         self._sent: bytes | None = None  # the message of `send`
         self._offline_told = ""
 
+    def terminate(self, number: int, _frame: object) -> None:
+        """Leave because of a signal.
+
+        Raises:
+            Terminated: Here, unless the face has a prompt open and raises it there.
+        """
+        terminated = Terminated(number)
+        if not self._face.interrupt(terminated):
+            raise terminated
+
     def run(self) -> None:
         """Do what the options ask for.
 
@@ -502,18 +512,15 @@ def rejected(recipient: str, reason: Code | None) -> SecureChatError:
 # ---------------------------------------------------------------- the program
 
 
-def _terminate(number: int, _frame: object) -> NoReturn:
-    raise Terminated(number)
-
-
 def main(arguments: list[str]) -> int:
     """Run the program and return its exit code."""
     options = parse_arguments(arguments)
+    client = Client(options)
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminate)
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), client.terminate)
     try:
-        Client(options).run()
+        client.run()
     except SecureChatError as error:
         print(describe(error), file=sys.stderr)
         return error.exit_code

@@ -36,3 +36,10 @@ class Face(Protocol):
 
     def stop(self) -> None:
         """End `converse` from another thread."""
+
+    def interrupt(self, error: BaseException) -> bool:
+        """Have a question or `converse` raise something, called by a signal in the thread that waits in it.
+
+        Returns:
+            Whether the face does that; otherwise the signal raises it.
+        """

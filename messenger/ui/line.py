@@ -30,8 +30,8 @@ class LineFace:
 
     def ask(self, prompt: str, *, secret: bool = False) -> str:
         """Ask one question; a secret is not echoed and not kept."""
-        session: PromptSession[str] = PromptSession(history=InMemoryHistory())
-        return session.prompt(prompt, is_password=secret)
+        self._session = PromptSession(history=InMemoryHistory())
+        return self._session.prompt(prompt, is_password=secret)
 
     def tell(self, line: str) -> None:
         """Show a line about the program itself."""
@@ -66,6 +66,17 @@ class LineFace:
     def stop(self) -> None:
         """End the prompt from another thread."""
         self._stopped = True
+        self.interrupt(EOFError())
+
+    def interrupt(self, error: BaseException) -> bool:
+        """Have the prompt that is open raise something; return whether one is."""
         app = self._session.app if self._session is not None else None
-        if app is not None and app.is_running and app.loop is not None:
-            app.loop.call_soon_threadsafe(lambda: app.exit(exception=EOFError))
+        if app is None or not app.is_running or app.loop is None:
+            return False
+
+        def leave() -> None:
+            if app.is_running and app.future is not None and not app.future.done():
+                app.exit(exception=error)
+
+        app.loop.call_soon_threadsafe(leave)
+        return True

@@ -121,3 +121,8 @@ class PlainFace:
     def stop(self) -> None:
         """End `converse`; the thread that reads ends with the program."""
         threading.Thread(target=self._entries.put, args=(None,), name="stop", daemon=True).start()
+
+    def interrupt(self, error: BaseException) -> bool:
+        """Leave it to the signal: what waits here can be interrupted."""
+        del error
+        return False

@@ -1,0 +1,429 @@
+"""The programs as people use them: processes, pipes, a pseudo-terminal, homes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from errors import ExitCode
+from tests.system.programs import PASSWORD, ROOT, Person, Program, Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("people")
+
+
+def registered(folder: Path, user_id: str, server: Server) -> Person:
+    person = Person(folder / user_id, user_id, server)
+    person.register()
+    return person
+
+
+@pytest.fixture(scope="module")
+def alice(folder: Path, server: Server) -> Person:
+    return registered(folder, "alice", server)
+
+
+@pytest.fixture(scope="module")
+def bob(folder: Path, server: Server) -> Person:
+    return registered(folder, "bob", server)
+
+
+# ---------------------------------------------------------------- one-shot
+
+
+def test_send_and_recv(alice: Person, bob: Person) -> None:
+    """Keys need not come from the same folder: the seed's failure 32."""
+    assert alice.run("send", "bob", "hello bob")[0] == ExitCode.OK
+    code, out, _ = bob.run("recv")
+    assert (code, len(out)) == (ExitCode.OK, 1)
+    assert out[0].endswith("alice: hello bob")
+    assert bob.run("recv")[:2] == (ExitCode.OK, [])
+
+
+def test_recv_as_json_is_one_object_a_line_and_harmless(alice: Person, bob: Person) -> None:
+    hostile = "\x1b]0;owned\x07 \x7f\u202e\nnew line"
+    assert alice.run("send", "bob", hostile)[0] == ExitCode.OK
+    code, out, _ = bob.run("recv", "--json")
+    assert code == ExitCode.OK
+    (line,) = out
+    assert line.isascii()
+    assert line.isprintable()
+    message = json.loads(line)
+    assert (message["v"], message["type"], message["from"], message["text"]) == (1, "message", "alice", hostile)
+
+
+@pytest.mark.parametrize("size", [1450, 64 * 1024])
+def test_long_messages_arrive(alice: Person, bob: Person, size: int) -> None:
+    text = "".join(chr(97 + number * number % 26) for number in range(size))
+    options = [*alice.options, "send", "bob", "-"]
+    sent = subprocess.run(
+        [sys.executable, "client.py", *options], cwd=ROOT, input=text.encode(), check=False, timeout=60
+    )
+    assert sent.returncode == ExitCode.OK
+    assert json.loads(bob.run("recv", "--json")[1][0])["text"] == text
+
+
+def test_refusals_have_their_exit_codes(alice: Person) -> None:
+    code, out, err = alice.run("send", "nobody", "hello")
+    assert (code, out) == (ExitCode.REFUSED, [])
+    assert "Security Error: Public key for nobody not found" in err[0]
+    assert alice.run("send", "../x", "hello")[0] == ExitCode.USAGE
+    assert alice.run("send", "bob", "")[0] == ExitCode.USAGE
+    assert alice.run("send", "alice", "me")[0] == ExitCode.USAGE
+    assert alice.run("dance")[0] == ExitCode.USAGE
+
+
+def test_the_third_message_to_a_stranger_is_refused_and_said(server: Server, folder: Path, alice: Person) -> None:
+    registered(folder, "stranger", server)
+    assert [alice.run("send", "stranger", text)[0] for text in ("one", "two", "three")] == [0, 0, ExitCode.REFUSED]
+
+
+def test_wrong_passwords(alice: Person) -> None:
+    before = (alice.home / "keys" / "alice_private_key.pem").read_bytes()
+    options = ["--home", str(alice.home), "--user", "alice", "--server", f"localhost:{alice.server.port}", "--plain"]
+    with Program("client.py", *options, "recv", stdin=True) as client:
+        client.type("wrong password 1", "short", "wrong password 3")
+        client.expect("Authentication failed: Maximum attempts exceeded")
+        assert client.end() == ExitCode.PASSWORD
+        assert not any("wrong password" in line for line in client.lines)
+    assert (alice.home / "keys" / "alice_private_key.pem").read_bytes() == before
+    assert alice.run("recv")[0] == ExitCode.OK
+
+
+def test_an_account_is_used_by_one_program_at_a_time(alice: Person) -> None:
+    """R-31."""
+    with alice.converse() as first:
+        first.expect("online")
+        code, _, err = alice.run("recv")
+        assert code == ExitCode.IN_USE
+        assert f"in use by pid {first.process.pid}" in err[0]
+        first.type("quit")
+        assert first.end() == ExitCode.OK
+
+
+def test_a_home_that_cannot_be(alice: Person, tmp_path: Path) -> None:
+    """R-08."""
+    (tmp_path / "file").write_text("in the way")
+    home = ["--home", str(tmp_path / "file")]
+    client = ["client.py", *home, "--user", "x-y", "--server", alice.server.address, "recv"]
+    for program in (["server.py", *home, "--port", "0"], client):
+        run = subprocess.run([sys.executable, *program], cwd=ROOT, text=True, capture_output=True, check=False)
+        assert run.returncode == ExitCode.STORAGE
+        assert "Traceback" not in run.stderr
+        assert "cannot" in run.stderr
+
+
+@pytest.mark.parametrize("address", ["nonsense:x", "securechat://zz@localhost", "localhost:99999"])
+def test_an_address_that_is_none(alice: Person, address: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "client.py", "--home", str(alice.home), "--server", address, "recv"],
+        cwd=ROOT, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == ExitCode.USAGE
+    assert "is not the address of a server" in run.stderr
+
+
+def test_a_server_whose_key_is_not_known_or_another(alice: Person, tmp_path: Path) -> None:
+    def code(home: Path, address: str) -> int:
+        return subprocess.run(
+            [sys.executable, "client.py", "--home", str(home), "--user", "alice", "--server", address, "recv"],
+            cwd=ROOT, capture_output=True, check=False, stdin=subprocess.DEVNULL,
+        ).returncode  # fmt: skip
+
+    assert code(tmp_path, "localhost:1") == ExitCode.SETUP
+    assert code(alice.home, f"securechat://{'0' * 64}@localhost:1") == ExitCode.UNTRUSTED
+
+
+def test_a_server_that_is_down_is_said_and_the_message_kept(alice: Person) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    options = [*alice.options[:-1], f"localhost:{port}"]
+    run = subprocess.run(
+        [sys.executable, "client.py", *options, "send", "bob", "kept for later"],
+        cwd=ROOT, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == ExitCode.NETWORK
+    assert f"cannot reach localhost:{port} (connection refused)" in run.stderr
+    assert "python server.py" in run.stderr
+
+
+# ---------------------------------------------------------------- registration
+
+
+def test_a_number_cannot_be_taken_over(server: Server, alice: Person, tmp_path: Path) -> None:
+    thief = Person(tmp_path, "alice", server)
+    with Program(
+        "client.py", "--home", str(tmp_path), "--server", server.address, "--plain", "register", stdin=True
+    ) as client:
+        client.type("alice")
+        client.expect("registered with another key")
+        assert client.end() == ExitCode.REFUSED
+    assert not (thief.home / "keys" / "alice_private_key.pem").exists()
+    assert alice.run("recv")[0] == ExitCode.OK
+
+
+def test_a_wrong_code_is_asked_for_again(server: Server, tmp_path: Path) -> None:
+    options = ["--home", str(tmp_path), "--server", server.address, "--plain", "register"]
+    with Program("client.py", *options, stdin=True) as client:
+        client.type("walter")
+        right = server.code_for("walter")
+        client.type("12", f"{(int(right) + 1) % 10**6:06}", PASSWORD, "something else", PASSWORD, PASSWORD)
+        client.expect("a code has 6 digits")
+        client.expect("the two passwords differ")
+        client.expect("the verification code is wrong")
+        client.type(right)
+        client.expect("registered as walter")
+        assert client.end() == ExitCode.OK
+        assert right not in "".join(client.lines)  # the server's terminal shows it, never its link
+
+
+def test_a_registration_that_was_cut_short_goes_on_with_the_same_keys(server: Server, tmp_path: Path) -> None:
+    person = Person(tmp_path, "yvonne", server)
+    options = ["--home", str(tmp_path), "--server", server.address, "--plain", "register"]
+    with Program("client.py", *options, stdin=True) as client:
+        client.type("yvonne")
+        code = server.code_for("yvonne")
+        client.type(f"{(int(code) + 1) % 10**6:06}", PASSWORD, PASSWORD)
+        client.expect("the verification code is wrong")
+        client.end(signal.SIGKILL)
+    key = (tmp_path / "keys" / "yvonne_private_key.pem").read_bytes()
+    with Program("client.py", *person.options, "--plain", "register", stdin=True) as client:
+        client.expect("does not know yvonne yet")
+        client.type(server.code_for("yvonne", count=2))
+        client.expect("registered as yvonne")
+        assert client.end() == ExitCode.OK
+    assert (tmp_path / "keys" / "yvonne_private_key.pem").read_bytes() == key
+
+
+def test_a_command_brings_the_code(tmp_path: Path) -> None:
+    """The number is its argument, the code its standard input; neither is shown by the server."""
+    script = tmp_path / "send.sh"
+    script.write_text(f'#!/bin/sh\necho "$1 $(cat)" > "{tmp_path}/sent"\n')
+    script.chmod(0o755)
+    with Server(tmp_path / "server", "--send-code", str(script)) as server:
+        options = ["--home", str(tmp_path / "carol"), "--server", server.address, "--plain", "register"]
+        with Program("client.py", *options, stdin=True) as client:
+            client.type("carol")
+            client.expect("Enter the verification code")
+            number, code = (tmp_path / "sent").read_text().split()
+            assert number == "carol"
+            client.type(code, PASSWORD, PASSWORD)
+            client.expect("registered as carol")
+            assert client.end() == ExitCode.OK
+        assert code not in "".join(server.lines)
+        assert server.end(signal.SIGTERM) == ExitCode.OK
+
+
+def test_a_command_that_fails_is_said(tmp_path: Path) -> None:
+    with Server(tmp_path / "server", "--send-code", "false", "--max-users", "1") as server:
+        options = ["--home", str(tmp_path / "carol"), "--server", server.address, "--plain", "register"]
+        with Program("client.py", *options, stdin=True) as client:
+            client.type("carol")
+            client.expect("could not send the verification code")
+            assert client.end() == ExitCode.REFUSED
+
+
+# ---------------------------------------------------------------- conversations
+
+
+def test_a_conversation_with_restarts_in_between(tmp_path: Path) -> None:
+    """Offline delivery, server restart in between, client restart in between; reconnects by themselves."""
+    with Server(tmp_path / "server") as server:
+        port = server.port
+        alice, bob = registered(tmp_path, "alice", server), registered(tmp_path, "bob", server)
+        with alice.converse() as a:
+            with bob.converse() as b:
+                a.type("bob", "one")
+                b.expect("alice: one")
+                a.expect(r"\* delivered: bob")
+                b.type("alice", "so you are no stranger", "quit")
+                assert b.end() == 0
+                a.expect("bob: so you")
+            a.type("two")
+            a.expect(r"\* accepted: bob", count=2)
+            assert server.end(signal.SIGTERM) == 0
+            a.expect("offline: .*")
+            a.type("three")
+            a.expect("queued: it goes out")
+            with Server(tmp_path / "server", port=port) as again:
+                a.expect(r"\* accepted: bob", count=3)
+                again.process.kill()
+                a.expect("offline: .*", count=2)
+                a.type("four", "five")
+                with Server(tmp_path / "server", port=port) as third, bob.converse() as b:
+                    for text in ("two", "three", "four", "five"):
+                        b.expect(f"alice: {text}")
+                    assert not any("missing" in line for line in b.lines)
+                    shown = [line.rpartition(" ")[2] for line in b.lines if "alice: " in line]
+                    assert shown == ["two", "three", "four", "five"]
+                    a.expect(r"\* delivered: bob", count=5)
+                    b.type("alice", "six", "quit")
+                    assert b.end() == 0
+                    a.expect("bob: six")
+                    a.type("quit")
+                    assert a.end() == 0
+                    assert third.end(signal.SIGINT) == 0
+        database = sqlite3.connect(tmp_path / "server" / "data" / "relay.db")
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        database.close()
+
+
+def test_kill_9_of_the_server_loses_nothing(tmp_path: Path) -> None:
+    """R-01, small: accepted means on disk."""
+    server = Server(tmp_path / "server", "--stranger-pending", "1000")
+    port = server.port
+    alice, bob = registered(tmp_path, "alice", server), registered(tmp_path, "bob", server)
+    sent = [f"number {number}" for number in range(120)]
+    with alice.converse() as a:
+        a.expect("online")
+        a.type("bob")
+
+        def talk() -> None:
+            for text in sent:
+                a.type(text)
+                time.sleep(0.02)
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        for cycle in range(6):
+            time.sleep(0.25 + 0.07 * cycle)
+            server.end(signal.SIGKILL)
+            server = Server(tmp_path / "server", "--stranger-pending", "1000", port=port)
+        talker.join()
+        a.expect(r"\* accepted: bob", count=len(sent))
+        a.type("quit")
+        assert a.end() == 0
+    code, out, err = bob.run("recv", "--json")
+    assert code == 0
+    assert [json.loads(line)["text"] for line in out] == sent
+    assert not any("missing" in line for line in err)
+    server.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_end_a_plain_client_at_once(alice: Person, number: signal.Signals, code: int) -> None:
+    """R-36."""
+    with alice.converse() as client:
+        client.expect("online")
+        began = time.monotonic()
+        assert client.end(number) == code
+        assert time.monotonic() - began < 3
+
+
+def test_a_reader_that_goes_away_is_no_traceback(alice: Person, bob: Person) -> None:
+    """R-36: a broken pipe; the message that could not be written comes again."""
+    assert alice.run("send", "bob", "for a pipe")[0] == 0
+    client = subprocess.Popen(
+        [sys.executable, "client.py", *bob.options, "recv", "--json"], cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert client.stdout is not None
+    assert client.stderr is not None
+    client.stdout.close()
+    errors = client.stderr.read().decode()
+    client.stderr.close()
+    assert client.wait() == ExitCode.FAILED
+    assert "Traceback" not in errors
+    assert json.loads(bob.run("recv", "--json")[1][-1])["text"] == "for a pipe"
+
+
+def test_recv_follow_stays(alice: Person, bob: Person) -> None:
+    with Program("client.py", *bob.options, "recv", "--json", "--follow") as follower:
+        assert alice.run("send", "bob", "while you follow")[0] == 0
+        follower.expect('"text": "while you follow"')
+        assert follower.end(signal.SIGTERM) == 143
+
+
+# ---------------------------------------------------------------- a terminal
+
+
+class Terminal:
+    """The live client on a pseudo-terminal."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.child = pexpect.spawn(
+            sys.executable, ["client.py", *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
+            dimensions=(24, 100),
+            env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        )  # fmt: skip
+        self.seen: list[str] = []
+
+    def expect(self, pattern: str) -> None:
+        self.child.expect(pattern)
+
+    def type(self, text: str, *, enter: bool = True) -> None:
+        self.child.send(text + ("\r" if enter else ""))
+
+    def end(self) -> int:
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        assert "Traceback" not in (self.child.before or "")
+        return int(self.child.exitstatus if self.child.exitstatus is not None else 128 + (self.child.signalstatus or 0))
+
+
+def test_two_terminals_from_registration_to_quit(server: Server, tmp_path: Path) -> None:
+    """The main job, as a newcomer does it: two homes, two ptys, a server."""
+    terminals = {}
+    for name in ("tina", "theo"):
+        terminal = terminals[name] = Terminal("--home", str(tmp_path / name), "--server", server.address)
+        terminal.expect("Enter your phone number:")
+        terminal.type(name)
+        terminal.expect("Enter the verification code shown above:")
+        terminal.type(server.code_for(name))
+        for prompt in ("Create a password to protect your private key:", "Confirm your password:"):
+            terminal.expect(prompt)
+            terminal.type(PASSWORD)
+        terminal.expect("online")
+        assert PASSWORD not in str(terminal.child.before)  # nothing is echoed
+    tina, theo = terminals["tina"], terminals["theo"]
+    tina.type("theo")
+    tina.expect("Enter message to theo:")
+    tina.type("hello theo")
+    theo.expect("tina: hello theo")
+    tina.expect("delivered: theo")
+    theo.type("half a senten", enter=False)
+    tina.type("\x1b[200~two\nlines\x1b[201~")  # a bracketed paste is one message
+    theo.expect(r"tina: two\r*\n  \| lines")
+    theo.type("ce", enter=False)
+    theo.type("")  # the begun line was not disturbed: it names a recipient that cannot be
+    theo.expect("half a sentence")
+    theo.type("quit")
+    assert theo.end() == 0
+    tina.type("\x03", enter=False)
+    assert tina.end() == ExitCode.INTERRUPTED
+
+
+def test_a_terminal_that_closes_ends_the_client(alice: Person) -> None:
+    """R-36."""
+    terminal = Terminal(*alice.options)
+    terminal.expect("online")
+    terminal.child.kill(signal.SIGTERM)
+    assert terminal.end() == ExitCode.TERMINATED
+    terminal = Terminal(*alice.options)
+    terminal.expect("online")
+    terminal.child.close(force=False)  # hangs up
+    deadline = time.monotonic() + 5
+    while terminal.child.isalive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not terminal.child.isalive()
+    assert alice.run("recv")[0] == 0  # and its files are free
