@@ -395,6 +395,7 @@ def test_two_terminals_from_registration_to_quit(server: Server, tmp_path: Path)
             terminal.type(PASSWORD)
         terminal.expect("online")
         assert PASSWORD not in str(terminal.child.before)  # nothing is echoed
+        terminal.expect("Enter recipient phone number")
     tina, theo = terminals["tina"], terminals["theo"]
     tina.type("theo")
     tina.expect("Enter message to theo:")
