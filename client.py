@@ -419,11 +419,21 @@ class Client:
                 self._face.stop()
 
         worker = Worker(work)
+
+        def enter(entry: str) -> None:
+            """Wait until it is carried out: the next prompt may name another recipient."""
+            carried_out = threading.Event()
+
+            def carry_out() -> None:
+                conversation.enter(entry, now=wall_time())
+                carried_out.set()
+
+            session.submit(carry_out)
+            while worker.alive and not carried_out.wait(POLL_S):
+                pass
+
         try:
-            self._face.converse(
-                conversation.prompt,
-                lambda entry: session.submit(lambda: conversation.enter(entry, now=wall_time())),
-            )
+            self._face.converse(conversation.prompt, enter)
         except (KeyboardInterrupt, Terminated):
             leaving.patience_s = 0
             raise
@@ -475,9 +485,14 @@ class Worker:
         except BaseException as failure:  # noqa: BLE001 - raised again by join
             self._failure = failure
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is at work."""
+        return self._thread.is_alive()
+
     def join(self) -> None:
         """Wait for its end, and raise what it raised."""
-        while self._thread.is_alive():
+        while self.alive:
             self._thread.join(POLL_S)  # an endless wait could not be interrupted on Windows
         if self._failure is not None:
             raise self._failure

@@ -31,7 +31,7 @@ class Face(Protocol):
 
         Args:
             prompt: Names the recipient; asked again before each entry.
-            submit: Takes an entry; returns before it is carried out.
+            submit: Carries out an entry.
         """
 
     def stop(self) -> None:
