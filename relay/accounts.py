@@ -71,8 +71,7 @@ class Accounts:
             if wait_s:
                 raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
         self._check_room(user_id)
-        if self._store.code_failures(user_id) >= self._limits.code_failures:
-            raise Refused(Code.RATE_LIMITED)
+        self._check_failures(user_id)
         self._forget_expired(now)
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
         expires = now.steady_s + self._limits.code_lifetime_s
@@ -85,6 +84,10 @@ class Accounts:
         if self._limits.max_users is not None and self._store.count_accounts() >= self._limits.max_users:
             raise Refused(Code.SERVER_FULL)
 
+    def _check_failures(self, user_id: str) -> None:
+        if self._store.code_failures(user_id) >= self._limits.code_failures:
+            raise Refused(Code.RATE_LIMITED)
+
     def _digest(self, code: str) -> bytes:
         return hmac.digest(self._code_secret, code.encode(), "sha256")
 
@@ -96,15 +99,16 @@ class Accounts:
         pending = self._codes.get((user_id, identity))
         if pending is None:
             raise Refused(Code.CODE_EXPIRED)
+        self._check_failures(user_id)  # again: there may be several codes for a number
         try:
             right = hmac.compare_digest(self._digest(open_code(self._server_key, encrypted, identity)), pending.digest)
         except CryptoError:
             right = False
         if not right:
             pending.guesses += 1
-            self._store.add_code_failure(user_id)
             if pending.guesses >= self._limits.code_guesses:
                 del self._codes[user_id, identity]
+            self._store.add_code_failure(user_id)  # last: a full disk must not give more guesses
             raise Refused(Code.WRONG_CODE)
 
     # ------------------------------------------------------------ registration
@@ -154,13 +158,16 @@ class Accounts:
         if stored is None:
             raise Refused(Code.UNKNOWN_ACCOUNT)
         record = decode(IdentityRecord, stored)
+        identity = identity_hash(record)
+        if command.identity_hash != identity:
+            raise Refused(Code.AUTHENTICATION_FAILED)
         statement = login_statement(
             server_key_hash=self._server_key_hash,
             client_nonce=challenge.client_nonce,
             server_nonce=challenge.server_nonce,
             user_id=command.user_id,
             device_id=command.device_id,
-            identity=identity_hash(record),
+            identity=identity,
             version=challenge.version,
         )
         try:

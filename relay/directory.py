@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from errors import Code, CryptoError, Refused
 from identity import identity_hash, verify_record
 from protocol import KEY_ID_SIZE, IdentityRecord, canonical, decode
@@ -27,7 +29,7 @@ class Directory:
             raise Refused(Code.INVALID_RECORD)
         try:
             verify_record(record)
-        except CryptoError as error:
+        except (CryptoError, UnsupportedAlgorithm) as error:  # a key of an unknown kind: no reason to fail either
             raise Refused(Code.INVALID_RECORD) from error
 
     def publish(self, record: IdentityRecord, *, now: Now) -> None:

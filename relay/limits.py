@@ -40,6 +40,7 @@ class Limits:
     mailbox_limit: int = 1000  # waiting envelopes a device
     retention_s: int = 30 * DAY  # then an envelope is dropped, fetched or not
     delivery_window: int = 64  # envelopes pushed and not yet acknowledged a link: bounds memory, fills a round trip
+    delivery_window_size: int = 1024 * 1024  # bytes of them, and one more: must fit into the outbox of a slow link
     code_lifetime_s: int = 5 * MINUTE  # NIST SP 800-63B section 3.1.3.2 allows 10
     code_guesses: int = 3  # a code; with six digits that is 3 in a million
     code_failures: int = 100  # wrong codes a number in all (NIST SP 800-63B section 3.2.2)

@@ -47,11 +47,14 @@ class Mailboxes:
         mailboxes = self._recipients(envelope, now)
         self._check_quotas(envelope, mailboxes)
         actions: list[Action] = [Outgoing(link, Accepted(id=envelope.id, timestamp=now.wall_s))]
-        for mailbox in mailboxes:
-            sequence = self._store.put(mailbox, envelope.sender_id, envelope.id, data, digest, received_at=now.wall_s)
-            actions += self._push_new(mailbox, sequence, data)
+        sequences = [
+            self._store.put(mailbox, envelope.sender_id, envelope.id, data, digest, received_at=now.wall_s)
+            for mailbox in mailboxes
+        ]
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
             self._store.note_written(envelope.sender_id, envelope.recipient_id)
+        for mailbox, sequence in zip(mailboxes, sequences, strict=True):  # the store may fail; from here nothing can
+            actions += self._push_new(mailbox, sequence, data)
         return actions
 
     def _check_sender(self, envelope: Envelope, sender: Address) -> None:
@@ -88,26 +91,29 @@ class Mailboxes:
         online = self._presence.find(mailbox)
         if online is None:
             return []
-        if not online.caught_up or len(online.unacknowledged) >= self._limits.delivery_window:
+        if not online.caught_up or not self._has_room(online):
             online.caught_up = False
             return []
         return [self._push(online, sequence, data)]
 
     def _push(self, online: Online, sequence: int, data: bytes) -> Action:
         online.cursor = sequence
-        online.unacknowledged.add(sequence)
+        online.unacknowledged[sequence] = len(data)
         return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence))
 
-    def fill(self, mailbox: Address) -> list[Action]:
-        """Push the next page of the mailbox of a device that is logged in, as far as its link's window goes."""
-        online = self._presence.of(mailbox)
-        if online.caught_up:
+    def _has_room(self, online: Online) -> bool:
+        """Tell whether the window of a link, which is counted in envelopes and in bytes, is open."""
+        limits = self._limits
+        return len(online.unacknowledged) < limits.delivery_window and online.in_flight < limits.delivery_window_size
+
+    def fill(self, mailbox: Address, online: Online) -> list[Action]:
+        """Push the next page of the mailbox of a device that logs in or is, as far as its link's window goes."""
+        if online.caught_up or not self._has_room(online):
             return []
         room = self._limits.delivery_window - len(online.unacknowledged)
-        if room <= 0:
-            return []
-        waiting = self._store.pending(mailbox, after=online.cursor, limit=room)
-        online.caught_up = len(waiting) < room
+        size = self._limits.delivery_window_size - online.in_flight
+        waiting = self._store.pending(mailbox, after=online.cursor, limit=room, size=size)
+        online.caught_up = len(waiting) < room and sum(len(envelope) for _, envelope in waiting) < size
         return [self._push(online, *envelope) for envelope in waiting]
 
     def count(self, mailbox: Address) -> int:
@@ -119,8 +125,10 @@ class Mailboxes:
     def acknowledge(self, mailbox: Address, sequences: list[int]) -> list[Action]:
         """Forget envelopes that their device has stored; unknown and repeated ones are passed over (G7)."""
         self._store.acknowledge(mailbox, sequences)
-        self._presence.of(mailbox).unacknowledged.difference_update(sequences)
-        return self.fill(mailbox)
+        online = self._presence.of(mailbox)
+        for sequence in sequences:
+            online.unacknowledged.pop(sequence, None)
+        return self.fill(mailbox, online)
 
     def expire(self, *, now: Now) -> int:
         """Drop what is older than the retention, a round of it; return how many."""

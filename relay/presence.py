@@ -16,13 +16,18 @@ class Online:
         link: Where it can be reached.
         cursor: The highest sequence that was pushed; the mailbox is pushed in order.
         caught_up: Whether everything in the mailbox has been pushed, so that a new envelope may go out at once.
-        unacknowledged: Sequences pushed and not yet acknowledged.
+        unacknowledged: Sequences pushed and not yet acknowledged, and their sizes in bytes.
     """
 
     link: Link
     cursor: int = 0
     caught_up: bool = False
-    unacknowledged: set[int] = field(default_factory=set)
+    unacknowledged: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes pushed and not yet acknowledged."""
+        return sum(self.unacknowledged.values())
 
 
 class Presence:
@@ -32,10 +37,10 @@ class Presence:
         """Start with nobody online."""
         self._online: dict[Address, Online] = {}
 
-    def enter(self, address: Address, link: Link) -> Link | None:
+    def enter(self, address: Address, online: Online) -> Link | None:
         """Note a login and return the link that it replaces, if the device had one."""
         before = self._online.get(address)
-        self._online[address] = Online(link)
+        self._online[address] = online
         return before.link if before is not None else None
 
     def leave(self, address: Address) -> None:

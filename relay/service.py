@@ -42,7 +42,7 @@ from relay.actions import Action, HangUp, Link, Outgoing, SendCode
 from relay.directory import Directory
 from relay.limits import Limits, Now
 from relay.mailboxes import EXPIRE_AT_ONCE, Mailboxes
-from relay.presence import Presence
+from relay.presence import Online, Presence
 from relay.storage import Address, Store
 
 log = logging.getLogger("securechat.relay")
@@ -142,15 +142,17 @@ class Relay:
     def _log_in(self, link: Link, visitor: Visitor, command: Login, now: Now) -> list[Action]:
         assert visitor.challenge is not None  # noqa: S101 - protocol.TRANSITIONS holds it
         self._accounts.log_in(command, visitor.challenge, address=visitor.address, now=now)
-        visitor.device = Address(command.user_id, command.device_id)
+        device, online = Address(command.user_id, command.device_id), Online(link)
+        pending = self._mailboxes.count(device)
+        pushed = self._mailboxes.fill(device, online)  # the store may fail; from here nothing can
+        visitor.device = device
         actions: list[Action] = []
-        replaced = self._presence.enter(visitor.device, link)
+        replaced = self._presence.enter(device, online)
         if replaced is not None:
             del self._visitors[replaced]  # its frames are not heard any more
             actions.append(HangUp(replaced, Code.REPLACED))
-        pending = self._mailboxes.count(visitor.device)
         actions.append(Outgoing(link, LoggedIn(pending=pending, retention_s=self._limits.retention_s)))
-        return actions + self._mailboxes.fill(visitor.device)
+        return actions + pushed
 
     # ------------------------------------------------------------ logged in
 

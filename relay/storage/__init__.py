@@ -81,8 +81,11 @@ class Store(Protocol):
     ) -> int:
         """Add an envelope to a mailbox and return its sequence."""
 
-    def pending(self, address: Address, *, after: int, limit: int) -> list[Waiting]:
-        """Return what waits in a mailbox with a sequence above `after`, in order, at most `limit`."""
+    def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
+        """Return what waits in a mailbox with a sequence above `after`, in order.
+
+        At most `limit` envelopes, and no more after they have reached `size` bytes.
+        """
 
     def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
         """Return how many envelopes wait (from one sender), counting no further than `limit`."""

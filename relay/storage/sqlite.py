@@ -156,14 +156,20 @@ class SqliteStore:
         )
         return int(cursor.lastrowid or 0)
 
-    def pending(self, address: Address, *, after: int, limit: int) -> list[Waiting]:
+    def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
         rows = self._db.execute(
             "SELECT sequence, envelope FROM mailbox WHERE recipient_id = ? AND device_id = ? AND sequence > ?"
             " AND envelope IS NOT NULL ORDER BY sequence LIMIT ?",
             (*address, after, limit),
         )
-        return [Waiting(*row) for row in rows]
+        waiting: list[Waiting] = []
+        for row in rows:  # read one by one: the rest of a large page stays on disk
+            waiting.append(Waiting(*row))
+            size -= len(waiting[-1].envelope)
+            if size <= 0:
+                break
+        return waiting
 
     def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
         """Return how many envelopes wait (from one sender), counting no further than `limit`."""
@@ -184,8 +190,8 @@ class SqliteStore:
     def expire(self, *, before: int, limit: int) -> int:
         """Remove at most `limit` of the oldest envelopes received before a time."""
         cursor = self._db.execute(
-            "DELETE FROM mailbox WHERE received_at < ? AND sequence IN"
-            " (SELECT sequence FROM mailbox ORDER BY sequence LIMIT ?)",
+            "DELETE FROM mailbox WHERE sequence IN"
+            " (SELECT sequence FROM mailbox WHERE received_at < ? ORDER BY received_at LIMIT ?)",
             (before, limit),
         )
         return cursor.rowcount

@@ -55,6 +55,9 @@ CREATE UNIQUE INDEX mailbox_once ON mailbox (sender_id, envelope_id, recipient_i
 
 CREATE INDEX mailbox_pending ON mailbox (recipient_id, device_id, sequence) WHERE envelope IS NOT NULL;
 
+-- By age and not by sequence: after a jump of the clock the two differ.
+CREATE INDEX mailbox_age ON mailbox (received_at);
+
 -- Who has ever written to whom; the stranger rule asks it.
 CREATE TABLE acquaintance (
     writer TEXT NOT NULL,

@@ -89,7 +89,7 @@ def test_the_oldest_expire_first_and_a_round_is_bounded(store: Store) -> None:
         assert store.expire(before=35, limit=2) == 2
         assert store.expire(before=35, limit=2) == 1
         assert store.expire(before=35, limit=2) == 0
-    assert len(store.pending(BOB, after=0, limit=10)) == 1
+    assert len(store.pending(BOB, after=0, limit=10, size=10**6)) == 1
 
 
 class Mailboxes(RuleBasedStateMachine):
@@ -151,11 +151,11 @@ class Mailboxes(RuleBasedStateMachine):
             for device in (1, 2):
                 address = Address(user, device)
                 expected = [Waiting(key, row[2]) for key, row in sorted(self.model.items()) if row[0] == address]
-                assert self.store.pending(address, after=0, limit=10**6) == expected
+                assert self.store.pending(address, after=0, limit=10**6, size=10**6) == expected
                 assert self.store.count_pending(address, limit=10**6) == len(expected)
                 if expected:
                     first = expected[0].sequence
-                    assert self.store.pending(address, after=first, limit=2) == expected[1:3]
+                    assert self.store.pending(address, after=first, limit=2, size=10**6) == expected[1:3]
         for (sender, envelope_id), at in self.accepted.items():
             stored = self.store.accepted(sender, envelope_id)
             assert stored is not None
