@@ -56,6 +56,7 @@ from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.text import event_line
 from process_lock import ProcessLock
+from protocol import VERSIONS
 from session import Session, register, request_code, wall_time
 
 VERSION: Final = "0.1.0"
@@ -96,7 +97,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input"
     )
     parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
-    parser.add_argument("--version", action="version", version=f"SecureChat client {VERSION}, {preflight.versions()}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"SecureChat client {VERSION}, protocol {max(VERSIONS)}, {preflight.versions()}",
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
     actions.add_parser("register", help="create the account and leave")
     send = actions.add_parser("send", help="send one message; ends 0 when the server has accepted it")

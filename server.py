@@ -42,7 +42,7 @@ from crypto_utils import (
 )
 from errors import Code, ExitCode, NetworkError, SecureChatError, SetupError, describe
 from process_lock import ProcessLock
-from protocol import Frame
+from protocol import VERSIONS, Frame
 from relay.actions import Action, HangUp, Outgoing, SendCode
 from relay.actions import Link as LinkKey
 from relay.limits import DAY, Limits, Now
@@ -108,7 +108,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom"
     )
-    parser.add_argument("--version", action="version", version=f"SecureChat server {VERSION}, {preflight.versions()}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"SecureChat server {VERSION}, protocol {max(VERSIONS)}, {preflight.versions()}",
+    )
     return parser.parse_args(arguments)
 
 
