@@ -39,6 +39,8 @@ class SqliteStore:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._migrate()
+            with self.transaction():  # what cannot be written is an error now, and not with the first message
+                pass
         except sqlite3.Error as error:
             self._db.close()
             raise self._failure("open", error) from error

@@ -23,6 +23,16 @@ CREATE TABLE identity_log (
     UNIQUE (user_id, epoch)
 ) STRICT;
 
+-- REPLACE deletes without asking the trigger below.
+CREATE TRIGGER identity_log_grows BEFORE INSERT ON identity_log
+WHEN EXISTS (
+    SELECT 1 FROM identity_log
+    WHERE position = NEW.position OR (user_id = NEW.user_id AND epoch = NEW.epoch)
+)
+BEGIN
+    SELECT RAISE(ABORT, 'the identity log is append-only');
+END;
+
 CREATE TRIGGER identity_log_keeps BEFORE DELETE ON identity_log
 BEGIN
     SELECT RAISE(ABORT, 'the identity log is append-only');
