@@ -11,7 +11,6 @@ import preflight
 preflight.check()
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -40,11 +39,9 @@ from messenger.conversation import Conversation
 from messenger.database import Database
 from messenger.engine import Messenger, Output, identity_changed
 from messenger.events import (
-    EnvelopeRefused,
     Event,
     IdentityChanged,
     MessageReceived,
-    MessagesMissing,
     Online,
     StateChanged,
 )
@@ -52,6 +49,7 @@ from messenger.inbox import Shown
 from messenger.server_address import DEFAULT_PORT, ServerAddress, locate
 from messenger.suites import SUITES
 from messenger.ui import Face
+from messenger.ui.json_lines import json_line
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.text import event_line
@@ -394,10 +392,9 @@ class Client:
     def _print(self, event: Event) -> None:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
         if self._options.json:
-            data = event_data(event)
-            if data is not None:
-                # DEL is the one control character that JSON leaves as it is.
-                self._face.show(json.dumps(data).replace("\x7f", "\\u007f"))
+            line = json_line(event)
+            if line is not None:
+                self._face.show(line)
         elif isinstance(event, MessageReceived):
             self._face.show(event_line(event))
         elif not isinstance(event, StateChanged | Online):
@@ -501,22 +498,6 @@ class Worker:
             self._thread.join(POLL_S)  # an endless wait could not be interrupted on Windows
         if self._failure is not None:
             raise self._failure
-
-
-def event_data(event: Event) -> dict[str, object] | None:
-    """Return an event as `recv --json` prints it, or None for what is not printed. Documented in README.md."""
-    match event:
-        case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter):
-            return {"v": 1, "type": "message", "id": message_id.hex(), "from": peer, "text": text,
-                    "timestamp": timestamp, "counter": counter}  # fmt: skip
-        case MessagesMissing(peer=peer, count=count):
-            return {"v": 1, "type": "missing", "from": peer, "count": count}
-        case IdentityChanged(peer=peer):
-            return {"v": 1, "type": "identity-changed", "from": peer}
-        case EnvelopeRefused(peer=peer):
-            return {"v": 1, "type": "refused", "from": peer}
-        case _:
-            return None
 
 
 def rejected(recipient: str, reason: Code | None) -> SecureChatError:

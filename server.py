@@ -43,7 +43,7 @@ from crypto_utils import (
 from errors import Code, ExitCode, NetworkError, SecureChatError, SetupError, describe
 from process_lock import ProcessLock
 from protocol import VERSIONS, Frame
-from relay.actions import Action, HangUp, Outgoing, SendCode
+from relay.actions import Action, Outgoing, SendCode
 from relay.actions import Link as LinkKey
 from relay.limits import DAY, Limits, Now
 from relay.service import Relay
@@ -216,7 +216,7 @@ class CodeSender:
             self._done(action, False)
 
     def _run(self) -> None:
-        while (action := self._queue.get()) is not None:
+        for action in iter(self._queue.get, None):
             self._done(action, self._send(action))
 
     def _send(self, action: SendCode) -> bool:
@@ -305,14 +305,13 @@ class Server:
         """Carry out what the relay wants, now that its transaction is on disk."""
         frames: dict[LinkKey, list[Frame]] = {}
         for action in actions:
-            match action:
-                case Outgoing(link, frame):
-                    frames.setdefault(link, []).append(frame)
-                case HangUp(Link() as link, code):
-                    link.send(*frames.pop(link, []))
-                    link.close(code)
-                case SendCode():
-                    self._codes.submit(action)
+            if isinstance(action, Outgoing):
+                frames.setdefault(action.link, []).append(action.frame)
+            elif isinstance(action, SendCode):
+                self._codes.submit(action)
+            elif isinstance(action.link, Link):
+                action.link.send(*frames.pop(action.link, []))
+                action.link.close(action.code)
         for link, queued in frames.items():
             if isinstance(link, Link):
                 link.send(*queued)

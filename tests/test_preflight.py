@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import stat
@@ -55,6 +56,11 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert raised.value.code == ExitCode.SETUP
     lines = capsys.readouterr().err.splitlines()
     assert (len(lines), "3.11 or newer" in lines[0], "3.8.18" in lines[1]) == (3, True, True)
+
+
+@pytest.mark.parametrize("name", ["preflight.py", "server.py", "client.py"])
+def test_an_old_python_can_read_as_far_as_the_message(name: str) -> None:
+    ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
 def test_every_library_that_is_imported_is_pinned() -> None:

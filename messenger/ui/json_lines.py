@@ -1,0 +1,34 @@
+"""Events as lines of JSON, for programs: what `recv --json` prints. README.md documents it."""
+
+from __future__ import annotations
+
+import json
+
+from messenger.events import EnvelopeRefused, Event, IdentityChanged, MessageReceived, MessagesMissing
+
+VERSION = 1  # of these lines; keys are added under it, never changed
+
+
+def json_line(event: Event) -> str | None:
+    """Return the line for an event, all of it printable ASCII, or None for what is not printed."""
+    data = _data(event)
+    if data is None:
+        return None
+    return json.dumps({"v": VERSION, **data}).replace(
+        "\x7f", "\\u007f"
+    )  # DEL: the one control that JSON leaves as it is
+
+
+def _data(event: Event) -> dict[str, object] | None:
+    match event:
+        case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter):
+            outside = {"id": message_id.hex(), "from": peer, "text": text}
+            return {"type": "message", **outside, "timestamp": timestamp, "counter": counter}
+        case MessagesMissing(peer=peer, count=count):
+            return {"type": "missing", "from": peer, "count": count}
+        case IdentityChanged(peer=peer):
+            return {"type": "identity-changed", "from": peer}
+        case EnvelopeRefused(peer=peer):
+            return {"type": "refused", "from": peer}
+        case _:
+            return None
