@@ -39,8 +39,6 @@ class SqliteStore:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._migrate()
-            with self.transaction():  # what cannot be written is an error now, and not with the first message
-                pass
         except sqlite3.Error as error:
             self._db.close()
             raise self._failure("open", error) from error
@@ -65,6 +63,8 @@ class SqliteStore:
         for number, step in enumerate(steps[version:], version + 1):
             statements = re.sub(r"--.*", "", step.read_text(encoding="utf-8"))
             self._db.executescript(f"BEGIN IMMEDIATE;{statements};PRAGMA user_version = {number};COMMIT;")
+        with self.transaction():  # a file that cannot be written is an error now, and not with the first message
+            self._db.execute(f"PRAGMA user_version = {len(steps)}")
 
     def close(self) -> None:
         """Let go of the file."""
