@@ -428,3 +428,32 @@ def test_a_terminal_that_closes_ends_the_client(alice: Person) -> None:
         time.sleep(0.05)
     assert not terminal.child.isalive()
     assert alice.run("recv")[0] == 0  # and its files are free
+
+
+def test_hostile_text_reaches_no_terminal(alice: Person, bob: Person) -> None:
+    """R-39, by a real pty: what the sender wrote is spelt out, not carried out."""
+    terminal = Terminal(*bob.options)
+    terminal.expect("online")
+    terminal.expect("Enter recipient phone number")
+    hostile = "begin\x1b]0;owned\x07\x1b[2J\x9b31m\x08\r\u202eend"
+    assert alice.run("send", "bob", hostile)[0] == 0
+    terminal.expect("alice: begin")
+    terminal.expect("end")
+    shown = terminal.child.before
+    assert shown == "<U+001B>]0;owned<U+0007><U+001B>[2J<U+009B>31m<U+0008><U+000D><U+202E>"
+    terminal.type("quit")
+    assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("prompt", ["Enter your phone number", "Enter your password"])
+@pytest.mark.parametrize(("sent", "code"), [("\x03", ExitCode.INTERRUPTED), ("\x04", ExitCode.USAGE)])
+def test_leaving_at_a_question(alice: Person, prompt: str, sent: str, code: int) -> None:
+    """R-36: Ctrl-C and Ctrl-D before the conversation."""
+    terminal = Terminal("--home", str(alice.home), "--server", f"localhost:{alice.server.port}")
+    terminal.expect("Enter your phone number")
+    if prompt == "Enter your password":
+        terminal.type("alice")
+        terminal.expect(prompt)
+    time.sleep(0.2)
+    terminal.type(sent, enter=False)
+    assert terminal.end() == code
