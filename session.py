@@ -9,7 +9,7 @@ import queue
 import random
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -45,6 +45,7 @@ from protocol import (
 from transport import Link, Loop
 
 TICK_S: Final = 1.0
+MAX_TASKS: Final = 256  # reads of the link and entries of the person that wait; beyond that the link is not read
 ANSWER_TIMEOUT_S: Final = 20  # for one reply while registering; a command that sends codes may take 10
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
@@ -159,7 +160,8 @@ class Session:
         self._address = address
         self._keys = keys
         self._persistent = persistent
-        self._tasks: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._tasks: queue.Queue[Callable[[], None]] = queue.Queue(MAX_TASKS)
+        self._ended = False
         self._loop = Loop(self, name="link")
         self._link: Link | None = None
         self._dial_at_s: float | None = 0.0
@@ -170,8 +172,9 @@ class Session:
     # ------------------------------------------------------------ any thread
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Have something done in the session's thread."""
-        self._tasks.put(task)
+        """Have something done in the session's thread; waits while there is much to do, and is idle after its end."""
+        if not self._ended:
+            self._tasks.put(task)
 
     def opened(self, link: Link) -> None:
         """Called by the transport."""
@@ -225,6 +228,10 @@ class Session:
                         message, hint="what was sent stays in the outbox and goes out at the next start"
                     )
         finally:
+            self._ended = True
+            with suppress(queue.Empty):  # whoever waits for room in it is let go
+                while True:
+                    self._tasks.get_nowait()
             if self._link is not None:
                 self._link.close()
             self._loop.stop(1, None)

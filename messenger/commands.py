@@ -33,6 +33,12 @@ def _accept(conversation: Conversation, argument: str, now: int) -> None:
     conversation.tell(f"* the new key of {peer} is remembered from now on")
 
 
+def _keep(conversation: Conversation, argument: str, now: int) -> None:
+    peer = normalise_user_id(argument)
+    conversation.perform(conversation.messenger.keep(peer, now=now), now=now)
+    conversation.tell(f"* the key of {peer} that was remembered stays; what came under the other is thrown away")
+
+
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
     people = conversation.messenger.contacts.all()
     for user_id, trust in people:
@@ -58,6 +64,7 @@ COMMANDS = {
     for command in (
         Command("to", "WHO", "write to somebody from now on", _to),
         Command("accept", "WHO", "remember the new key of a contact whose key has changed", _accept),
+        Command("keep", "WHO", "stay with the remembered key of a contact whose key has changed", _keep),
         Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
         Command("help", "", "this list", _help),
         Command("quit", "", "leave (`quit` alone does the same)", _quit),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from errors import CryptoError
 from identity import identity_hash, verify_record
 from messenger.database import Database
 from protocol import KEY_ID_SIZE, IdentityRecord, canonical, decode
@@ -92,19 +91,17 @@ class Contacts:
         return Sight.CHANGED
 
     def accept(self, user_id: str) -> None:
-        """Pin the identity that was offered in place of the old one: the person's decision.
-
-        Raises:
-            CryptoError: None was offered.
-        """
-        row = self._db.row("SELECT offered FROM contact WHERE user_id = ? AND offered IS NOT NULL", user_id)
-        if row is None:
-            raise CryptoError
-        record = decode(IdentityRecord, row[0])
+        """Pin the identity that was offered in place of the old one: the person's decision."""
+        ((offered,),) = self._db.rows("SELECT offered FROM contact WHERE user_id = ?", user_id)
+        record = decode(IdentityRecord, offered)
         self._db.run(
             "UPDATE contact SET record = offered, identity_hash = ?, trust = ?, offered = NULL WHERE user_id = ?",
             identity_hash(record), Trust.UNVERIFIED, user_id,
         )  # fmt: skip
+
+    def keep(self, user_id: str) -> None:
+        """Stay with the identity that is pinned and forget the one that was offered: the person's decision."""
+        self._db.run("UPDATE contact SET trust = ?, offered = NULL WHERE user_id = ?", Trust.UNVERIFIED, user_id)
 
     def note_opened(self, user_id: str, *, suite: int, counter: int) -> None:
         """Remember what an opened envelope has shown; both only rise."""

@@ -245,6 +245,8 @@ class Messenger:
         if contact is None or entry.peer in self._doubted:
             self._look_up(entry.peer, output)
             return
+        if contact.trust is Trust.CHANGED:  # a receipt: messages were taken out when it changed
+            return
         try:
             envelope = self._sealer.sealed(entry, contact, now=now)
         except CryptoError:
@@ -337,13 +339,26 @@ class Messenger:
         Raises:
             UsageError: There is nothing to decide.
         """
+        return self._decide(peer, self.contacts.accept, now=now)
+
+    def keep(self, peer: str, *, now: int) -> Output:
+        """Stay with the identity that a contact had: the person's decision.
+
+        Raises:
+            UsageError: There is nothing to decide.
+        """
+        return self._decide(peer, self.contacts.keep, now=now)
+
+    def _decide(self, peer: str, decision: Callable[[str], None], *, now: int) -> Output:
         contact = self.contacts.find(peer)
         if contact is None or contact.trust is not Trust.CHANGED:
-            message = f"there is nothing to accept: the key of {peer} has not changed"
-            raise UsageError(message)
+            message = f"there is nothing to decide: the key of {peer} has not changed"
+            raise UsageError(message, hint="/contacts lists whose key has")
         with self._step(now) as output:
-            self.contacts.accept(peer)
+            decision(peer)
             self._inbox.release(peer, now=now)
+            if self._link is not None:
+                self._link.cursor = 0
         return output
 
     def _refused(self, frame: Refusal, output: Output, now: int) -> None:
@@ -385,6 +400,6 @@ def identity_changed(peer: str) -> UntrustedKeyError:
     message = f"the key of {peer} has changed: nothing was sent"
     hint = (
         f"{peer} may have a new device, or someone is in between. Ask {peer} on another way;"
-        f" if the new key is theirs, type /accept {peer}"
+        f" if the new key is theirs, type /accept {peer}, if not, /keep {peer}"
     )
     return UntrustedKeyError(message, hint=hint)

@@ -90,7 +90,7 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911 - a table, a row for
             return (
                 f"! WARNING: the key of {peer} has changed. Nothing is sent to or shown from {peer}."
                 f" They may have a new device, or someone is in between. Ask {peer} on another way,"
-                f" and type /accept {peer} only if the new key is theirs."
+                f" and type /accept {peer} only if the new key is theirs; /keep {peer} stays with the old one."
             )
         case EnvelopeRefused(peer=peer):
             return f"! a message that says it is from {peer} could not be verified, and was thrown away"

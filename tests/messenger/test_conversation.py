@@ -114,8 +114,9 @@ def test_help_and_contacts(desk: Desk, bob: Person) -> None:
 
 
 def test_accepting_what_has_not_changed_is_a_mistake(desk: Desk, bob: Person) -> None:
-    desk.type("/accept bob")
-    assert "nothing to accept" in desk.told[0]
+    desk.type("/accept bob", "/keep bob")
+    assert all("nothing to decide" in told for told in desk.told)
+    assert len(desk.told) == 2
 
 
 def test_messages_are_shown_before_they_are_acknowledged(desk: Desk, bob: Person) -> None:

@@ -539,9 +539,42 @@ def test_what_comes_from_a_changed_key_waits_for_the_decision(pair: tuple[Person
     assert alice.read[-1] == "new phone"
     assert EnvelopeRefused("bob") in alice.events  # the one by the key that was given up
     assert "old" not in alice.read
-    with pytest.raises(UsageError, match="nothing to accept"):
+    with pytest.raises(UsageError, match="nothing to decide"):
         alice.accept("bob")
     impostor.database.close()
+
+
+def test_the_remembered_key_can_be_kept(pair: tuple[Person, Person]) -> None:
+    alice, bob = pair
+    bob.write("alice", "hi")
+    bob.looks = False
+    alice.write("bob", "hello")
+    substitute(alice.town, another(bob, alice.town.keys[2]))
+    alice.write("bob", "secret")
+    alice.town.inward = lambda frame: [frame]
+    push(alice, forged(bob, alice, Text(counter=2, text="it is still me")))
+    assert alice.read == ["hi"]
+    alice.take(alice.messenger.keep("bob", now=alice.town.now))
+    alice.town.run()
+    assert alice.read == ["hi", "it is still me"]
+    bob.looks = True
+    assert alice.state(alice.write("bob", "good")) == "delivered"
+
+
+def test_not_even_a_receipt_goes_to_a_changed_key(pair: tuple[Person, Person]) -> None:
+    alice, bob = pair
+    alice.write("bob", "hello")
+    alice.looks = False
+    message = bob.write("alice", "hi")
+    substitute(alice.town, another(bob, alice.town.keys[2]))
+    alice.write("bob", "secret")
+    alice.town.inward = lambda frame: [frame]
+    alice.take(alice.messenger.shown([("bob", alice.saw(MessageReceived)[0].id)], now=1))  # type: ignore[union-attr]
+    alice.town.run()
+    assert bob.state(message) == "accepted"
+    alice.take(alice.messenger.keep("bob", now=alice.town.now))
+    alice.town.run()
+    assert bob.state(message) == "delivered"
 
 
 def test_an_envelope_that_names_a_key_nobody_published_is_refused(pair: tuple[Person, Person]) -> None:
