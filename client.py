@@ -21,19 +21,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from crypto_utils import ADVISED_PASSWORD, normalise_password, read_key_file
+from entrance import Entrance, Prompts
 from errors import (
     Code,
     ExitCode,
-    KeyFileError,
     Refused,
     SecureChatError,
     UsageError,
-    WrongPasswordError,
     describe,
 )
-from identity import CODE_DIGITS
-from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, unlock
+from messenger.account import AccountFiles, normalise_user_id
 from messenger.commands import COMMANDS
 from messenger.conversation import Conversation
 from messenger.database import Database
@@ -46,8 +43,7 @@ from messenger.events import (
     StateChanged,
 )
 from messenger.inbox import Shown
-from messenger.server_address import DEFAULT_PORT, ServerAddress, locate
-from messenger.suites import SUITES
+from messenger.server_address import DEFAULT_PORT
 from messenger.ui import Face
 from messenger.ui.json_lines import json_line
 from messenger.ui.line import LineFace
@@ -55,10 +51,9 @@ from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.text import event_line
 from process_lock import ProcessLock
 from protocol import VERSIONS
-from session import Session, register, request_code, wall_time
+from session import Session, wall_time
 
 VERSION: Final = "0.1.0"
-PASSWORD_TRIES: Final = 3
 ONE_SHOT_TIMEOUT_S: Final = 30
 LEAVE_TERMINAL_S: Final = 0.5  # how long the outbox may still go out when a person leaves
 LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon as it is read
@@ -117,163 +112,6 @@ def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
     if options.plain or options.action is not None or not terminal:
         return PlainFace(lines, sys.stdout, sys.stderr, answers=options.plain)
     return LineFace([f"/{name} " for name in COMMANDS])
-
-
-# ---------------------------------------------------------------- prompts
-
-
-class Prompts:
-    """The questions before the conversation, in the words of the classroom project."""
-
-    def __init__(self, options: argparse.Namespace, face: Face, lines: LineReader) -> None:
-        """Ask on a face, unless the options answer."""
-        self._options = options
-        self._face = face
-        self._lines = lines
-
-    def _ask(self, prompt: str, flag: str, *, secret: bool = False) -> str:
-        try:
-            return self._face.ask(prompt, secret=secret)
-        except EOFError:
-            message = f"no answer to: {prompt.strip()}"
-            raise UsageError(message, hint=f"use {flag}") from None
-
-    def user_id(self) -> str:
-        """Return whose account it is.
-
-        Raises:
-            UsageError: What was given cannot be a user id.
-        """
-        if self._options.user is not None:
-            return normalise_user_id(self._options.user)
-        return normalise_user_id(
-            self._ask("Enter your phone number: ", "--user, or --plain to answer by lines of standard input")
-        )
-
-    def code(self) -> str:
-        """Return the verification code."""
-        while True:
-            code = self._ask(
-                "Enter the verification code shown above: ", "--plain to answer by lines of standard input"
-            ).strip()
-            if len(code) == CODE_DIGITS and code.isascii() and code.isdigit():
-                return code
-            self._face.tell(f"! a code has {CODE_DIGITS} digits")
-
-    def _password(self, prompt: str) -> bytes:
-        path = self._options.password_file
-        if path is None:
-            hint = "--password-file PATH, or --plain to answer by lines of standard input"
-            return normalise_password(self._ask(prompt, hint, secret=True))
-        if path == "-":
-            return normalise_password(self._lines.read() or "")
-        try:
-            text = read_key_file(Path(path), private=True).decode()
-        except FileNotFoundError:
-            message = f"there is no file {path}"
-            raise UsageError(message, hint="give --password-file a file whose first line is the password") from None
-        except UnicodeDecodeError:
-            message = f"{path} is not text"
-            raise UsageError(message, hint="save it as UTF-8") from None
-        return normalise_password(text.partition("\n")[0].removesuffix("\r"))
-
-    def new_password(self) -> bytes:
-        """Return a new password, typed twice.
-
-        Raises:
-            UsageError: It was not possible to get one.
-        """
-        if self._options.password_file is not None:
-            return self._password("")
-        for _ in range(PASSWORD_TRIES):
-            try:
-                password = self._password("Create a password to protect your private key: ")
-                if self._password("Confirm your password: ") == password:
-                    if len(password.decode()) < ADVISED_PASSWORD:
-                        self._face.tell(f"* {ADVISED_PASSWORD} characters or more would be safer")
-                    return password
-                self._face.tell("! the two passwords differ")
-            except UsageError as error:
-                if "no answer" in str(error):
-                    raise
-                self._face.tell(f"! {describe(error)}")
-        message = "no password was chosen"
-        raise UsageError(message, hint="start again")
-
-    def unlock(self, files: AccountFiles) -> tuple[Account, bytes]:
-        """Open the account's files with its password: three tries, one if it comes from a file.
-
-        Raises:
-            KeyFileError: No password opened it, or a file is damaged.
-        """
-        tries = PASSWORD_TRIES if self._options.password_file is None else 1
-        for attempt in range(1, tries + 1):
-            try:
-                password = self._password("Enter your password: ")
-                return unlock(files, password), password
-            except WrongPasswordError as error:
-                self._face.tell(f"! {error} (attempt {attempt} of {tries})")
-            except UsageError as error:
-                if "no answer" in str(error):
-                    raise
-                self._face.tell(f"! {error} (attempt {attempt} of {tries})")
-        message = "Authentication failed: Maximum attempts exceeded"
-        raise KeyFileError(message, hint="the password cannot be reset: it protects the key on this machine only")
-
-
-# ---------------------------------------------------------------- getting an account
-
-
-class Entrance:
-    """Gets a person to an unlocked, registered account."""
-
-    def __init__(self, options: argparse.Namespace, face: Face, prompts: Prompts) -> None:
-        """Work in the home that the options name."""
-        self._face = face
-        self._prompts = prompts
-        self.keys: Path = options.home / "keys"
-        self.address: ServerAddress = locate(options.server, self.keys)
-
-    def create(self, user_id: str) -> tuple[Account, bytes]:
-        """Register a new account; its keys are on disk, encrypted, before the server learns of it.
-
-        Raises:
-            SecureChatError: The server refuses, or cannot be reached.
-        """
-        account = generate(user_id, suites=sorted(SUITES), now=wall_time())
-        request_code(self.address, self.keys, account)
-        self._face.tell(f"* the server has sent a verification code for {user_id}")
-        code = self._prompts.code()
-        password = self._prompts.new_password()
-        save(account, AccountFiles(self.keys, user_id), password)
-        self._confirm(account, code)
-        return account, password
-
-    def register_again(self, account: Account) -> None:
-        """Register an account whose keys exist: the server forgot it, or its registration was cut short.
-
-        Raises:
-            SecureChatError: The server refuses, or cannot be reached.
-        """
-        request_code(self.address, self.keys, account)
-        self._face.tell(f"* the server does not know {account.user_id} yet; it has sent a verification code")
-        self._confirm(account, self._prompts.code())
-
-    def _confirm(self, account: Account, code: str) -> None:
-        while True:
-            try:
-                register(self.address, self.keys, account, code)
-            except Refused as refused:
-                if refused.code not in {Code.WRONG_CODE, Code.CODE_EXPIRED}:
-                    raise
-                self._face.tell(f"! {describe(refused)}")
-                if refused.code is Code.CODE_EXPIRED:
-                    request_code(self.address, self.keys, account)
-                    self._face.tell("* the server has sent a new one")
-                code = self._prompts.code()
-            else:
-                self._face.tell(f"* registered as {account.user_id}")
-                return
 
 
 # ---------------------------------------------------------------- what the program does

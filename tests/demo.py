@@ -48,7 +48,7 @@ def main() -> None:
             if server.end(signal.SIGTERM):
                 sys.exit("the server did not end well")
         stored = b"".join(path.read_bytes() for path in (Path(folder) / "server").rglob("*") if path.is_file())
-        if b"Bob" in stored or b"answer" in stored:
+        if b"only you can read" in stored or b"when you are back" in stored:
             sys.exit("the server's files hold what was said")
         say("server | stopped; nothing that was said is in its files")
 
