@@ -49,6 +49,9 @@ class World:
         self.store = SqliteStore(self.path)
         self.relay = Relay(self.store, SERVER_KEY, self.limits)
 
+    def close(self) -> None:
+        self.store.close()
+
     def crash(self) -> None:
         """Lose everything that is not on disk."""
         self.store.close()
@@ -57,9 +60,21 @@ class World:
     def pass_time(self, seconds: float) -> None:
         self.now = Now(self.now.wall_s + int(seconds), self.now.steady_s + seconds)
 
-    def do(self, link: str, frame: Frame) -> list[Action]:
+    def set_wall_clock(self, seconds: int) -> None:
+        """Let the wall clock jump; the steady one does not."""
+        self.now = self.now._replace(wall_s=self.now.wall_s + seconds)
+
+    def expire(self) -> bool:
         with self.store.transaction():
-            return self.relay.receive(link, frame, now=self.now)
+            return self.relay.expire(now=self.now)
+
+    def do(self, link: str, frame: Frame) -> list[Action]:
+        return self.do_all((link, frame))[0]
+
+    def do_all(self, *commands: tuple[str, Frame]) -> list[list[Action]]:
+        """Carry out commands as one group: one transaction, as the writer does."""
+        with self.store.transaction():
+            return [self.relay.receive(link, frame, now=self.now) for link, frame in commands]
 
     def replies(self, link: str, frame: Frame) -> list[Frame]:
         return [action.frame for action in self.do(link, frame) if isinstance(action, Outgoing) and action.link == link]
@@ -89,9 +104,13 @@ class World:
         self.relay.code_delivered(link, record.user_id, delivered=True)
         return action.code
 
+    def register_frame(self, record: IdentityRecord, code: str) -> Register:
+        return Register(
+            encrypted_code=seal_code(SERVER_KEY.public_key(), code, identity_hash(record)), record=record
+        )  # fmt: skip
+
     def register_with(self, link: str, record: IdentityRecord, code: str) -> Any:
-        sealed = seal_code(SERVER_KEY.public_key(), code, identity_hash(record))
-        return self.reply(link, Register(encrypted_code=sealed, record=record))
+        return self.reply(link, self.register_frame(record, code))
 
     def register(self, user_id: str, number: int = 0) -> IdentityRecord:
         record, link = self.identity(user_id, number), f"registers {user_id}"
@@ -100,16 +119,37 @@ class World:
         self.relay.closed(link)
         return record
 
-    def login_frame(self, user_id: str, welcome: Welcome, *, device_id: int = 1, server_key: Any = SERVER_KEY) -> Login:
-        record, keys = self.records[user_id]
-        statement = login_statement(
-            server_key_hash=sha256(spki(server_key.public_key())), client_nonce=bytes(32), server_nonce=welcome.nonce,
-            user_id=user_id, device_id=device_id, identity=identity_hash(record), version=1,
-        )  # fmt: skip
-        return Login(
-            device_id=device_id, identity_hash=identity_hash(record), proof=sign(keys.ed25519, Label.LOGIN, statement),
-            user_id=user_id,
-        )  # fmt: skip
+    def with_pair(self) -> World:
+        """Register Alice and Bob, and log Alice in."""
+        self.register("alice", 0)
+        self.register("bob", 1)
+        self.login("alice")
+        return self
+
+    def add_device(self, user_id: str, device_id: int) -> None:
+        """Give an account another device, for which there is no command yet."""
+        with self.store.transaction():
+            self.store._db.execute("INSERT INTO device VALUES (?, ?, 0)", (user_id, device_id))
+
+    def login_frame(
+        self,
+        user_id: str,
+        welcome: Welcome,
+        *,
+        device_id: int = 1,
+        keys: PrivateKeys | None = None,
+        label: Label = Label.LOGIN,
+        signed: dict[str, Any] | None = None,
+    ) -> Login:
+        """Make a login, by other keys or over another statement if need be."""
+        record, own = self.records[user_id]
+        statement: dict[str, Any] = {
+            "server_key_hash": sha256(spki(SERVER_KEY.public_key())), "client_nonce": bytes(32),
+            "server_nonce": welcome.nonce, "user_id": user_id, "device_id": device_id,
+            "identity": identity_hash(record), "version": 1,
+        }  # fmt: skip
+        proof = sign((keys or own).ed25519, label, login_statement(**statement | (signed or {})))
+        return Login(device_id=device_id, identity_hash=identity_hash(record), proof=proof, user_id=user_id)
 
     def login(
         self, user_id: str, link: str | None = None, *, device_id: int = 1, address: str = "192.0.2.1"
@@ -145,6 +185,13 @@ class World:
         assert frame.id == envelope.id
         return frame.code
 
+    def pushed(self, sender: str, recipient: str, **changes: Any) -> list[str]:
+        """Send a receipt and return the links that are handed it at once."""
+        envelope = self.envelope(sender, recipient, Receipt, **changes)
+        actions = self.do(sender, envelope)
+        assert actions[0] == Outgoing(sender, Accepted(id=envelope.id, timestamp=self.now.wall_s)), actions
+        return [str(action.link) for action in actions if isinstance(action, Outgoing) and deliveries([action.frame])]
+
     def refusal(self, link: str, frame: Frame) -> Code:
         reply = self.reply(link, frame)
         assert isinstance(reply, Refusal), reply
@@ -156,6 +203,11 @@ class World:
 
 def deliveries(frames: list[Frame]) -> list[Delivery]:
     return [frame for frame in frames if isinstance(frame, Delivery)]
+
+
+def contents(frames: list[Frame]) -> list[bytes]:
+    """Return the envelopes that were delivered, as the recipient sees them."""
+    return [bytes(delivery.envelope) for delivery in deliveries(frames)]
 
 
 def hang_ups(actions: list[Action]) -> list[HangUp]:

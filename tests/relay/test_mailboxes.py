@@ -1,0 +1,501 @@
+"""Envelopes: what is taken, what is pushed when, and what removes them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from errors import Code, StorageError
+from protocol import (
+    MAX_ENCRYPTED_CONTENT,
+    Accepted,
+    Acknowledge,
+    Delivery,
+    Frame,
+    LoggedIn,
+    Message,
+    Receipt,
+    canonical,
+    decode_envelope,
+)
+from relay.actions import Outgoing
+from relay.limits import DAY, Limits
+from relay.mailboxes import EXPIRE_AT_ONCE
+from relay.storage import Address
+from tests.relay.world import World, contents, deliveries
+
+MakeWorld = Callable[..., World]
+
+
+def befriend(world: World) -> World:
+    """Let Bob have written to Alice, so that the stranger rule is out of the way."""
+    world.login("bob")
+    world.send("bob", "alice")
+    (delivery,) = deliveries(world.login("alice"))
+    world.acknowledge("alice", delivery.sequence)
+    world.relay.closed("bob")
+    return world
+
+
+@pytest.fixture
+def friends(pair: World) -> World:
+    """Alice, logged in, and Bob, offline, who has written to her."""
+    return befriend(pair)
+
+
+def send_many(world: World, number: int, **changes: Any) -> list[bytes]:
+    """Send from Alice to Bob in one group, and return what he will see."""
+    envelopes = [world.envelope("alice", "bob", **changes) for _ in range(number)]
+    for envelope, actions in zip(
+        envelopes, world.do_all(*(("alice", envelope) for envelope in envelopes)), strict=True
+    ):
+        assert actions[0] == Outgoing("alice", Accepted(id=envelope.id, timestamp=world.now.wall_s))
+    return [canonical(envelope) for envelope in envelopes]
+
+
+def drain(world: World, link: str, pushed: list[Delivery]) -> list[bytes]:
+    """Acknowledge page by page until nothing more comes, and return all of it."""
+    got: list[bytes] = []
+    while pushed:
+        got += [bytes(delivery.envelope) for delivery in pushed]
+        pushed = world.acknowledge(link, *[delivery.sequence for delivery in pushed])
+    return got
+
+
+# ---------------------------------------------------------------- what is taken
+
+
+@pytest.mark.parametrize("kind", [Message, Receipt])
+def test_an_envelope_reaches_who_is_online_byte_for_byte(pair: World, kind: type[Message | Receipt]) -> None:
+    pair.login("bob")
+    envelope = pair.envelope("alice", "bob", kind)
+    accepted, delivery = pair.do("alice", envelope)
+    assert accepted == Outgoing("alice", Accepted(id=envelope.id, timestamp=pair.now.wall_s))
+    assert isinstance(delivery, Outgoing)
+    assert delivery.link == "bob"
+    assert contents([delivery.frame]) == [canonical(envelope)]
+    (pushed,) = deliveries([delivery.frame])
+    assert decode_envelope(pushed.envelope) == envelope
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"sender_id": "bob"}, {"sender_device": 2}, {"sender_key": bytes(16)}],
+    ids=lambda change: next(iter(change)),
+)
+def test_nobody_writes_in_anothers_name(pair: World, changes: dict[str, Any]) -> None:
+    """The seed's failure 8; an identity that is not the current one is another's, too."""
+    assert pair.rejection("alice", pair.envelope("alice", "bob", **changes)) is Code.WRONG_SENDER
+    assert pair.login("bob")[0] == LoggedIn(pending=0, retention_s=30 * DAY)
+
+
+def test_nobody_answers_for_another_account(pair: World) -> None:
+    """Whoever knows the id of an envelope learns nothing of it and gets no reply to it."""
+    envelope = pair.send("alice", "bob")
+    pair.login("bob")
+    assert pair.rejection("bob", envelope) is Code.WRONG_SENDER
+
+
+def test_unknown_recipients_and_old_keys_are_refused(pair: World) -> None:
+    """The seed's failure 24: messages for nobody were kept for ever."""
+    assert pair.rejection("alice", pair.envelope("alice", "nobody")) is Code.UNKNOWN_USER
+    assert pair.rejection("alice", pair.envelope("alice", "bob", recipient_device=2)) is Code.UNKNOWN_USER
+    assert pair.rejection("alice", pair.envelope("alice", "bob", recipient_key=bytes(16))) is Code.KEY_CHANGED
+    assert pair.store._db.execute("SELECT count(*) FROM mailbox").fetchone() == (0,)
+
+
+def test_an_envelope_for_oneself_is_delivered(pair: World) -> None:
+    assert pair.pushed("alice", "alice") == ["alice"]
+
+
+# ---------------------------------------------------------------- the same again
+
+
+def test_the_same_envelope_again_is_answered_as_the_first_time(pair: World) -> None:
+    """R-05: the reply was lost; also after the acknowledge, and after a crash."""
+    envelope = pair.send("alice", "bob")
+    answer = [Accepted(id=envelope.id, timestamp=pair.now.wall_s)]
+    pair.pass_time(100)
+    assert pair.replies("alice", envelope) == answer
+    (delivery,) = deliveries(pair.login("bob"))
+    assert pair.do("alice", envelope) == [Outgoing("alice", answer[0])]  # and bob is not pushed it again
+    pair.acknowledge("bob", delivery.sequence)
+    assert pair.replies("alice", envelope) == answer
+    pair.crash()
+    pair.login("alice")
+    assert pair.replies("alice", envelope) == answer
+    assert deliveries(pair.login("bob")) == []
+
+
+def test_the_same_envelope_twice_in_one_group_is_stored_once(pair: World) -> None:
+    envelope = pair.envelope("alice", "bob")
+    first, second = pair.do_all(("alice", envelope), ("alice", envelope))
+    assert first == second
+    assert contents(pair.login("bob")) == [canonical(envelope)]
+
+
+def test_the_same_envelope_again_is_accepted_whatever_the_quotas_say_now(pair: World) -> None:
+    envelopes = [pair.send("alice", "bob") for _ in range(2)]
+    assert pair.rejection("alice", pair.envelope("alice", "bob")) is Code.STRANGER_LIMIT
+    for envelope in envelopes:
+        assert isinstance(pair.reply("alice", envelope), Accepted)
+
+
+def test_what_was_rejected_may_be_tried_again_under_its_id(pair: World) -> None:
+    for _ in range(2):
+        pair.send("alice", "bob")
+    third = pair.envelope("alice", "bob")
+    assert pair.rejection("alice", third) is Code.STRANGER_LIMIT
+    drain(pair, "bob", deliveries(pair.login("bob")))
+    assert isinstance(pair.replies("alice", third)[0], Accepted)
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_another_envelope_under_the_same_id_is_rejected(pair: World, acknowledged: bool) -> None:
+    envelope = pair.send("alice", "bob")
+    if acknowledged:
+        drain(pair, "bob", deliveries(pair.login("bob")))
+        pair.crash()
+        pair.login("alice")
+    for changes in ({"timestamp": envelope.timestamp + 1}, {"recipient_id": "alice"}, {"signature": b"\1" * 256}):
+        assert pair.rejection("alice", msgspec.structs.replace(envelope, **changes)) is Code.DUPLICATE_ID
+    as_receipt = Receipt(**msgspec.structs.asdict(envelope))
+    assert pair.rejection("alice", as_receipt) is Code.DUPLICATE_ID
+
+
+def test_ids_of_different_senders_do_not_meet(pair: World) -> None:
+    pair.register("carol", 2)
+    pair.login("carol")
+    envelope = pair.send("alice", "bob")
+    pair.send("carol", "bob", id=envelope.id)
+    assert len(deliveries(pair.login("bob"))) == 2
+
+
+# ---------------------------------------------------------------- quotas
+
+
+def test_a_stranger_may_leave_two(pair: World) -> None:
+    """The seed's third pending message was dropped in silence; here its sender hears of it (G5)."""
+    kept = [canonical(pair.send("alice", "bob")) for _ in range(2)]
+    assert pair.rejection("alice", pair.envelope("alice", "bob")) is Code.STRANGER_LIMIT
+    waiting = pair.login("bob")
+    assert contents(waiting) == kept
+    (first, _) = deliveries(waiting)
+    assert pair.rejection("alice", pair.envelope("alice", "bob")) is Code.STRANGER_LIMIT  # pushed is not fetched
+    pair.acknowledge("bob", first.sequence)
+    pair.send("alice", "bob")
+    assert pair.rejection("alice", pair.envelope("alice", "bob")) is Code.STRANGER_LIMIT
+
+
+def test_each_stranger_has_their_own_two_and_receipts_count(pair: World) -> None:
+    pair.register("carol", 2)
+    pair.login("carol")
+    for sender in ("alice", "carol"):
+        pair.send(sender, "bob")
+        pair.send(sender, "bob", kind=Receipt)
+    for sender in ("alice", "carol"):
+        for kind in (Message, Receipt):
+            assert pair.rejection(sender, pair.envelope(sender, "bob", kind)) is Code.STRANGER_LIMIT
+    assert len(deliveries(pair.login("bob"))) == 4
+
+
+def test_an_answer_lifts_the_stranger_rule_and_a_receipt_does_not(pair: World) -> None:
+    pair.login("bob")
+    pair.send("bob", "alice", kind=Receipt)
+    pair.relay.closed("bob")
+    for _ in range(2):
+        pair.send("alice", "bob")
+    assert pair.rejection("alice", pair.envelope("alice", "bob")) is Code.STRANGER_LIMIT
+    pair.login("bob")
+    pair.send("bob", "alice")
+    pair.crash()
+    pair.login("alice")
+    for _ in range(10):
+        pair.send("alice", "bob")
+
+
+def test_an_answer_that_was_rejected_lifts_nothing(pair: World) -> None:
+    pair.login("bob")
+    assert pair.rejection("bob", pair.envelope("bob", "alice", recipient_key=bytes(16))) is Code.KEY_CHANGED
+    pair.relay.closed("bob")
+    for _ in range(2):
+        pair.send("alice", "bob")
+    assert pair.rejection("alice", pair.envelope("alice", "bob")) is Code.STRANGER_LIMIT
+
+
+def test_an_answer_to_one_stranger_is_none_to_another(friends: World) -> None:
+    friends.register("carol", 2)
+    friends.login("carol")
+    for _ in range(2):
+        friends.send("carol", "bob")
+    assert friends.rejection("carol", friends.envelope("carol", "bob")) is Code.STRANGER_LIMIT
+
+
+def test_a_mailbox_holds_a_thousand_envelopes(friends: World) -> None:
+    sent = send_many(friends, Limits().mailbox_limit)
+    assert len(sent) == 1000
+    assert friends.rejection("alice", friends.envelope("alice", "bob")) is Code.MAILBOX_FULL
+    friends.crash()
+    friends.login("alice")
+    assert friends.rejection("alice", friends.envelope("alice", "bob")) is Code.MAILBOX_FULL
+    login, *pushed = friends.login("bob")
+    assert login == LoggedIn(pending=1000, retention_s=30 * DAY)
+    assert drain(friends, "bob", deliveries(pushed)) == sent
+    friends.send("alice", "bob")
+
+
+def test_a_full_device_refuses_for_all_devices_and_stores_for_none(make_world: MakeWorld) -> None:
+    world = make_world(mailbox_limit=3, stranger_pending=9).with_pair()
+    world.add_device("bob", 2)
+    for _ in range(3):
+        world.send("alice", "bob", recipient_device=2)
+    assert world.rejection("alice", world.envelope("alice", "bob")) is Code.MAILBOX_FULL
+    world.send("alice", "bob", recipient_device=1)
+    assert len(deliveries(world.login("bob", "phone", device_id=1))) == 1
+    assert len(deliveries(world.login("bob", "laptop", device_id=2))) == 3
+
+
+# ---------------------------------------------------------------- delivery
+
+
+def test_envelopes_of_several_senders_come_in_the_order_in_which_they_were_accepted(make_world: MakeWorld) -> None:
+    world = make_world(stranger_pending=99).with_pair()
+    world.register("carol", 2)
+    world.login("carol")
+    sent = [canonical(world.send(sender, "bob")) for sender in ("alice", "carol", "carol", "alice", "carol")]
+    world.crash()
+    assert contents(world.login("bob")) == sent
+
+
+def test_an_envelope_waits_for_who_is_offline_and_survives_a_crash(pair: World) -> None:
+    sent = [canonical(pair.send("alice", "bob")) for _ in range(2)]
+    pair.crash()
+    login, *pushed = pair.login("bob")
+    assert login == LoggedIn(pending=2, retention_s=30 * DAY)
+    assert contents(pushed) == sent
+
+
+def test_a_window_of_sixty_four(friends: World) -> None:
+    """A long mailbox is pushed a page at a time, and what is new comes behind it although Bob is online."""
+    sent = send_many(friends, 200)
+    pushed = deliveries(friends.login("bob"))
+    assert len(pushed) == 64
+    sent += send_many(friends, 1)
+    assert friends.acknowledge("bob", 10**9) == []
+    more = friends.acknowledge("bob", pushed[5].sequence, pushed[0].sequence)
+    assert len(more) == 2
+    waiting = pushed[1:5] + pushed[6:] + more
+    got = [bytes(delivery.envelope) for delivery in pushed + more]
+    while waiting:
+        waiting = friends.acknowledge("bob", *[delivery.sequence for delivery in waiting])
+        assert len(waiting) <= 64
+        got += [bytes(delivery.envelope) for delivery in waiting]
+    assert got == sent
+    assert friends.pushed("alice", "bob") == ["bob"]
+
+
+def test_a_window_that_fills_up_while_bob_is_online_delays_and_loses_nothing(friends: World) -> None:
+    friends.login("bob")
+    envelopes = [friends.envelope("alice", "bob") for _ in range(130)]
+    groups = friends.do_all(*(("alice", envelope) for envelope in envelopes))
+    outgoing = [action for actions in groups for action in actions if isinstance(action, Outgoing)]
+    frames: list[Frame] = [action.frame for action in outgoing if action.link == "bob"]
+    assert len(frames) == 64
+    assert drain(friends, "bob", deliveries(frames)) == [canonical(envelope) for envelope in envelopes]
+
+
+def test_a_window_is_counted_in_bytes_too(friends: World) -> None:
+    """Large envelopes must not fill the outbox of a slow link: it would be cut, and again after each login."""
+    sent = send_many(friends, 12, encrypted_content=bytes(MAX_ENCRYPTED_CONTENT))
+    size, limit = len(sent[0]), Limits().delivery_window_size
+    login = friends.login("bob")
+    pushed = deliveries(login)
+    assert limit <= len(pushed) * size < limit + size
+    sent += send_many(friends, 1)
+    got: list[bytes] = []
+    for delivery in pushed:  # one by one, so that the window is full when the next comes
+        got.append(bytes(delivery.envelope))
+        more = friends.acknowledge("bob", delivery.sequence)
+        assert sum(len(bytes(one.envelope)) for one in more) <= 2 * size
+        pushed += more
+    assert got == sent
+    assert friends.pushed("alice", "bob") == ["bob"]
+
+
+def test_large_envelopes_to_somebody_online_stop_at_the_window(friends: World) -> None:
+    friends.login("bob")
+    large = {"encrypted_content": bytes(MAX_ENCRYPTED_CONTENT)}
+    reached = [bool(friends.pushed("alice", "bob", **large)) for _ in range(8)]
+    assert reached == [True] * 5 + [False] * 3
+    assert friends.pushed("alice", "bob") == []  # a small one does not overtake
+
+
+def test_an_envelope_larger_than_the_window_is_delivered(make_world: MakeWorld) -> None:
+    world = make_world(delivery_window_size=100).with_pair()
+    world.login("bob")
+    assert world.pushed("alice", "bob") == ["bob"]
+
+
+def test_each_device_has_its_own_mailbox(pair: World) -> None:
+    pair.add_device("bob", 2)
+    both = canonical(pair.send("alice", "bob"))
+    one = canonical(pair.send("alice", "bob", recipient_device=2))
+    assert contents(pair.login("bob", "phone", device_id=1)) == [both]
+    second = deliveries(pair.login("bob", "laptop", device_id=2))
+    assert [bytes(delivery.envelope) for delivery in second] == [both, one]
+    pair.acknowledge("laptop", *[delivery.sequence for delivery in second])
+    assert contents(pair.login("bob", "phone", device_id=1)) == [both]
+    assert contents(pair.login("bob", "laptop", device_id=2)) == []
+
+
+def test_a_store_that_fails_between_two_devices_leaves_no_link_ahead_of_it(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sequence is given out again: whoever was believed to have it would miss what comes under it."""
+    pair.add_device("bob", 2)
+    pair.login("bob", "phone", device_id=1)
+    put, calls = pair.store.put, 0
+
+    def fail_second(*row: Any, **rest: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise sqlite3.OperationalError("database or disk is full")
+        return put(*row, **rest)
+
+    monkeypatch.setattr(pair.store, "put", fail_second)
+    with pytest.raises(StorageError, match="full"):
+        pair.do("alice", pair.envelope("alice", "bob"))
+    monkeypatch.undo()
+    online = pair.relay._presence.of(Address("bob", 1))
+    assert (online.cursor, online.unacknowledged) == (0, {})
+    assert pair.pushed("alice", "bob") == ["phone"]
+
+
+# ---------------------------------------------------------------- acknowledge
+
+
+def test_only_the_acknowledge_removes_an_envelope(pair: World) -> None:
+    """G6: delivery into a dead socket is not delivery."""
+    pair.send("alice", "bob")
+    (first,) = deliveries(pair.login("bob"))
+    pair.relay.closed("bob")
+    (again,) = deliveries(pair.login("bob"))
+    assert again == first
+    pair.acknowledge("bob", first.sequence)
+    assert deliveries(pair.login("bob")) == []
+    pair.crash()
+    assert deliveries(pair.login("bob")) == []
+
+
+def test_unknown_late_and_repeated_acknowledges_change_nothing(pair: World) -> None:
+    """G7."""
+    pair.register("carol", 2)
+    pair.add_device("bob", 2)
+    pair.send("alice", "bob", recipient_device=1)
+    (delivery,) = deliveries(pair.login("bob"))
+    pair.login("carol")
+    pair.login("bob", "laptop", device_id=2)
+    for link in ("carol", "laptop", "alice"):  # somebody else's, another device's, the sender's
+        assert pair.acknowledge(link, delivery.sequence) == []
+    pair.acknowledge("bob", 999, 0, 2**53 - 1)
+    assert deliveries(pair.login("bob")) == [delivery]
+    pair.relay.closed("bob")
+    pair.login("bob", "later")
+    pair.acknowledge("later", delivery.sequence, delivery.sequence)
+    pair.acknowledge("later", delivery.sequence)
+    assert deliveries(pair.login("bob")) == []
+
+
+def test_the_contents_are_gone_after_the_acknowledge(pair: World) -> None:
+    pair.send("alice", "bob")
+    (delivery,) = deliveries(pair.login("bob"))
+    pair.acknowledge("bob", delivery.sequence)
+    assert pair.store._db.execute("SELECT envelope FROM mailbox").fetchall() == [(None,)]
+
+
+def test_an_acknowledge_for_more_than_is_pushed_opens_the_window_no_further(friends: World) -> None:
+    """Acknowledging what was not pushed yet throws it away, as asked, and pushes no more than a window."""
+    send_many(friends, 100)
+    pushed = deliveries(friends.login("bob"))
+    ahead = [delivery.sequence + 64 for delivery in pushed[:10]]
+    assert friends.replies("bob", Acknowledge(sequences=ahead)) == []
+    rest = friends.acknowledge("bob", *[delivery.sequence for delivery in pushed])
+    assert [delivery.sequence for delivery in rest] == [pushed[-1].sequence + 11 + number for number in range(26)]
+
+
+# ---------------------------------------------------------------- expiry
+
+
+def test_what_nobody_fetches_is_dropped_after_thirty_days(pair: World) -> None:
+    pair.send("alice", "bob")
+    pair.pass_time(DAY)
+    second = canonical(pair.send("alice", "bob"))
+    pair.pass_time(29 * DAY)
+    assert pair.expire() is False  # thirty days to the second: still there
+    assert len(deliveries(pair.login("bob"))) == 2
+    pair.pass_time(1)
+    assert pair.expire() is False
+    assert contents(pair.login("bob")) == [second]
+
+
+def test_an_acknowledge_for_what_has_expired_is_harmless(pair: World) -> None:
+    pair.send("alice", "bob")
+    (delivery,) = deliveries(pair.login("bob"))
+    pair.pass_time(31 * DAY)
+    pair.expire()
+    assert pair.acknowledge("bob", delivery.sequence) == []
+    assert pair.pushed("alice", "bob") == ["bob"]
+
+
+def test_an_id_is_remembered_as_long_as_the_retention(pair: World) -> None:
+    envelope = pair.send("alice", "bob")
+    drain(pair, "bob", deliveries(pair.login("bob")))
+    pair.pass_time(30 * DAY)
+    pair.expire()
+    assert pair.do("alice", envelope) == [Outgoing("alice", Accepted(id=envelope.id, timestamp=envelope.timestamp))]
+    pair.pass_time(1)
+    pair.expire()
+    assert len(pair.do("alice", envelope)) == 2
+
+
+def test_expiry_makes_room(pair: World) -> None:
+    for _ in range(2):
+        pair.send("alice", "bob")
+    pair.pass_time(31 * DAY)
+    assert pair.rejection("alice", pair.envelope("alice", "bob")) is Code.STRANGER_LIMIT
+    pair.expire()
+    pair.send("alice", "bob")
+
+
+def test_a_round_is_bounded_and_says_that_there_is_more(make_world: MakeWorld) -> None:
+    world = make_world(stranger_pending=10**6, mailbox_limit=10**6).with_pair()
+    send_many(world, EXPIRE_AT_ONCE + 1)
+    world.pass_time(31 * DAY)
+    assert [world.expire(), world.expire()] == [True, False]
+    assert deliveries(world.login("bob")) == []
+
+
+def test_a_clock_that_was_ahead_for_a_while_does_not_stop_expiry(make_world: MakeWorld) -> None:
+    """R-09: a thousand rows from the future stand before one that is old."""
+    world = make_world(stranger_pending=10**6, mailbox_limit=10**6).with_pair()
+    world.set_wall_clock(3650 * DAY)
+    send_many(world, EXPIRE_AT_ONCE)
+    world.set_wall_clock(-3650 * DAY)
+    send_many(world, 1)
+    world.pass_time(31 * DAY)
+    world.expire()
+    assert world.store._db.execute("SELECT count(*) FROM mailbox").fetchone() == (EXPIRE_AT_ONCE,)
+
+
+@pytest.mark.parametrize("jump_s", [-20 * DAY, 20 * DAY])
+def test_the_order_is_the_relays_whatever_the_wall_clock_does(pair: World, jump_s: int) -> None:
+    """R-09."""
+    sent = [canonical(pair.send("alice", "bob"))]
+    pair.set_wall_clock(jump_s)
+    sent.append(canonical(pair.send("alice", "bob")))
+    assert contents(pair.login("bob")) == sent
