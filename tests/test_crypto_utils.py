@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,7 @@ from crypto_utils import (
 )
 from errors import CryptoError, ExitCode, KeyFileError, StorageError, UsageError, WrongPasswordError
 
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command on this machine")
 PASSWORD = normalise_password("correct horse")
 FAST = 600_000  # the fewest iterations that are accepted
 
@@ -146,6 +148,7 @@ def test_public_keys_of_the_wrong_size_are_refused(keys: PrivateKeys) -> None:
             PublicKeys.from_bytes(**good | {name: b"short"})
 
 
+@needs_openssl
 def test_a_fingerprint_is_the_hash_of_the_public_key_info(keys: PrivateKeys) -> None:
     pem = public_key_to_pem(keys.public.rsa)
     run = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=pem, capture_output=True, check=True)
@@ -183,6 +186,7 @@ def openssl(*arguments: str, data: bytes) -> str:
     return subprocess.run(["openssl", *arguments], input=data, capture_output=True, check=True).stdout.decode()
 
 
+@needs_openssl
 def test_openssl_sees_a_million_iterations_and_a_salt_of_sixteen_bytes(keys: PrivateKeys) -> None:
     """Attack row 42."""
     blocks = re.findall(rb"-----BEGIN.*?-----END[^\n]*\n", encrypt_private_keys(keys, PASSWORD), re.DOTALL)
@@ -201,6 +205,7 @@ def test_openssl_sees_a_million_iterations_and_a_salt_of_sixteen_bytes(keys: Pri
     assert PBKDF2_ITERATIONS == 1_000_000
 
 
+@needs_openssl
 def test_openssl_opens_the_private_key_file(keys: PrivateKeys, pem: bytes, tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(pem)
@@ -282,6 +287,7 @@ def test_the_certificate_holds_the_server_s_key(keys: PrivateKeys) -> None:
     assert certificate_key(der) == keys.public.rsa
 
 
+@needs_openssl
 def test_other_certificates_are_refused() -> None:
     curve = subprocess.run(
         shlex.split("openssl req -x509 -newkey ed25519 -nodes -keyout /dev/null -outform DER -subj /CN=x"),
