@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from errors import ExitCode, StorageError
-from relay.storage import Address
+from relay.storage import Address, Stored, Waiting
 from relay.storage.sqlite import SCHEMA, SqliteStore
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -37,7 +42,24 @@ def test_every_table_is_strict(path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("statement", ["DELETE FROM identity_log", "UPDATE identity_log SET epoch = 7"])
+@pytest.mark.parametrize("name", ["relay.db", "relay.db-wal", "relay.db-shm"])
+def test_nobody_else_may_read_the_file_or_what_stands_beside_it(path: Path, name: str) -> None:
+    store = SqliteStore(path)
+    assert path.with_name(name).stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM identity_log",
+        "UPDATE identity_log SET epoch = 7",
+        "REPLACE INTO identity_log VALUES (1, 'alice', 2, x'', x'', 0)",
+        "REPLACE INTO identity_log VALUES (NULL, 'alice', 1, x'', x'', 0)",
+        "INSERT INTO identity_log VALUES (1, 'alice', 2, x'', x'', 0) ON CONFLICT DO UPDATE SET record = x''",
+    ],
+)
 def test_the_identity_log_only_grows(path: Path, statement: str) -> None:
     store = SqliteStore(path)
     with store.transaction():
@@ -45,7 +67,74 @@ def test_the_identity_log_only_grows(path: Path, statement: str) -> None:
         store.append_identity("alice", 1, bytes(32), b"{}", recorded_at=1)
     with pytest.raises(StorageError, match="append-only"), store.transaction():
         store._db.execute(statement)
+    assert store._db.execute("SELECT record FROM identity_log").fetchall() == [(b"{}",)]
     store.close()
+
+
+def test_no_statement_looks_through_the_mailboxes_of_everybody(path: Path) -> None:
+    """Time must not grow with what lies in the database: each statement finds its rows by an index."""
+    store = SqliteStore(path)
+    statements: list[str] = []
+    store._db.set_trace_callback(statements.append)
+    bob = Address("bob", 1)
+    store.accepted("alice", bytes(16))
+    store.pending(bob, after=0, limit=1, size=1)
+    store.count_pending(bob, limit=1)
+    store.count_pending(bob, limit=1, sender_id="alice")
+    store.acknowledge(bob, [1])
+    store.expire(before=1, limit=1)
+    store.devices("bob")
+    store.identity_hash("bob")
+    store.code_failures("bob")
+    store.has_written("bob", "alice")
+    store._db.set_trace_callback(None)
+    assert len(statements) == 10
+    for statement in statements:
+        plan = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert not [step for step in plan if step.startswith("SCAN") and "subquery" not in step], statement
+    store.close()
+
+
+def test_reopening_keeps_everything(path: Path) -> None:
+    store = SqliteStore(path)
+    with store.transaction():
+        store.create_account("alice", created_at=1)
+        store.append_identity("alice", 1, b"h" * 32, b"{}", recorded_at=1)
+        store.add_code_failure("bob")
+        store.note_written("alice", "bob")
+        kept = store.put(Address("bob", 1), "alice", bytes(16), b"kept", bytes(32), received_at=1)
+        gone = store.put(Address("bob", 1), "alice", b"2" * 16, b"gone", bytes(32), received_at=1)
+        store.acknowledge(Address("bob", 1), [gone])
+    store.close()
+    store = SqliteStore(path)
+    assert (store.count_accounts(), store.devices("alice"), store.identity_record("alice")) == (1, [1], b"{}")
+    assert (store.code_failures("bob"), store.has_written("alice", "bob")) == (1, True)
+    assert store.pending(Address("bob", 1), after=0, limit=9, size=99) == [Waiting(kept, b"kept")]
+    assert store.accepted("alice", b"2" * 16) == Stored(bytes(32), 1)
+    store.close()
+
+
+@pytest.mark.parametrize("missing", [0, 1, 100, 5000])
+def test_a_copy_torn_in_the_log_holds_all_that_was_committed_before(path: Path, missing: int) -> None:
+    """R-02: the power fails while a commit is written; the commits before it are whole."""
+    store = SqliteStore(path)
+    log = path.with_name("relay.db-wal")
+    for number in range(20):
+        with store.transaction():
+            store.put(Address("bob", 1), "alice", bytes(15) + bytes([number]), bytes(3000), bytes(32), received_at=1)
+    committed = log.stat().st_size
+    with store.transaction():
+        store.put(Address("bob", 1), "alice", b"last" * 4, bytes(3000), bytes(32), received_at=1)
+    copy = path.with_name("copy.db")
+    copy.write_bytes(path.read_bytes())
+    copy.with_name("copy.db-wal").write_bytes(log.read_bytes()[: log.stat().st_size - missing])
+    store.close()
+    assert log.name not in {entry.name for entry in path.parent.iterdir()}
+    torn = SqliteStore(copy)
+    assert committed > 20 * 3000
+    assert torn.count_pending(Address("bob", 1), limit=99) == (20 if missing else 21)
+    assert torn._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    torn.close()
 
 
 def test_a_file_of_a_newer_program_is_refused(path: Path) -> None:
@@ -70,12 +159,139 @@ def test_a_damaged_file_is_refused_and_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_file_damaged_in_the_middle_is_one_error_for_whoever_reads_there(path: Path) -> None:
+    """R-21."""
+    store = SqliteStore(path)
+    with store.transaction():
+        for number in range(100):
+            store.put(Address("bob", 1), "alice", number.to_bytes(16, "big"), bytes(2000), bytes(32), received_at=1)
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[8192:-8192] = b"\xff" * (len(data) - 16384)
+    path.write_bytes(data)
+    with pytest.raises(StorageError) as raised, closing(SqliteStore(path)) as store, store.transaction():
+        store.pending(Address("bob", 1), after=0, limit=999, size=10**9)
+    assert raised.value.exit_code is ExitCode.STORAGE
+    assert "malformed" in str(raised.value)
+
+
 def test_a_folder_that_cannot_be_is_one_error(tmp_path: Path) -> None:
     """R-08: nothing half written."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot open"):
         SqliteStore(tmp_path / "file" / "relay.db")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_in_the_place_of_the_file_is_one_error(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StorageError, match="cannot open"):
+        SqliteStore(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+READ_ONLY = """
+import os, sys
+from pathlib import Path
+from errors import StorageError
+from relay.storage.sqlite import SCHEMA, SqliteStore
+
+schema = [(step.name, step.read_text(encoding="utf-8")) for step in sorted(SCHEMA.glob("*.sql"))]
+folder, case = Path(sys.argv[1]), sys.argv[2]
+if os.geteuid() == 0:  # root may write everywhere
+    os.setgid(65534)
+    os.setuid(65534)
+copy = folder / "schema"
+copy.mkdir()
+for name, text in schema:
+    (copy / name).write_text(text, encoding="utf-8")
+import relay.storage.sqlite
+relay.storage.sqlite.SCHEMA = copy
+path = folder / "data" / "relay.db"
+if case == "new":
+    path.parent.mkdir()
+else:
+    SqliteStore(path).close()
+if case == "file":
+    path.chmod(0o400)
+else:
+    path.parent.chmod(0o500)
+
+def state():
+    kept = [path] if case == "file" else path.parent.iterdir()
+    return {entry.name: entry.read_bytes() for entry in kept}
+
+before = state()
+try:
+    SqliteStore(path)
+except StorageError as error:
+    print(str(error).partition(" ")[0], error.hint)
+assert state() == before
+path.parent.chmod(0o700)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+@pytest.mark.parametrize("case", ["new", "folder", "file"])
+def test_what_may_not_be_written_is_one_error_at_the_start(case: str) -> None:
+    """R-08: a folder or a file that belongs to the server but is read-only."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        ran = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, folder, case], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    assert ran.stdout == "cannot check the folder, its permissions and its space, or choose another with --home\n"
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from relay.storage.sqlite import SqliteStore
+
+connect, left = sqlite3.connect, int(sys.argv[2])
+
+def count(statement):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def traced(*arguments, **options):
+    db = connect(*arguments, **options)
+    db.set_trace_callback(count)
+    return db
+
+sqlite3.connect = traced
+SqliteStore(Path(sys.argv[1])).close()
+"""
+
+
+def version_and_tables(path: Path) -> tuple[int, int]:
+    db = sqlite3.connect(path)
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+    return version, tables
+
+
+def test_a_migration_that_is_killed_leaves_the_old_schema_or_the_new_one(tmp_path: Path) -> None:
+    """R-32: kill -9 before each statement of it in turn."""
+    seen = set()
+    for statement in range(1, 40):
+        path = tmp_path / f"{statement}.db"
+        arguments = [sys.executable, "-c", KILLED, str(path), str(statement)]
+        ran = subprocess.run(arguments, cwd=ROOT, capture_output=True, check=False)
+        if path.stat().st_size:
+            seen.add(version_and_tables(path))
+        SqliteStore(path).close()
+        whole = version_and_tables(path)
+        if ran.returncode == 0:
+            break
+        assert ran.returncode == -signal.SIGKILL, ran.stderr
+    assert ran.returncode == 0
+    assert seen == {(0, 0), whole}
+    assert whole[0] == 1
 
 
 def test_a_schema_that_fails_half_way_leaves_the_old_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +328,11 @@ def test_a_file_that_another_process_locks_for_three_seconds_is_waited_for(path:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
         began = time.monotonic()
-        with store.transaction():
-            store.put(Address("bob", 1), "alice", bytes(16), b"{}", bytes(32), received_at=1)
-        assert time.monotonic() - began > 1
-    assert store.count_pending(Address("bob", 1), limit=9) == 1
+        for number in range(5):
+            with store.transaction():
+                store.put(Address("bob", 1), "alice", bytes(15) + bytes([number]), b"{}", bytes(32), received_at=1)
+        assert time.monotonic() - began > 2
+    assert store.count_pending(Address("bob", 1), limit=9) == 5
     store.close()
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from relay.storage import Address, Store, Waiting
+from errors import StorageError
+from relay.storage import Address, Store, Stored, Waiting
 from relay.storage.sqlite import SqliteStore
 
-BACK_ENDS = {"sqlite": lambda folder: SqliteStore(folder / "relay.db")}
+BACK_ENDS: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore(folder / "relay.db")}
 BOB = Address("bob", 1)
 
 
 @pytest.fixture(params=BACK_ENDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made = BACK_ENDS[request.param](tmp_path)
     yield made
     made.close()
@@ -30,10 +33,86 @@ def put(store: Store, to: Address = BOB, *, sender: str = "alice", envelope: byt
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
+    with store.transaction():
+        sequence = put(store)
     with pytest.raises(ZeroDivisionError), store.transaction():
         store.create_account("alice", created_at=1)
+        store.append_identity("alice", 1, bytes(32), b"{}", recorded_at=1)
+        store.add_code_failure("alice")
+        store.note_written("alice", "bob")
+        store.acknowledge(BOB, [sequence])
+        put(store)
         raise ZeroDivisionError
-    assert store.count_accounts() == 0
+    assert (store.count_accounts(), store.devices("alice"), store.identity_hash("alice")) == (0, [], None)
+    assert (store.code_failures("alice"), store.has_written("alice", "bob")) == (0, False)
+    assert [row.sequence for row in store.pending(BOB, after=0, limit=10, size=10**6)] == [sequence]
+
+
+def test_a_transaction_after_a_failed_one_works(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        raise ZeroDivisionError
+    with store.transaction():
+        put(store)
+    assert store.count_pending(BOB, limit=10) == 1
+
+
+def test_an_account_is_created_once(store: Store) -> None:
+    with store.transaction():
+        store.create_account("alice", created_at=1)
+    with pytest.raises(StorageError), store.transaction():
+        store.create_account("alice", created_at=2)
+    assert store.devices("alice") == [1]
+
+
+def test_an_envelope_is_in_a_mailbox_once(store: Store) -> None:
+    with store.transaction():
+        store.put(BOB, "alice", bytes(16), b"{}", bytes(32), received_at=1)
+        store.put(Address("bob", 2), "alice", bytes(16), b"{}", bytes(32), received_at=1)
+    with pytest.raises(StorageError), store.transaction():
+        store.put(BOB, "alice", bytes(16), b"other", bytes(32), received_at=2)
+    assert store.pending(BOB, after=0, limit=10, size=10**6) == [Waiting(1, b"{}")]
+
+
+def test_an_epoch_of_an_identity_is_entered_once_and_never_overwritten(store: Store) -> None:
+    with store.transaction():
+        store.create_account("alice", created_at=1)
+        store.append_identity("alice", 1, b"1" * 32, b"one", recorded_at=1)
+    with pytest.raises(StorageError), store.transaction():
+        store.append_identity("alice", 1, b"2" * 32, b"two", recorded_at=2)
+    assert store.identity_record("alice") == b"one"
+
+
+def test_there_is_no_identity_without_an_account(store: Store) -> None:
+    with pytest.raises(StorageError), store.transaction():
+        store.append_identity("nobody", 1, bytes(32), b"{}", recorded_at=1)
+
+
+def test_knows_what_was_accepted_also_after_the_acknowledge(store: Store) -> None:
+    with store.transaction():
+        sequence = store.put(BOB, "alice", b"i" * 16, b"{}", b"d" * 32, received_at=7)
+    assert store.accepted("alice", b"i" * 16) == Stored(b"d" * 32, 7)
+    with store.transaction():
+        store.acknowledge(BOB, [sequence])
+    assert store.accepted("alice", b"i" * 16) == Stored(b"d" * 32, 7)
+    assert store.accepted("carol", b"i" * 16) is None
+    with store.transaction():
+        assert store.expire(before=8, limit=10) == 1
+    assert store.accepted("alice", b"i" * 16) is None
+
+
+def test_a_page_ends_after_so_many_envelopes_or_bytes(store: Store) -> None:
+    with store.transaction():
+        sequences = [put(store, envelope=bytes(100)) for _ in range(5)]
+
+    def page(after: int, limit: int, size: int) -> list[int]:
+        return [row.sequence for row in store.pending(BOB, after=after, limit=limit, size=size)]
+
+    assert page(0, 3, 10**6) == sequences[:3]
+    assert page(sequences[1], 10, 10**6) == sequences[2:]
+    assert page(0, 10, 200) == sequences[:2]
+    assert page(0, 10, 201) == sequences[:3]
+    assert page(0, 10, 1) == sequences[:1]  # never nothing while something waits
+    assert page(sequences[-1], 10, 10**6) == []
 
 
 def test_accounts_and_their_first_device(store: Store) -> None:
@@ -82,6 +161,16 @@ def test_sequences_are_never_used_again(store: Store) -> None:
         assert put(store) > first
 
 
+def test_age_counts_and_not_the_place_in_the_order(store: Store) -> None:
+    """R-09: the clock was ahead for a while."""
+    with store.transaction():
+        for at in (900, 900, 900, 10, 20):
+            put(store, at=at)
+        assert store.expire(before=100, limit=1) == 1
+        assert store.expire(before=100, limit=2) == 1
+    assert len(store.pending(BOB, after=0, limit=10, size=10**6)) == 3
+
+
 def test_the_oldest_expire_first_and_a_round_is_bounded(store: Store) -> None:
     with store.transaction():
         for at in (10, 20, 30, 40):
@@ -93,7 +182,7 @@ def test_the_oldest_expire_first_and_a_round_is_bounded(store: Store) -> None:
 
 
 class Mailboxes(RuleBasedStateMachine):
-    """Put, fetch, acknowledge, expire and reopen, against a list."""
+    """Put, fetch, acknowledge, expire, fail and reopen, against a dictionary."""
 
     envelopes = Bundle("envelopes")
 
@@ -102,8 +191,9 @@ class Mailboxes(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "relay.db"
         self.store: Store = SqliteStore(self.path)
-        self.model: dict[int, tuple[Address, str, bytes, int]] = {}
-        self.accepted: dict[tuple[str, bytes], int] = {}
+        self.waiting: dict[int, tuple[Address, str, bytes, int]] = {}
+        self.accepted: dict[tuple[str, bytes], Stored] = {}
+        self.highest = 0
         self.now = 100
 
     @rule(
@@ -112,59 +202,72 @@ class Mailboxes(RuleBasedStateMachine):
         device=st.integers(1, 2),
         sender=st.sampled_from(["alice", "dave"]),
         body=st.binary(min_size=1, max_size=40),
+        jump=st.integers(-3, 3),
+        fails=st.booleans(),
     )
-    def put(self, user: str, device: int, sender: str, body: bytes) -> int:
-        self.now += 1
-        envelope_id = secrets.token_bytes(16)
+    def put(self, user: str, device: int, sender: str, body: bytes, jump: int, fails: bool) -> int:
+        self.now += jump
+        to, envelope_id, digest = Address(user, device), secrets.token_bytes(16), secrets.token_bytes(32)
+        if fails:
+            with suppress(ZeroDivisionError), self.store.transaction():
+                self.store.put(to, sender, secrets.token_bytes(16), body, digest, received_at=self.now)
+                raise ZeroDivisionError
         with self.store.transaction():
-            sequence = self.store.put(
-                Address(user, device), sender, envelope_id, body, body.ljust(32, b"\0")[:32], received_at=self.now
-            )
-        assert sequence > max(self.model, default=0)
-        self.model[sequence] = (Address(user, device), sender, body, self.now)
-        self.accepted[sender, envelope_id] = self.now
+            sequence = self.store.put(to, sender, envelope_id, body, digest, received_at=self.now)
+        assert sequence > self.highest
+        self.highest = sequence
+        self.waiting[sequence] = (to, sender, body, self.now)
+        self.accepted[sender, envelope_id] = Stored(digest, self.now)
         return sequence
 
     @rule(sequence=envelopes, user=st.sampled_from(["bob", "carol"]), device=st.integers(1, 2))
     def acknowledge(self, sequence: int, user: str, device: int) -> None:
         with self.store.transaction():
             self.store.acknowledge(Address(user, device), [sequence, 10**9])
-        if sequence in self.model and self.model[sequence][0] == (user, device):
-            del self.model[sequence]
+        if sequence in self.waiting and self.waiting[sequence][0] == (user, device):
+            del self.waiting[sequence]
+
+    @rule(data=st.data())
+    def acknowledge_own(self, data: st.DataObject) -> None:
+        """Acknowledge some of one mailbox's: what two times in four misses above."""
+        if self.waiting:
+            sequence = data.draw(st.sampled_from(sorted(self.waiting)))
+            self.acknowledge(sequence, *self.waiting[sequence][0])
 
     @rule()
     def reopen(self) -> None:
         self.store.close()
         self.store = SqliteStore(self.path)
 
-    @rule(target=envelopes, age=st.integers(0, 5))
-    def expire(self, age: int) -> Any:
+    @rule(age=st.integers(0, 5))
+    def expire(self, age: int) -> None:
+        before = self.now - age
         with self.store.transaction():
-            self.store.expire(before=self.now - age, limit=1000)
-        self.model = {key: row for key, row in self.model.items() if row[3] >= self.now - age}
-        self.accepted = {key: at for key, at in self.accepted.items() if at >= self.now - age}
-        return multiple()
+            gone = self.store.expire(before=before, limit=1000)
+        assert gone == sum(known.received_at < before for known in self.accepted.values())
+        self.waiting = {key: row for key, row in self.waiting.items() if row[3] >= before}
+        self.accepted = {key: known for key, known in self.accepted.items() if known.received_at >= before}
 
     @invariant()
     def agrees(self) -> None:
-        for user in ("bob", "carol"):
-            for device in (1, 2):
-                address = Address(user, device)
-                expected = [Waiting(key, row[2]) for key, row in sorted(self.model.items()) if row[0] == address]
-                assert self.store.pending(address, after=0, limit=10**6, size=10**6) == expected
-                assert self.store.count_pending(address, limit=10**6) == len(expected)
-                if expected:
-                    first = expected[0].sequence
-                    assert self.store.pending(address, after=first, limit=2, size=10**6) == expected[1:3]
-        for (sender, envelope_id), at in self.accepted.items():
-            stored = self.store.accepted(sender, envelope_id)
-            assert stored is not None
-            assert stored.received_at == at
-        assert self.store.accepted("alice", bytes(16)) is None
+        for address in (Address(user, device) for user in ("bob", "carol") for device in (1, 2)):
+            rows = {key: row for key, row in sorted(self.waiting.items()) if row[0] == address}
+            expected = [Waiting(key, row[2]) for key, row in rows.items()]
+            assert self.store.pending(address, after=0, limit=10**6, size=10**6) == expected
+            assert self.store.count_pending(address, limit=10**6) == len(expected)
+            for sender in ("alice", "dave"):
+                count = sum(row[1] == sender for row in rows.values())
+                assert self.store.count_pending(address, limit=10**6, sender_id=sender) == count
+            if expected:
+                first = expected[0].sequence
+                assert self.store.pending(address, after=first, limit=2, size=10**6) == expected[1:3]
+        for (sender, envelope_id), known in self.accepted.items():
+            assert self.store.accepted(sender, envelope_id) == known
 
     def teardown(self) -> None:
         self.store.close()
         self.folder.cleanup()
 
 
+Mailboxes.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, print_blob=True)
 TestMailboxes = Mailboxes.TestCase
