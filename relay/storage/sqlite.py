@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from errors import StorageError
 from relay.storage import Address, Stored, Waiting
+from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
-BUSY_TIMEOUT_S: Final = 10  # a backup or a shell may hold the file for a moment
 
 
-class SqliteStore:
+class SqliteStore(SqlFile):
     """A store in a file. One thread uses it."""
 
     def __init__(self, path: Path) -> None:
@@ -25,64 +21,7 @@ class SqliteStore:
         Raises:
             StorageError: It cannot be opened or written, is damaged, or was written by a newer program.
         """
-        self._path = path
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600, exist_ok=True)
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise self._failure("open", error) from error
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._migrate()
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._failure("open", error) from error
-        except StorageError:
-            self._db.close()
-            raise
-
-    def _failure(self, what: str, error: Exception) -> StorageError:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        message = f"cannot {what} {self._path} ({reason})"
-        return StorageError(
-            message, hint="check the folder, its permissions and its space, or choose another with --home"
-        )
-
-    def _migrate(self) -> None:
-        """Bring the file to the newest schema, each step whole or not at all."""
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        steps = sorted(SCHEMA.glob("*.sql"))
-        if version > len(steps):
-            message = f"{self._path} was written by a newer version of SecureChat"
-            raise StorageError(message, hint="update this one")
-        for number, step in enumerate(steps[version:], version + 1):
-            statements = re.sub(r"--.*", "", step.read_text(encoding="utf-8"))
-            self._db.executescript(f"BEGIN IMMEDIATE;{statements};PRAGMA user_version = {number};COMMIT;")
-        with self.transaction():  # a file that cannot be written is an error now, and not with the first message
-            self._db.execute(f"PRAGMA user_version = {len(steps)}")
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit all that happens inside to disk, or nothing of it (delivery contract G1)."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")  # not plain BEGIN: that fails at once when it turns to writing
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise self._failure("write", error) from error
-            raise
+        super().__init__(path, SCHEMA, sqlite3)
 
     # ------------------------------------------------------------ accounts and the key directory
 
@@ -196,7 +135,7 @@ class SqliteStore:
             " (SELECT sequence FROM mailbox WHERE received_at < ? ORDER BY received_at LIMIT ?)",
             (before, limit),
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
     def note_written(self, writer: str, reader: str) -> None:
         """Remember that one account has written to another."""

@@ -337,7 +337,7 @@ def test_a_file_that_another_process_locks_for_three_seconds_is_waited_for(path:
 
 
 def test_a_file_that_stays_locked_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.storage.sqlite.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("sql_file.BUSY_TIMEOUT_S", 0.05)
     store = SqliteStore(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
