@@ -23,7 +23,7 @@ from typing import Final
 from Crypto.IO import PEM, PKCS8
 from Crypto.Util.asn1 import DerNull, DerSequence
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -62,6 +62,8 @@ MAX_PASSWORD: Final = 1024  # characters; a limit, so that a pasted file is not 
 
 SigningKey = RSAPrivateKey | Ed25519PrivateKey | MLDSA65PrivateKey
 VerifyingKey = RSAPublicKey | Ed25519PublicKey | MLDSA65PublicKey
+
+_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm)  # not a key, or one of a kind that nobody here knows
 
 
 class Label(bytes, Enum):
@@ -147,7 +149,7 @@ def load_rsa_public_der(der: bytes) -> RSAPublicKey:
     """
     try:
         key = load_der_public_key(der)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise CryptoError from error
     if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS or spki(key) != der:
         raise CryptoError
@@ -321,6 +323,8 @@ def decrypt_private_keys(pem: bytes, password: bytes) -> PrivateKeys:
         _check_protection(block)
     try:
         keys = [load_pem_private_key(block, password) for block in blocks]
+    except UnsupportedAlgorithm as error:
+        raise _damaged() from error
     except ValueError as error:
         message = "the password does not open the private key file"
         raise WrongPasswordError(message, hint="try again; capitals and keyboard layout count") from error
@@ -369,7 +373,7 @@ def public_key_from_pem(pem: bytes) -> RSAPublicKey:
     try:
         key = load_pem_public_key(pem)
         return load_rsa_public_der(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    except (ValueError, CryptoError) as error:
+    except (*_UNREADABLE, CryptoError) as error:
         message = "the public key file does not hold an RSA-2048 public key in PEM"
         raise KeyFileError(message, hint="fetch it again") from error
 
@@ -395,7 +399,7 @@ def server_key_from_pem(pem: bytes) -> RSAPrivateKey:
     """
     try:
         key = load_pem_private_key(pem, None)
-    except (ValueError, TypeError) as error:
+    except (*_UNREADABLE, TypeError) as error:
         message = "the server's private key file is damaged"
         raise KeyFileError(message, hint="put back a copy of it: a new key is a new server for every client") from error
     if not isinstance(key, RSAPrivateKey) or key.key_size != RSA_BITS:
@@ -426,7 +430,7 @@ def certificate_key(der: bytes) -> RSAPublicKey:
     """
     try:
         key = x509.load_der_x509_certificate(der).public_key()
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise CryptoError from error
     if not isinstance(key, RSAPublicKey):
         raise CryptoError

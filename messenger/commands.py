@@ -48,7 +48,7 @@ def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
 
 
 def _help(conversation: Conversation, _argument: str, _now: int) -> None:
-    width = max(len(command.name) + len(command.arguments) for command in COMMANDS.values()) + 3
+    width = max(len(command.name) + len(command.arguments) for command in COMMANDS.values()) + 4
     for command in COMMANDS.values():
         conversation.tell(f"  {f'/{command.name} {command.arguments}':{width}}{command.help}")
     conversation.tell(f"  {'@WHO TEXT':{width}}write to somebody without changing to them")

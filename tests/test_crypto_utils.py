@@ -135,7 +135,8 @@ def test_only_rsa_2048_in_its_one_der_form_is_taken(keys: PrivateKeys) -> None:
     odd = rsa.generate_private_key(3, 2048).public_key()
     curve = ec.generate_private_key(ec.SECP256R1()).public_key()
     others = [key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in (small, odd, curve)]
-    for data in (*others, der[:-1], der + b"\0", b""):
+    unknown = der.replace(bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864886f70d01017f"))
+    for data in (*others, unknown, der[:-1], der + b"\0", b""):
         with pytest.raises(CryptoError):
             load_rsa_public_der(data)
 
@@ -256,6 +257,26 @@ def test_the_library_s_own_protection_is_refused(keys: PrivateKeys) -> None:
     weak = keys.rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD))
     with pytest.raises(KeyFileError, match="not protected"):
         decrypt_private_keys(weak, PASSWORD)
+
+
+def test_a_file_under_an_unknown_cipher_is_refused(pem: bytes) -> None:
+    (one, *rest) = blocks_of(pem)
+    aes_256_cbc, unknown = bytes.fromhex("60864801650304012a"), bytes.fromhex("60864801650304017f")
+    der = crypto_utils.PEM.decode(one.decode())[0].replace(aes_256_cbc, unknown)
+    changed = f"{crypto_utils.PEM.encode(der, 'ENCRYPTED PRIVATE KEY')}\n".encode() + b"".join(rest)
+    with pytest.raises(KeyFileError):
+        decrypt_private_keys(changed, PASSWORD)
+
+
+def test_a_file_with_a_key_of_an_unknown_kind_is_refused(pem: bytes) -> None:
+    (_, *rest) = blocks_of(pem)
+    options = {"iteration_count": FAST, "salt_size": 16}
+    strange = crypto_utils.PKCS8.wrap(
+        bytes(34), "1.3.101.127", PASSWORD, "PBKDF2WithHMAC-SHA256AndAES256-CBC", options, key_params=None
+    )
+    block = f"{crypto_utils.PEM.encode(strange, 'ENCRYPTED PRIVATE KEY')}\n".encode()
+    with pytest.raises(KeyFileError, match="damaged"):
+        decrypt_private_keys(block + b"".join(rest), PASSWORD)
 
 
 def test_a_file_that_would_take_minutes_is_refused_at_once(pem: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ A pasted text of several lines is one entry (bracketed paste).
 
 from __future__ import annotations
 
+import getpass
 import threading
 from collections.abc import Callable, Sequence
 
@@ -29,9 +30,11 @@ class LineFace:
         self._stopped = False
 
     def ask(self, prompt: str, *, secret: bool = False) -> str:
-        """Ask one question; a secret is not echoed and not kept."""
+        """Ask one question; a secret is not echoed, not even its length."""
+        if secret:
+            return getpass.getpass(prompt)
         self._session = PromptSession(history=InMemoryHistory())
-        return self._session.prompt(prompt, is_password=secret)
+        return self._session.prompt(prompt)
 
     def tell(self, line: str) -> None:
         """Show a line about the program itself."""
