@@ -47,11 +47,15 @@ def test_greets_with_a_fresh_nonce_each_time(world: World) -> None:
     assert len({world.visit("link").nonce for _ in range(20)}) == 20
 
 
-def test_chooses_a_version_that_both_speak(world: World) -> None:
+@pytest.mark.parametrize(("offered", "chosen"), [([99, 1, 98], 1), ([1, 3, 2], 3), ([2, 1, 99], 2)])
+def test_chooses_the_newest_version_that_both_speak(
+    world: World, monkeypatch: pytest.MonkeyPatch, offered: list[int], chosen: int
+) -> None:
+    monkeypatch.setattr("relay.service.VERSIONS", (1, 2, 3))
     world.relay.opened("link", "192.0.2.1")
-    reply = world.reply("link", Hello(nonce=bytes(32), versions=[99, 1, 98]))
+    reply = world.reply("link", Hello(nonce=bytes(32), versions=offered))
     assert isinstance(reply, Welcome)
-    assert reply.version == 1
+    assert reply.version == chosen
 
 
 def test_hangs_up_on_a_client_of_another_version(world: World) -> None:
