@@ -270,9 +270,13 @@ def test_a_file_under_an_unknown_cipher_is_refused(pem: bytes) -> None:
 
 def test_a_file_with_a_key_of_an_unknown_kind_is_refused(pem: bytes) -> None:
     (_, *rest) = blocks_of(pem)
-    options = {"iteration_count": FAST, "salt_size": 16}
     strange = crypto_utils.PKCS8.wrap(
-        bytes(34), "1.3.101.127", PASSWORD, "PBKDF2WithHMAC-SHA256AndAES256-CBC", options, key_params=None
+        bytes(34),
+        "1.3.101.127",
+        PASSWORD,
+        "PBKDF2WithHMAC-SHA256AndAES256-CBC",
+        {"iteration_count": FAST, "salt_size": 16},
+        key_params=None,
     )
     block = f"{crypto_utils.PEM.encode(strange, 'ENCRYPTED PRIVATE KEY')}\n".encode()
     with pytest.raises(KeyFileError, match="damaged"):
