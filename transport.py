@@ -223,10 +223,11 @@ class Link:
         if len(self._queue) > self._loop.limits.outbox_frames:
             self._drop(NetworkError("the other end does not read what it is sent"))
             return
+        closing = self._closing  # once: another thread may close the link while this goes on, and will touch it then
         self._encode()
-        if not self._write():
-            return
-        if self._closing and self.phase is _Phase.OPEN:
+        if closing and self._goodbye is not None and self.connection.state is not State.CLOSED:
+            self._output += self.connection.send(Goodbye(code=self._goodbye))
+        if self._write() and closing and self.phase is _Phase.OPEN:
             self._finish()
 
     def _encode(self) -> None:
@@ -235,10 +236,8 @@ class Link:
                 self._output += self.connection.send(self._queue.popleft())
             except LocalProtocolError as error:
                 log.warning("%s", error)
-                self._closing = True
-                break
-        if self._closing and self._goodbye is not None and self.connection.state is not State.CLOSED:
-            self._output += self.connection.send(Goodbye(code=self._goodbye))
+                self.close()
+                return
 
     def _write(self) -> bool:
         """Write; return whether all of it is out."""
