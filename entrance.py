@@ -22,6 +22,10 @@ from session import register, request_code, wall_time
 PASSWORD_TRIES: Final = 3
 
 
+class NoAnswerError(UsageError):
+    """A question came to the end of the input; asking again is no use."""
+
+
 # ---------------------------------------------------------------- prompts
 
 
@@ -39,7 +43,7 @@ class Prompts:
             return self._face.ask(prompt, secret=secret)
         except EOFError:
             message = f"no answer to: {prompt.strip()}"
-            raise UsageError(message, hint=f"use {flag}") from None
+            raise NoAnswerError(message, hint=f"use {flag}") from None
 
     def user_id(self) -> str:
         """Return whose account it is.
@@ -96,9 +100,9 @@ class Prompts:
                         self._face.tell(f"* {ADVISED_PASSWORD} characters or more would be safer")
                     return password
                 self._face.tell("! the two passwords differ")
+            except NoAnswerError:
+                raise
             except UsageError as error:
-                if "no answer" in str(error):
-                    raise
                 self._face.tell(f"! {describe(error)}")
         message = "no password was chosen"
         raise UsageError(message, hint="start again")
@@ -114,11 +118,9 @@ class Prompts:
             try:
                 password = self._password("Enter your password: ")
                 return unlock(files, password), password
-            except WrongPasswordError as error:
-                self._face.tell(f"! {error} (attempt {attempt} of {tries})")
-            except UsageError as error:
-                if "no answer" in str(error):
-                    raise
+            except NoAnswerError:
+                raise
+            except (WrongPasswordError, UsageError) as error:
                 self._face.tell(f"! {error} (attempt {attempt} of {tries})")
         message = "Authentication failed: Maximum attempts exceeded"
         raise KeyFileError(message, hint="the password cannot be reset: it protects the key on this machine only")

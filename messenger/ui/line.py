@@ -55,21 +55,27 @@ class LineFace:
             erase_when_done=True,  # the line that shows the message takes its place
         )
         with patch_stdout():
-            while not self._stopped:
+            while True:
                 try:
-                    entry = self._session.prompt(prompt)
+                    entry = self._session.prompt(prompt, pre_run=self._leave_if_stopped)
                 except KeyboardInterrupt:
                     if not self._session.default_buffer.text:
                         raise
                     continue
                 except EOFError:
+                    self._stopped = False
                     return
                 submit(entry)
 
     def stop(self) -> None:
-        """End the prompt from another thread."""
+        """End the prompt from another thread, or the next one if none is open right now."""
         self._stopped = True
         self.interrupt(EOFError())
+
+    def _leave_if_stopped(self) -> None:
+        """Catch a stop that came when the prompt was not open yet."""
+        if self._stopped:
+            self.interrupt(EOFError())
 
     def interrupt(self, error: BaseException) -> bool:
         """Have the prompt that is open raise something; return whether one is."""

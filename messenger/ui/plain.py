@@ -62,6 +62,7 @@ class PlainFace:
         self._interactive = os.isatty(lines.descriptor)
         self._answers = answers or self._interactive
         self._entries: queue.Queue[str | None] = queue.Queue(maxsize=1)  # no reading ahead of what is carried out
+        self._reader: threading.Thread | None = None
         self._writing = threading.Lock()  # both streams may be one terminal
 
     def ask(self, prompt: str, *, secret: bool = False) -> str:
@@ -71,7 +72,7 @@ class PlainFace:
         if self._interactive and secret:
             return getpass.getpass(prompt, self._about)
         self._prompt(prompt)
-        answer = self._lines.read()
+        answer = self._lines.read() if self._reader is None else self._next_entry()
         if answer is None:
             raise EOFError
         return answer
@@ -96,7 +97,9 @@ class PlainFace:
 
     def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over each line of standard input until it ends."""
-        threading.Thread(target=self._read_ahead, name="lines", daemon=True).start()
+        if self._reader is None:
+            self._reader = threading.Thread(target=self._read_ahead, name="lines", daemon=True)
+            self._reader.start()
         while True:
             if self._interactive:
                 self._prompt(prompt())

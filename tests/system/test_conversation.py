@@ -215,6 +215,29 @@ def test_a_registration_that_was_cut_short_goes_on_with_the_same_keys(server: Se
     assert (tmp_path / "keys" / "yvonne_private_key.pem").read_bytes() == key
 
 
+def test_a_server_that_forgot_an_account_is_told_of_it_again(tmp_path: Path) -> None:
+    """Its database is gone, its key is not: the running client registers again and the conversation goes on."""
+    with Server(tmp_path / "server") as server:
+        port = server.port
+        alice, bob = registered(tmp_path, "alice", server), registered(tmp_path, "bob", server)
+        with alice.converse() as a:
+            a.type("bob")
+            a.expect("online")
+            assert server.end(signal.SIGTERM) == 0
+            for path in (tmp_path / "server" / "data").glob("relay.db*"):
+                path.unlink()
+            with Server(tmp_path / "server", port=port) as again:
+                a.expect("does not know alice yet")
+                a.type(again.code_for("alice"))
+                a.expect("registered as alice")
+                with Program("client.py", *bob.options, "--plain", "register", stdin=True) as b:
+                    b.type(again.code_for("bob"))
+                    assert b.end() == 0
+                a.type("@bob still here", "quit")
+                assert a.end() == 0
+                assert bob.run("recv")[1][0].endswith("alice: still here")
+
+
 def test_a_command_brings_the_code(tmp_path: Path) -> None:
     """The number is its argument, the code its standard input; neither is shown by the server."""
     script = tmp_path / "send.sh"
@@ -406,9 +429,8 @@ def test_two_terminals_from_registration_to_quit(server: Server, tmp_path: Path)
     tina.type("\x1b[200~two\nlines\x1b[201~")  # a bracketed paste is one message
     theo.expect(r"tina: two\r*\n  \| lines")
     theo.type("ce", enter=False)
-    theo.type("")  # the begun line was not disturbed: it names a recipient that cannot be
+    theo.type("\rquit")  # the begun line was not disturbed: it names a recipient that cannot be; typing on is not lost
     theo.expect("half a sentence")
-    theo.type("quit")
     assert theo.end() == 0
     tina.type("\x03", enter=False)
     assert tina.end() == ExitCode.INTERRUPTED

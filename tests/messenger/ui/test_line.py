@@ -1,0 +1,94 @@
+"""The live face, on a terminal that prompt_toolkit itself imitates."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from messenger.ui.line import LineFace
+
+
+@pytest.fixture
+def keyboard() -> Iterator[PipeInput]:
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        yield pipe
+
+
+def converse(face: LineFace, submit: Callable[[str], None]) -> None:
+    """Converse, and fail instead of hanging: after ten seconds, leave by an exception."""
+    watch = threading.Timer(10, lambda: face.interrupt(TimeoutError()))
+    watch.start()
+    try:
+        face.converse(lambda: "> ", submit)
+    finally:
+        watch.cancel()
+
+
+def test_each_line_is_an_entry_and_control_d_ends(keyboard: PipeInput) -> None:
+    entries: list[str] = []
+    keyboard.send_text("one\rtwo\r\x04")
+    converse(LineFace([]), entries.append)
+    assert entries == ["one", "two"]
+
+
+def test_a_paste_of_several_lines_is_one_entry(keyboard: PipeInput) -> None:
+    entries: list[str] = []
+    keyboard.send_text("\x1b[200~one\ntwo\x1b[201~\r\x04")
+    converse(LineFace([]), entries.append)
+    assert entries == ["one\ntwo"]
+
+
+def test_control_c_clears_a_line_and_leaves_an_empty_one(keyboard: PipeInput) -> None:
+    entries: list[str] = []
+    keyboard.send_text("a line\x03kept\r\x03")
+    with pytest.raises(KeyboardInterrupt):
+        converse(LineFace([]), entries.append)
+    assert entries == ["kept"]
+
+
+def test_an_open_prompt_is_stopped_by_another_thread(keyboard: PipeInput) -> None:
+    del keyboard
+    face = LineFace([])
+
+    def prompt() -> str:  # asked for while the prompt is drawn, so it is open
+        threading.Timer(0.05, face.stop).start()
+        return "> "
+
+    face.converse(prompt, lambda _entry: None)
+
+
+@pytest.mark.usefixtures("keyboard")
+def test_a_stop_between_two_prompts_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session may end after an entry was carried out and before the next prompt is open."""
+    face = LineFace([])
+    real = PromptSession.prompt
+
+    def late(*arguments: object, **options: object) -> object:
+        face.stop()
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PromptSession, "prompt", late)
+    converse(face, lambda _entry: None)
+
+
+def test_one_stop_ends_one_conversation(keyboard: PipeInput) -> None:
+    """After a stop one may ask and converse again: the server had forgotten the account."""
+    face = LineFace([])
+    face.stop()
+    converse(face, lambda _entry: None)
+    keyboard.send_text("123456\r")
+    assert face.ask("Code: ") == "123456"
+    entries: list[str] = []
+    keyboard.send_text("back\r\x04")
+    converse(face, entries.append)
+    assert entries == ["back"]
+
+
+def test_nothing_is_open_to_be_interrupted() -> None:
+    assert not LineFace([]).interrupt(EOFError())
