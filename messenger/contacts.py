@@ -77,8 +77,8 @@ class Contacts:
         contact = self.find(record.user_id)
         if contact is None:
             self._db.run(
-                "INSERT INTO contact (user_id, record, identity_hash, trust, suite, highest_in, first_seen)"
-                " VALUES (?, ?, ?, ?, 1, 0, ?)",
+                "INSERT INTO contact (user_id, record, identity_hash, trust, suite, highest_in, counted_from, first_seen)"
+                " VALUES (?, ?, ?, ?, 1, 0, 0, ?)",
                 record.user_id, canonical(record), seen, Trust.UNVERIFIED, now,
             )  # fmt: skip
             return Sight.FIRST
@@ -91,11 +91,15 @@ class Contacts:
         return Sight.CHANGED
 
     def accept(self, user_id: str) -> None:
-        """Pin the identity that was offered in place of the old one: the person's decision."""
+        """Pin the identity that was offered in place of the old one: the person's decision.
+
+        Both sides count their messages from 1 again: a new identity knows nothing of those before it.
+        """
         ((offered,),) = self._db.rows("SELECT offered FROM contact WHERE user_id = ?", user_id)
         record = decode(IdentityRecord, offered)
         self._db.run(
-            "UPDATE contact SET record = offered, identity_hash = ?, trust = ?, offered = NULL WHERE user_id = ?",
+            "UPDATE contact SET record = offered, identity_hash = ?, trust = ?, offered = NULL, highest_in = 0,"
+            " counted_from = (SELECT coalesce(max(ordinal), 0) FROM message) WHERE user_id = ?",
             identity_hash(record), Trust.UNVERIFIED, user_id,
         )  # fmt: skip
 

@@ -80,10 +80,11 @@ class History:
         return row[0], Code(row[1]) if row[1] else None
 
     def highest_out(self, peer: str) -> int:
-        """Return the highest counter among the messages to a contact that went out, or still may."""
+        """Return the highest counter among the messages to a contact's present identity that went out, or still may."""
         row = self._db.row(
             "SELECT max(counter) FROM message WHERE peer = ? AND direction = 'out'"
-            " AND state NOT IN ('rejected', 'identity-changed')",
+            " AND state NOT IN ('rejected', 'identity-changed')"
+            " AND ordinal > (SELECT counted_from FROM contact WHERE user_id = peer)",
             peer,
         )
         return row[0] if row and row[0] else 0

@@ -7,6 +7,7 @@ CREATE TABLE contact (
     offered       BLOB,             -- another identity record, waiting for the person's decision
     suite         INTEGER NOT NULL, -- the highest that was seen; it only rises
     highest_in    INTEGER NOT NULL, -- the highest message counter heard of from this contact
+    counted_from  INTEGER NOT NULL, -- messages up to this ordinal were with an identity before this one
     first_seen    INTEGER NOT NULL, -- seconds since 1970
     CHECK ((trust = 'changed') = (offered IS NOT NULL))
 ) STRICT, WITHOUT ROWID;

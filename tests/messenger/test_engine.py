@@ -544,6 +544,35 @@ def test_what_comes_from_a_changed_key_waits_for_the_decision(pair: tuple[Person
     impostor.database.close()
 
 
+def test_a_new_identity_is_counted_with_anew(town: Town) -> None:
+    """Bob lost everything and the server its accounts: nothing is missing between Alice and the new Bob."""
+    alice, old = town.person("alice"), town.person("bob")
+    for text in ("one", "two", "three"):
+        alice.write("bob", text)
+        old.write("alice", text)
+    town.crash()
+    town.world.close()
+    old.database.close()
+    for path in [*town.folder.glob("relay.db*"), *town.folder.glob("bob.db*")]:
+        path.unlink()
+    town.world.open()
+    town.world.register("alice", 0)
+    bob = town.person("bob")
+    alice.go_online()
+    assert alice.state(alice.write("bob", "are you there?")) == "identity-changed"
+    alice.accept("bob")
+    assert alice.state(alice.write("bob", "hello again")) == "delivered"
+    bob.write("alice", "I lost my phone")
+    assert not alice.saw(MessagesMissing)
+    assert not bob.saw(MessagesMissing)
+    town.outward = lambda frame: [] if isinstance(frame, Message) else [frame]
+    bob.write("alice", "withheld")
+    town.outward = lambda frame: [frame]
+    bob.messenger.outbox.remove(bob.messenger.outbox.waiting(after=0, limit=1)[0].id)
+    bob.write("alice", "and this is not")
+    assert alice.saw(MessagesMissing) == [MessagesMissing("bob", 1)]
+
+
 def test_the_remembered_key_can_be_kept(pair: tuple[Person, Person]) -> None:
     alice, bob = pair
     bob.write("alice", "hi")
