@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -204,16 +205,20 @@ class CodeSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is queued, and end."""
+        """Send the code that is under way, and end; whoever waits for another asks again."""
+        with suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
         self._queue.put(None)
         self._thread.join()
 
     def submit(self, action: SendCode) -> None:
-        """Queue a code; while the queue is full it counts as not delivered."""
-        try:
-            self._queue.put_nowait(action)
-        except queue.Full:
-            self._done(action, False)
+        """Queue a code; does not wait.
+
+        Raises:
+            queue.Full: There are too many already.
+        """
+        self._queue.put_nowait(action)
 
     def _run(self) -> None:
         for action in iter(self._queue.get, None):
@@ -308,13 +313,20 @@ class Server:
             if isinstance(action, Outgoing):
                 frames.setdefault(action.link, []).append(action.frame)
             elif isinstance(action, SendCode):
-                self._codes.submit(action)
+                self._send_code(action)
             elif isinstance(action.link, Link):
                 action.link.send(*frames.pop(action.link, []))
                 action.link.close(action.code)
         for link, queued in frames.items():
             if isinstance(link, Link):
                 link.send(*queued)
+
+    def _send_code(self, action: SendCode) -> None:
+        """Have a code brought, or refuse at once: this thread empties the writer's queue and must not wait for it."""
+        try:
+            self._codes.submit(action)
+        except queue.Full:
+            self._perform(self._relay.code_delivered(action.link, action.user_id, delivered=False))
 
     def _abandon(self, links: set[LinkKey]) -> None:
         """Cut what a failed commit was about; the clients connect again and repeat what was not answered."""

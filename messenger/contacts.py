@@ -77,7 +77,8 @@ class Contacts:
         contact = self.find(record.user_id)
         if contact is None:
             self._db.run(
-                "INSERT INTO contact (user_id, record, identity_hash, trust, suite, highest_in, counted_from, first_seen)"
+                "INSERT INTO contact"
+                " (user_id, record, identity_hash, trust, suite, highest_in, counted_from, first_seen)"
                 " VALUES (?, ?, ?, ?, 1, 0, 0, ?)",
                 record.user_id, canonical(record), seen, Trust.UNVERIFIED, now,
             )  # fmt: skip
