@@ -50,7 +50,8 @@ from relay.limits import DAY, Limits, Now
 from relay.service import Relay
 from relay.storage.sqlite import SqliteStore
 from relay.writer import Job, Writer
-from transport import Link, Loop, server_context
+from tls import server_context
+from transport import Link, Loop
 
 log = logging.getLogger("securechat.server")
 

@@ -1,4 +1,4 @@
-"""The only code that touches sockets once they are open: TLS, the pin, and the loop that owns its links.
+"""The only code that touches sockets once they are open: links, and the loop that owns them.
 
 A link belongs to one loop, and so to one thread, for life: an `ssl.SSLSocket` does not bear two (one writing
 while another writes corrupts the stream, one reading while another writes can deadlock). Other threads hand
@@ -8,13 +8,11 @@ pong and goodbye, which are about the link itself.
 
 from __future__ import annotations
 
-import hmac
 import logging
 import os
 import selectors
 import socket
 import ssl
-import tempfile
 import threading
 import time
 from collections import deque
@@ -22,20 +20,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
+from functools import partial
 from typing import Final, Protocol
 
-from crypto_utils import RSAPublicKey, certificate_key, fingerprint
-from errors import (
-    Code,
-    CryptoError,
-    LocalProtocolError,
-    NetworkError,
-    RemoteProtocolError,
-    SecureChatError,
-    UntrustedKeyError,
-)
+from crypto_utils import RSAPublicKey
+from errors import Code, CryptoError, LocalProtocolError, NetworkError, RemoteProtocolError, SecureChatError
 from protocol import Connection, Frame, Goodbye, Ping, Pong, Role, State
+from tls import client_context, pinned_key
 
 log = logging.getLogger("securechat.transport")
 
@@ -162,13 +153,7 @@ class Link:
         """Go on with TLS, and hold the server's key against the pin before a byte of ours is sent."""
         self._sock().do_handshake()
         if self._pin is not None:
-            certificate = self._sock().getpeercert(binary_form=True)
-            self.peer_key = certificate_key(certificate or b"")
-            seen = fingerprint(self.peer_key)
-            if not hmac.compare_digest(seen, self._pin):
-                message = f"the server at {self.address} has another key than expected ({seen}, not {self._pin})"
-                hint = "the server was set up anew, or someone is in between: ask its operator"
-                raise UntrustedKeyError(message, hint=hint)
+            self.peer_key = pinned_key(self._sock(), self._pin, self.address)
         self.phase = _Phase.OPEN
         self._heard_s = self._began_s = self._loop.clock()
         return self._tell(lambda handler: handler.opened(self))
@@ -450,13 +435,13 @@ class Loop:
         while self._stop_at_s is None or (self._links and self.clock() < self._stop_at_s):
             for key, _ in self.selector.select(self._scan_s):
                 if key.data is not None:
-                    key.data.ready()
+                    self._guarded(key.data, key.data.ready)
             self._drain()
             now_s = self.clock()
             if now_s >= scan_at_s:
                 scan_at_s = now_s + self._scan_s
                 for link in list(self._links):
-                    link.check_deadlines(now_s)
+                    self._guarded(link, partial(link.check_deadlines, now_s))
         for link in list(self._links):
             link.abandon()
         self.selector.close()
@@ -471,34 +456,19 @@ class Loop:
         while self._tasks:
             self._tasks.popleft()()
         while self._touched:
-            self._touched.popleft().flush()
+            link = self._touched.popleft()
+            self._guarded(link, link.flush)
+
+    def _guarded(self, link: Link, work: Callable[[], None]) -> None:
+        """Work for one link; a mistake of ours ends that one, and not the thread of all others."""
+        try:
+            work()
+        except Exception:
+            log.exception("a link failed")
+            link.abandon()
 
 
-# ---------------------------------------------------------------- TLS
-
-
-def server_context(key_file: Path, certificate_pem: bytes) -> ssl.SSLContext:
-    """Make the server's TLS 1.3 context from its private key file and a certificate around that key."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.num_tickets = 0  # nothing to resume: each link logs in anew
-    descriptor, name = tempfile.mkstemp(suffix=".pem")  # the library reads certificates from files only
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(certificate_pem)
-        context.load_cert_chain(name, key_file)
-    finally:
-        Path(name).unlink()
-    return context
-
-
-def client_context() -> ssl.SSLContext:
-    """Make the client's TLS 1.3 context; the pin takes the place of certificate authorities."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+# ---------------------------------------------------------------- errors in plain words
 
 
 def _plain(error: OSError) -> str:

@@ -18,18 +18,19 @@ MAY_IMPORT = {
     "identity": {"errors", "protocol", "crypto_utils"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
-    "transport": {"errors", "protocol", "crypto_utils"},
+    "tls": {"errors", "crypto_utils"},
+    "transport": {"errors", "protocol", "tls", "crypto_utils"},
     "relay": {"errors", "protocol", "crypto_utils", "identity", "sql_file"},
     "messenger": {"errors", "protocol", "crypto_utils", "identity", "sql_file"},
     "session": {"errors", "protocol", "crypto_utils", "identity", "transport", "messenger"},
     "entrance": {"errors", "crypto_utils", "identity", "messenger", "session"},
-    "server": GROUND | {"transport", "relay"},
+    "server": GROUND | {"tls", "transport", "relay"},
     "client": GROUND | {"messenger", "session", "entrance"},
 }
 # Who may touch the world: modules of the standard library that reach it, and who needs them.
 WORLD = {
     "socket": {"transport", "server"},
-    "ssl": {"transport"},
+    "ssl": {"tls", "transport"},
     "sqlite3": {"relay/storage/sqlite"},
     "sqlcipher3": {"messenger/database"},
     "prompt_toolkit": {"messenger/ui/line"},

@@ -44,7 +44,8 @@ from protocol import (
     encode_frame,
 )
 from tests.strategies import ENVELOPE, FRAMES
-from transport import Link, LinkLimits, Loop, client_context, server_context
+from tls import client_context, server_context
+from transport import Link, LinkLimits, Loop
 
 HELLO = Hello(nonce=bytes(32), versions=[1])
 WELCOME = Welcome(nonce=bytes(32), version=1)
@@ -454,3 +455,15 @@ def test_nothing_is_left_behind(make: Callable[..., Line]) -> None:
         time.sleep(0.01)
     assert (descriptors(), threading.active_count()) <= before
     assert line.client.links == line.server.links == 0
+
+
+def test_a_mistake_about_one_link_leaves_the_others_alone(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, broken = line.log_in()
+    other, there = line.log_in()
+    monkeypatch.setattr(broken.connection, "receive", {}.__getitem__)  # whatever comes, a KeyError
+    broken.send(Ping())
+    assert line.at_server.next("closed") is None
+    assert isinstance(line.at_client.next("closed"), SecureChatError)
+    other.send(FRAMES["fetch_identity"])
+    assert line.at_server.next("received") == [FRAMES["fetch_identity"]]
+    there.close()
