@@ -21,6 +21,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import command_line
 from entrance import Entrance, Prompts
 from errors import (
     Code,
@@ -50,10 +51,8 @@ from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.text import event_line
 from process_lock import ProcessLock
-from protocol import VERSIONS
 from session import Session, wall_time
 
-VERSION: Final = "0.1.0"
 ONE_SHOT_TIMEOUT_S: Final = 30
 LEAVE_TERMINAL_S: Final = 0.5  # how long the outbox may still go out when a person leaves
 LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon as it is read
@@ -69,32 +68,18 @@ class Terminated(BaseException):
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="client.py", description="SecureChat: messages that only the two of you can read."
-    )
+    parser = command_line.parser("client", "SecureChat: messages that only the two of you can read.")
     parser.add_argument(
         "--server",
         default=f"localhost:{DEFAULT_PORT}",
         metavar="ADDRESS",
         help="HOST:PORT, or the securechat:// line that the server prints (default: %(default)s)",
     )
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=Path(__file__).resolve().parent,
-        metavar="DIR",
-        help="folder of keys/ and data/ (default: the project's)",
-    )
     parser.add_argument("--user", metavar="ID", help="your phone number or handle (default: asked for)")
     parser.add_argument(
         "--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input"
     )
     parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=f"SecureChat client {VERSION}, protocol {max(VERSIONS)}, {preflight.versions()}",
-    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
     actions.add_parser("register", help="create the account and leave")
     send = actions.add_parser("send", help="send one message; ends 0 when the server has accepted it")

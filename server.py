@@ -29,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import command_line
 from crypto_utils import (
     RSAPrivateKey,
     fingerprint,
@@ -43,7 +44,7 @@ from crypto_utils import (
 )
 from errors import Code, ExitCode, NetworkError, SecureChatError, SetupError, describe
 from process_lock import ProcessLock
-from protocol import VERSIONS, Frame
+from protocol import Frame
 from relay.actions import Action, Outgoing, SendCode
 from relay.actions import Link as LinkKey
 from relay.limits import DAY, Limits, Now
@@ -55,7 +56,6 @@ from transport import Link, Loop
 
 log = logging.getLogger("securechat.server")
 
-VERSION: Final = "0.1.0"
 IO_THREADS: Final = 2  # more gain nothing: one interpreter lock
 ACCEPT_PAUSE_S: Final = 0.2  # when no descriptor is free; without it the loop would spin
 SEND_CODE_TIMEOUT_S: Final = 10
@@ -65,18 +65,9 @@ MAX_QUEUED_CODES: Final = 100
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; the defaults are the limits' own."""
     limits = Limits()
-    parser = argparse.ArgumentParser(
-        prog="server.py", description="SecureChat's server: it routes what it cannot read."
-    )
+    parser = command_line.parser("server", "SecureChat's server: it routes what it cannot read.")
     parser.add_argument("--host", default="localhost", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=12345, help="0 picks a free one (default: %(default)s)")
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=Path(__file__).resolve().parent,
-        metavar="DIR",
-        help="folder of keys/ and data/ (default: the project's)",
-    )
     parser.add_argument(
         "--send-code",
         metavar="COMMAND",
@@ -109,11 +100,6 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom"
-    )
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=f"SecureChat server {VERSION}, protocol {max(VERSIONS)}, {preflight.versions()}",
     )
     return parser.parse_args(arguments)
 

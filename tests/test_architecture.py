@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUND = {"errors", "protocol", "crypto_utils", "identity", "process_lock", "preflight"}
+GROUND = {"errors", "protocol", "crypto_utils", "identity", "process_lock", "preflight", "command_line"}
 MAY_IMPORT = {
     "preflight": set(),
     "errors": set(),
     "protocol": {"errors"},
     "crypto_utils": {"errors"},
     "identity": {"errors", "protocol", "crypto_utils"},
+    "command_line": {"preflight", "protocol"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
     "tls": {"errors", "crypto_utils"},

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import preflight
+from command_line import VERSION
 from errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,7 @@ def test_versions_are_told(program: str) -> None:
     run = subprocess.run(
         [sys.executable, program, "--version"], cwd=ROOT, text=True, capture_output=True, check=True
     ).stdout
-    for part in ("SecureChat", "0.1.0", "protocol 1", "Python 3.", "cryptography 50."):
+    for part in ("SecureChat", VERSION, "protocol 1", "Python 3.", "cryptography 50."):
         assert part in run
 
 

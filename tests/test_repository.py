@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
+from command_line import VERSION
 from crypto_utils import generate_server_key, server_key_to_pem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +25,7 @@ def test_no_private_key_is_in_the_tree() -> None:
 
 
 def test_keys_and_data_are_ignored() -> None:
-    names = ["keys/server_private_key.pem", "keys/alice_private_key.pem", "data/relay.db", "alice_private_key.pem"]
+    names = ["keys/server_private_key.pem", "keys/alice_private_key.pem", "data/relay.db", "homes/alice/data/alice.db"]
     ignored = subprocess.run(["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ignored.stdout.split() == names
 
@@ -37,6 +39,12 @@ def test_every_requirement_is_pinned_with_hashes() -> None:
             assert re.match(r"[a-z0-9.-]+==[0-9]", entry), entry
             assert "--hash=sha256:" in entry, entry
         assert "://" not in text
+
+
+def test_one_version_in_every_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION
+    assert f"\n## {VERSION} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_the_hook_refuses_a_private_key(tmp_path: Path) -> None:
