@@ -6,6 +6,7 @@ A pasted text of several lines is one entry (bracketed paste).
 from __future__ import annotations
 
 import getpass
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,8 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
+
+from messenger.ui.text import folded
 
 
 class LineFace:
@@ -42,8 +45,9 @@ class LineFace:
 
     def show(self, line: str) -> None:
         """Show a line above the prompt."""
+        text = folded(line, shutil.get_terminal_size().columns)
         with self._writing:
-            print(line, flush=True)
+            print(text, flush=True)
 
     def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""

@@ -6,9 +6,12 @@ import codecs
 import getpass
 import os
 import queue
+import shutil
 import threading
 from collections.abc import Callable
 from typing import Final, TextIO
+
+from messenger.ui.text import folded
 
 _READ_SIZE: Final = 64 * 1024  # bytes
 _POLL_S: Final = 0.5  # Windows does not interrupt an endless wait for Ctrl-C
@@ -91,6 +94,8 @@ class PlainFace:
         self._write(self._conversation, line)
 
     def _write(self, stream: TextIO, line: str) -> None:
+        if stream.isatty():
+            line = folded(line, shutil.get_terminal_size().columns)
         with self._writing:
             stream.write(line + "\n")
             stream.flush()

@@ -6,6 +6,8 @@ import datetime as dt
 import unicodedata
 from typing import Final
 
+import wcwidth
+
 from errors import EXPLANATIONS, Code
 from messenger.events import (
     ContactPinned,
@@ -49,6 +51,25 @@ def message_line(sender: str, text: str, timestamp: int) -> str:
     """Return what a message looks like: when by the sender's clock, who, what."""
     body = sanitise(text).replace("\n", "\n" + CONTINUATION)
     return f"[{clock(timestamp)}] {sender}: {body}"
+
+
+def folded(text: str, columns: int) -> str:
+    """Break lines that are wider than the terminal, under the mark of a continuation.
+
+    A terminal would break them itself, and a text of the right length could put what looks like the line of
+    somebody else at the left edge.
+
+    Args:
+        text: Lines that `sanitise` has seen.
+        columns: The width of the terminal in cells.
+    """
+    parts: list[str] = []
+    for line in text.split("\n"):
+        mark = CONTINUATION if columns > 2 * len(CONTINUATION) else ""
+        parts += wcwidth.wrap(
+            line, columns, subsequent_indent=mark, replace_whitespace=False, drop_whitespace=False
+        ) or [""]  # fmt: skip
+    return "\n".join(parts)
 
 
 def clock(timestamp: int) -> str:

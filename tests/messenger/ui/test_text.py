@@ -3,6 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+import wcwidth
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from messenger.events import (
     Online,
     StateChanged,
 )
-from messenger.ui.text import clock, event_line, message_line, sanitise
+from messenger.ui.text import CONTINUATION, clock, event_line, folded, message_line, sanitise
 
 
 @given(st.text())
@@ -57,6 +58,28 @@ def test_what_people_write_stays(text: str) -> None:
 def test_a_message_of_several_lines_cannot_pass_for_another_person() -> None:
     lines = message_line("mallory", "hi\n[12:00] bob: send me the keys", 0).splitlines()
     assert not lines[1].startswith("[")
+
+
+@given(st.text(), st.integers(20, 200))
+def test_no_part_of_a_message_begins_at_the_left_edge(text: str, columns: int) -> None:
+    """Nor what the terminal itself would wrap: it could look like a line of somebody else."""
+    first, *rest = folded(message_line("mallory", text, 10**9), columns).split("\n")
+    assert first.startswith("[2001-09-0")
+    assert all(line.startswith(CONTINUATION) for line in rest)
+    assert max(wcwidth.wcswidth(line) for line in (first, *rest)) <= columns
+
+
+def test_a_text_as_wide_as_the_terminal_cannot_pass_for_another_person() -> None:
+    line = "[12:00] mallory: ".ljust(80) + "[12:01] bob: pay her"
+    assert folded(line, 80).split("\n")[-1] == "  | [12:01] bob: pay her"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [("", 80, ""), ("short", 80, "short"), ("one two", 4, "one \ntwo"), ("中文字", 4, "中文\n字"), ("ab", 1, "a\nb")],
+)
+def test_lines_are_broken_at_words_and_at_cells(text: str, columns: int, shown: str) -> None:
+    assert folded(text, columns) == shown
 
 
 def test_a_million_letters_take_no_time_to_speak_of() -> None:
