@@ -102,7 +102,9 @@ def test_a_number_or_a_handle_is_understood(typed: str, meant: str) -> None:
     assert normalise_user_id(typed) == meant
 
 
-@pytest.mark.parametrize("typed", ["", "x", "../x", "a/b", "a b", "١٢٣٤٥", "\x1b[31mred", "x" * 33, "-rf", "+"])
+@pytest.mark.parametrize(
+    "typed", ["", "x", "../x", "a/b", "a b", "١٢٣٤٥", "\x1b[31mred", "x" * 33, "-rf", "+", "Server"]
+)
 def test_anything_else_is_refused_and_shown_harmlessly(typed: str) -> None:
     with pytest.raises(UsageError) as raised:
         normalise_user_id(typed)
