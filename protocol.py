@@ -30,8 +30,8 @@ ID_SIZE: Final = 16  # bytes of an envelope's id
 HASH_SIZE: Final = 32  # bytes of SHA-256
 KEY_ID_SIZE: Final = 16  # bytes: how much of an identity hash an envelope names
 ALL_DEVICES: Final = 0  # recipient_device of an envelope for every device of the account
-# \Z, not $: that would let a newline pass. The reserved ones name files of the server, and the end of a conversation.
-USER_ID_PATTERN: Final = r"\A(?!(?:quit|relay|server)\Z)[a-z0-9][a-z0-9._-]{2,31}\Z"
+# \Z, not $: that would let a newline pass. The two that are reserved name files of the server.
+USER_ID_PATTERN: Final = r"\A(?!(?:relay|server)\Z)[a-z0-9][a-z0-9._-]{2,31}\Z"
 
 UserId = Annotated[str, Meta(pattern=USER_ID_PATTERN)]
 Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]

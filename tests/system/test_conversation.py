@@ -386,7 +386,7 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         self.child = pexpect.spawn(
             sys.executable, ["client.py", *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
-            dimensions=(24, 100),
+            dimensions=(24, 160),
             env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
         )  # fmt: skip
         self.seen: list[str] = []
