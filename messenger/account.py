@@ -87,9 +87,7 @@ def normalise_user_id(text: str) -> str:
         name = digits
     if not is_user_id(name):
         message = f"{text!a} is neither a phone number nor a handle"
-        hint = (
-            "3 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit; relay and server are reserved"
-        )
+        hint = "3 to 32 of a-z, 0-9, dot, dash and underscore, not dot, dash or underscore first; not relay, not server"
         raise UsageError(message, hint=hint)
     return name
 

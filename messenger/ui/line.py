@@ -6,7 +6,6 @@ A pasted text of several lines is one entry (bracketed paste).
 from __future__ import annotations
 
 import getpass
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 
@@ -15,7 +14,7 @@ from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from messenger.ui.text import folded
+from messenger.ui.terminal import fitted
 
 
 class LineFace:
@@ -45,7 +44,7 @@ class LineFace:
 
     def show(self, line: str) -> None:
         """Show a line above the prompt."""
-        text = folded(line, shutil.get_terminal_size().columns)
+        text = fitted(line)
         with self._writing:
             print(text, flush=True)
 

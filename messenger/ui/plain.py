@@ -6,12 +6,11 @@ import codecs
 import getpass
 import os
 import queue
-import shutil
 import threading
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from messenger.ui.text import folded
+from messenger.ui.terminal import fitted
 
 _READ_SIZE: Final = 64 * 1024  # bytes
 _POLL_S: Final = 0.5  # Windows does not interrupt an endless wait for Ctrl-C
@@ -95,7 +94,7 @@ class PlainFace:
 
     def _write(self, stream: TextIO, line: str) -> None:
         if stream.isatty():
-            line = folded(line, shutil.get_terminal_size().columns)
+            line = fitted(line)
         with self._writing:
             stream.write(line + "\n")
             stream.flush()

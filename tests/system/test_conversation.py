@@ -389,7 +389,6 @@ class Terminal:
             dimensions=(24, 160),
             env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
         )  # fmt: skip
-        self.seen: list[str] = []
 
     def expect(self, pattern: str) -> None:
         self.child.expect(pattern)
@@ -463,6 +462,9 @@ def test_hostile_text_reaches_no_terminal(alice: Person, bob: Person) -> None:
     terminal.expect("end")
     shown = terminal.child.before
     assert shown == "<U+001B>]0;owned<U+0007><U+001B>[2J<U+009B>31m<U+0008><U+000D><U+202E>"
+    wide = "x " * 80 + "[12:00] carol: I am somebody else"  # what the terminal wraps looks no different
+    assert alice.run("send", "bob", wide)[0] == 0
+    terminal.expect(r"\n  \| [x ]+\[12:00\] carol")
     terminal.type("quit")
     assert terminal.end() == 0
 
