@@ -1,0 +1,44 @@
+"""What the documents say of the project's own files, held against them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("keys/*.md")])
+
+
+def functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_test_that_is_named_is_there(document: Path) -> None:
+    """`tests/x.py::test_y`, and `::test_z` for another of the file that was named last."""
+    path: Path | None = None
+    for name, test in re.findall(r"`(tests/[\w/]+\.py)?(?:::(test_\w+))?`", document.read_text(encoding="utf-8")):
+        path = ROOT / name if name else path
+        if test:
+            assert path is not None
+            assert test in functions(path), f"{path.relative_to(ROOT)}::{test}"
+        elif name:
+            assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_all_thirty_eight_failures_are_accounted_for() -> None:
+    text = (ROOT / "docs" / "PROMISES.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| .+? \| (.+) \|$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 39))
+    assert all("::test_" in keeper for _, keeper in rows)
