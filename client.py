@@ -1,7 +1,7 @@
-"""The client: `python client.py`. Options, prompts, the connection to the server, and which face shows it.
+"""The client: `python client.py`. Options, which face shows it, the one-shot actions and the exit code.
 
-It joins three parts that know nothing of each other: transport.py, which has the socket, messenger/, which knows
-what to say, and a face of messenger/ui, which has the terminal. What must never be here is a rule.
+It joins three parts that know nothing of each other: session.py, which has the line to the server, messenger/, which
+knows what to say, and a face of messenger/ui, which has the terminal. What must never be here is a rule.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -33,7 +30,6 @@ from errors import (
 )
 from messenger.account import AccountFiles, normalise_user_id
 from messenger.commands import COMMANDS
-from messenger.conversation import Conversation
 from messenger.database import Database
 from messenger.engine import Messenger, Output, identity_changed
 from messenger.events import (
@@ -52,11 +48,11 @@ from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.text import event_line
 from process_lock import ProcessLock
 from session import Session, wall_time
+from talk import Talk
 
 ONE_SHOT_TIMEOUT_S: Final = 30
 LEAVE_TERMINAL_S: Final = 0.5  # how long the outbox may still go out when a person leaves
 LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon as it is read
-POLL_S: Final = 0.2
 
 
 class Terminated(BaseException):
@@ -227,47 +223,8 @@ class Client:
 
     def _converse(self, messenger: Messenger, session: Session) -> None:
         """Let a person talk until they leave."""
-        leaving = Leaving(LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S)
-        conversation = Conversation(
-            messenger, send=session.send, show=self._face.show, tell=self._face.tell, leave=leaving.begin
-        )
-
-        def work() -> None:
-            try:
-                conversation.show_events(messenger.resume(), now=wall_time())
-                session.run(
-                    lambda: leaving.over(messenger.outbox.count_messages()),
-                    perform=lambda output: conversation.perform(output, now=wall_time()),
-                    offline=self._tell_offline,
-                )
-            finally:
-                self._face.stop()
-
-        worker = Worker(work)
-
-        def enter(entry: str) -> None:
-            """Wait until it is carried out: the next prompt may name another recipient."""
-            carried_out = threading.Event()
-
-            def carry_out() -> None:
-                conversation.enter(entry, now=wall_time())
-                carried_out.set()
-
-            session.submit(carry_out)
-            while worker.alive and not carried_out.wait(POLL_S):
-                pass
-
-        try:
-            self._face.converse(conversation.prompt, enter)
-        except (KeyboardInterrupt, Terminated):
-            leaving.patience_s = 0
-            raise
-        finally:
-            session.submit(leaving.begin)
-            worker.join()
-            waiting = messenger.outbox.count_messages()
-            if waiting:
-                self._face.tell(f"* {waiting} not sent yet: it stays in the outbox and goes out at the next start")
+        patience_s = LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S
+        Talk(messenger, session, self._face, patience_s=patience_s, offline=self._tell_offline).run()
 
     def _tell_offline(self, reason: SecureChatError | None) -> None:
         """Say once that the link is lost; the session goes on trying."""
@@ -275,52 +232,6 @@ class Client:
         if text != self._offline_told:
             self._offline_told = text
             self._face.tell(f"! offline: {text}; trying again")
-
-
-class Leaving:
-    """When a person has said that they leave, and how long the outbox may still go out after that."""
-
-    def __init__(self, patience_s: float) -> None:
-        """Start with nobody leaving."""
-        self.patience_s = patience_s
-        self._began_s: float | None = None
-
-    def begin(self) -> None:
-        """Leave."""
-        self._began_s = time.monotonic() if self._began_s is None else self._began_s
-
-    def over(self, waiting: int) -> bool:
-        """Tell whether it is time, with so many messages waiting in the outbox."""
-        return self._began_s is not None and (waiting == 0 or time.monotonic() > self._began_s + self.patience_s)
-
-
-class Worker:
-    """A thread at work, whose failure becomes that of whoever joins it."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        """Start it."""
-        self._work = work
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="session", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as failure:  # noqa: BLE001 - raised again by join
-            self._failure = failure
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is at work."""
-        return self._thread.is_alive()
-
-    def join(self) -> None:
-        """Wait for its end, and raise what it raised."""
-        while self.alive:
-            self._thread.join(POLL_S)  # an endless wait could not be interrupted on Windows
-        if self._failure is not None:
-            raise self._failure
 
 
 def rejected(recipient: str, reason: Code | None) -> SecureChatError:

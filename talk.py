@@ -1,0 +1,134 @@
+"""A person talks: the face waits for them in the main thread, the session works in another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from errors import SecureChatError
+from messenger.conversation import Conversation
+from messenger.engine import Messenger
+from messenger.ui import Face
+from session import Session, wall_time
+
+POLL_S: Final = 0.2  # an endless wait could not be interrupted on Windows
+
+
+class Talk:
+    """One conversation at the keyboard, from the first prompt to the last message out."""
+
+    def __init__(
+        self,
+        messenger: Messenger,
+        session: Session,
+        face: Face,
+        *,
+        patience_s: float,
+        offline: Callable[[SecureChatError | None], None],
+    ) -> None:
+        """Join an engine, its line and a screen.
+
+        Args:
+            messenger: The engine.
+            session: Its line, not yet running.
+            face: The screen.
+            patience_s: How long the outbox may still go out when the person leaves.
+            offline: Told when the link is lost.
+        """
+        self._messenger = messenger
+        self._session = session
+        self._face = face
+        self._patience_s = patience_s
+        self._offline = offline
+        self._left_at_s: float | None = None
+        self._conversation = Conversation(
+            messenger, send=session.send, show=face.show, tell=face.tell, leave=self._leave
+        )
+
+    def run(self) -> None:
+        """Talk until the person leaves.
+
+        Raises:
+            SecureChatError: The session has failed for good.
+            KeyboardInterrupt: The person wants to leave at once.
+        """
+        worker = Worker(self._work)
+        try:
+            self._face.converse(self._conversation.prompt, partial(self._enter, worker))
+        except BaseException:
+            self._patience_s = 0
+            raise
+        finally:
+            self._session.submit(self._leave)
+            worker.join()
+            waiting = self._messenger.outbox.count_messages()
+            if waiting:
+                self._face.tell(f"* {waiting} not sent yet: it stays in the outbox and goes out at the next start")
+
+    def _enter(self, worker: Worker, entry: str) -> None:
+        """Have an entry carried out, and wait for that: the next prompt may name another recipient."""
+        carried_out = threading.Event()
+
+        def carry_out() -> None:
+            self._conversation.enter(entry, now=wall_time())
+            carried_out.set()
+
+        self._session.submit(carry_out)
+        while worker.alive and not carried_out.wait(POLL_S):
+            pass
+
+    # ------------------------------------------------------------ the session's thread
+
+    def _work(self) -> None:
+        conversation = self._conversation
+        try:
+            conversation.show_events(self._messenger.resume(), now=wall_time())
+            self._session.run(
+                self._over,
+                perform=lambda output: conversation.perform(output, now=wall_time()),
+                offline=self._offline,
+            )
+        finally:
+            self._face.stop()
+
+    def _leave(self) -> None:
+        if self._left_at_s is None:
+            self._left_at_s = time.monotonic()
+
+    def _over(self) -> bool:
+        """Tell whether the person has left and nothing waits any more, or for too long."""
+        if self._left_at_s is None:
+            return False
+        return not self._messenger.outbox.count_messages() or time.monotonic() > self._left_at_s + self._patience_s
+
+
+class Worker:
+    """A thread at work, whose failure becomes that of whoever joins it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        """Start it."""
+        self._work = work
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="session", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as failure:  # noqa: BLE001 - raised again by join
+            self._failure = failure
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is at work."""
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        """Wait for its end, and raise what it raised."""
+        while self.alive:
+            self._thread.join(POLL_S)
+        if self._failure is not None:
+            raise self._failure
