@@ -13,6 +13,7 @@ from relay.limits import Limits, Now
 from relay.presence import Online, Presence
 from relay.storage import Address, Store
 
+MAX_COUNTS = 100_000  # mailboxes whose fill is remembered, about 20 MB
 EXPIRE_AT_ONCE = 1000  # rows a round: a large mailbox must not hold up everybody's commits
 
 
@@ -25,8 +26,25 @@ class Mailboxes:
         self._directory = directory
         self._presence = presence
         self._limits = limits
+        self._pushed: set[int] = set()  # sequences put and pushed in this transaction, not yet acknowledged
+        self._kept = False  # whether something was put in this transaction and not pushed
+        self._at_most: dict[Address, int] = {}  # no more than so many wait: counting each time would be dear
 
     # ------------------------------------------------------------ store
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._pushed.clear()
+        self._kept = False
+
+    @property
+    def only_awaits_acknowledges(self) -> bool:
+        """Whether all that was put in this transaction has been pushed, and some not acknowledged yet."""
+        return bool(self._pushed) and not self._kept
+
+    def foresee(self, envelopes: list[Envelope]) -> None:
+        """Prepare for `accept` of envelopes, all at once."""
+        self._store.foresee([(envelope.sender_id, envelope.id) for envelope in envelopes])
 
     def accept(self, envelope: Envelope, *, sender: Address, link: Link, now: Now) -> list[Action]:
         """Put an envelope into the mailboxes of its recipient, and push it to those who are online.
@@ -81,24 +99,35 @@ class Mailboxes:
                 limit = self._limits.stranger_pending
                 if self._store.count_pending(mailbox, limit=limit, sender_id=envelope.sender_id) >= limit:
                     raise Refused(Code.STRANGER_LIMIT)
-            if self._store.count_pending(mailbox, limit=self._limits.mailbox_limit) >= self._limits.mailbox_limit:
+            if self._is_full(mailbox):
                 raise Refused(Code.MAILBOX_FULL)
+
+    def _is_full(self, mailbox: Address) -> bool:
+        """Tell whether a mailbox holds all that it may; it is counted only where that is possible."""
+        limit = self._limits.mailbox_limit
+        most = self._at_most.get(mailbox, limit)
+        if most >= limit:
+            most = self._store.count_pending(mailbox, limit=limit)
+        if len(self._at_most) >= MAX_COUNTS:
+            self._at_most.clear()
+        self._at_most[mailbox] = most + 1  # with the one that is about to be put there
+        return most >= limit
 
     # ------------------------------------------------------------ deliver
 
     def _push_new(self, mailbox: Address, sequence: int, data: bytes) -> list[Action]:
         """Push an envelope at once where that keeps the order; otherwise it waits for its page."""
         online = self._presence.find(mailbox)
-        if online is None:
-            return []
-        if not online.caught_up or not self._has_room(online):
+        if online is not None and online.caught_up and self._has_room(online):
+            self._pushed.add(sequence)
+            return [self._push(online, sequence, data)]
+        self._kept = True
+        if online is not None:
             online.caught_up = False
-            return []
-        return [self._push(online, sequence, data)]
+        return []
 
     def _push(self, online: Online, sequence: int, data: bytes) -> Action:
-        online.cursor = sequence
-        online.unacknowledged[sequence] = len(data)
+        online.push(sequence, len(data))
         return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence))
 
     def _has_room(self, online: Online) -> bool:
@@ -125,9 +154,9 @@ class Mailboxes:
     def acknowledge(self, mailbox: Address, sequences: list[int]) -> list[Action]:
         """Forget envelopes that their device has stored; unknown and repeated ones are passed over (G7)."""
         self._store.acknowledge(mailbox, sequences)
+        self._pushed.difference_update(sequences)
         online = self._presence.of(mailbox)
-        for sequence in sequences:
-            online.unacknowledged.pop(sequence, None)
+        online.acknowledge(sequences)
         return self.fill(mailbox, online)
 
     def expire(self, *, now: Now) -> int:

@@ -17,17 +17,25 @@ class Online:
         cursor: The highest sequence that was pushed; the mailbox is pushed in order.
         caught_up: Whether everything in the mailbox has been pushed, so that a new envelope may go out at once.
         unacknowledged: Sequences pushed and not yet acknowledged, and their sizes in bytes.
+        in_flight: The sum of these sizes.
     """
 
     link: Link
     cursor: int = 0
     caught_up: bool = False
     unacknowledged: dict[int, int] = field(default_factory=dict)
+    in_flight: int = 0
 
-    @property
-    def in_flight(self) -> int:
-        """Bytes pushed and not yet acknowledged."""
-        return sum(self.unacknowledged.values())
+    def push(self, sequence: int, size: int) -> None:
+        """Note that an envelope of so many bytes goes out."""
+        self.cursor = sequence
+        self.unacknowledged[sequence] = size
+        self.in_flight += size
+
+    def acknowledge(self, sequences: list[int]) -> None:
+        """Note that the device has these; those that it was not sent are passed over."""
+        for sequence in sequences:
+            self.in_flight -= self.unacknowledged.pop(sequence, 0)
 
 
 class Presence:

@@ -100,6 +100,19 @@ class Relay:
             self._presence.leave(visitor.device)
         return []
 
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._mailboxes.begin()
+
+    @property
+    def only_awaits_acknowledges(self) -> bool:
+        """Whether all that was put in this transaction has been pushed, and some not acknowledged yet."""
+        return self._mailboxes.only_awaits_acknowledges
+
+    def foresee(self, frames: list[Frame]) -> None:
+        """Prepare for commands that come in this transaction: what is looked up at once is cheaper."""
+        self._mailboxes.foresee([frame for frame in frames if isinstance(frame, Envelope)])
+
     def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:
         """Carry out one command of a link."""
         visitor = self._visitors.get(link)

@@ -9,20 +9,27 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from errors import StorageError
-from relay.actions import Action, Link
+from protocol import Delivery, Frame, LoggedIn
+from relay.actions import Action, Link, Outgoing
 from relay.limits import MINUTE, Now
 from relay.service import Relay
 from relay.storage import Store
 
 log = logging.getLogger("securechat.relay")
 
-MAX_GROUP: Final = 512  # jobs a transaction: bounds how long the first of them waits
-MAX_QUEUE: Final = 8192  # jobs; beyond that the I/O threads wait, and with them the senders
+MAX_GROUP: Final = 256  # jobs a transaction: bounds how long the first of them waits
+MAX_QUEUE: Final = (
+    1024  # jobs, each of what one read brought; beyond that the I/O threads wait, and with them the senders
+)
 EXPIRE_EVERY_S: Final = MINUTE
+LINGER_S: Final = 0.02  # at most, for acknowledges of what was pushed, when nothing else waits for the commit
+IDLE_S: Final = 1.0  # without a job; then it is time to keep house
 QUEUE_POLL_S: Final = 0.1  # how often a thread that waits for room in the queue looks whether there is still a writer
 
 
@@ -31,6 +38,22 @@ class Job(NamedTuple):
 
     link: Link
     run: Callable[[Now], list[Action]]
+    frames: Sequence[Frame] = ()  # the commands that it carries out
+
+
+@dataclass(slots=True)
+class Work:
+    """A group under way."""
+
+    now: Now
+    jobs: list[Job]
+    actions: list[Action] = field(default_factory=list)  # all of them
+    late: list[Action] = field(default_factory=list)  # those that wait for the commit
+
+    @property
+    def links(self) -> set[Link]:
+        """Every link that it is about."""
+        return {job.link for job in self.jobs} | {action.link for action in self.actions}
 
 
 class Writer:
@@ -62,6 +85,7 @@ class Writer:
         self._queue: queue.Queue[Job | None] = queue.Queue(MAX_QUEUE)
         self._thread = threading.Thread(target=self._run, name="writer")
         self._expire_at_s = 0.0
+        self._running = True
         self._ended = threading.Event()
 
     def start(self) -> None:
@@ -87,57 +111,84 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            running = True
-            while running:
-                group, running = self._next_group()
-                self._commit(group)
+            while self._running:
+                self._commit(self._next_jobs(IDLE_S))
         finally:
             self._ended.set()
 
-    def _next_group(self) -> tuple[list[Job], bool]:
-        """Wait for a job, take all that came with it, and say whether there will be more."""
-        group: list[Job] = []
-        try:
-            job = self._queue.get(timeout=1)
-            while job is not None and len(group) < MAX_GROUP - 1:
-                group.append(job)
+    def _next_jobs(self, timeout_s: float) -> list[Job]:
+        """Wait for a job and take all that came with it."""
+        jobs: list[Job] = []
+        with suppress(queue.Empty):
+            job = self._queue.get(timeout=timeout_s)
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) == MAX_GROUP:
+                    return jobs
                 job = self._queue.get_nowait()
-            if job is not None:
-                group.append(job)
-        except queue.Empty:
-            return group, True
-        return group, job is not None
+            self._running = False
+        return jobs
 
     def _commit(self, group: list[Job]) -> None:
         now = self._clock()
         housekeeping = now.steady_s >= self._expire_at_s
         if not group and not housekeeping:
             return
-        actions: list[Action] = []
+        work = Work(now, group)
         try:
             with self._store.transaction():
-                for job in group:
-                    actions += job.run(now)
+                self._relay.begin()
+                self._do(group, work)
+                self._linger(work)
                 if housekeeping:
                     self._expire_at_s = now.steady_s + EXPIRE_EVERY_S  # before it can fail: not in every group then
                     if self._relay.expire(now=now):
                         self._expire_at_s = now.steady_s
         except StorageError as error:
             log.error("%s", error)  # noqa: TRY400 - the reason is in the text, a traceback says no more
-            self._cut(_links(group, actions))
+            self._cut(work.links)
         except Exception:
             log.exception("a job failed; its group was not committed")
-            self._cut(_links(group, actions))
+            self._cut(work.links)
         else:
-            self._carry_out(group, actions)
+            self._carry_out(work)
 
-    def _carry_out(self, group: list[Job], actions: list[Action]) -> None:
+    def _do(self, jobs: list[Job], work: Work) -> None:
+        """Run jobs, and push envelopes before they are committed.
+
+        What is pushed and then not committed is no harm: its recipient's link is cut before it is heard again, its
+        sender was told nothing and sends it once more, and its recipient knows it by its id.
+        """
+        self._relay.foresee([frame for job in jobs for frame in job.frames])
+        begin = len(work.actions)
+        for job in jobs:
+            work.actions += job.run(work.now)
+        entering = {action.link for action in work.actions if _is(action, LoggedIn)}  # hears of its login first
+        pushed: list[Action] = []
+        for action in work.actions[begin:]:
+            early = _is(action, Delivery) and action.link not in entering
+            (pushed if early else work.late).append(action)
+        if pushed:
+            self._perform(pushed)
+
+    def _linger(self, work: Work) -> None:
+        """Give recipients a moment to acknowledge what was pushed: what they have need not be written at all."""
+        end_s = self._clock().steady_s + LINGER_S
+        while self._running and self._relay.only_awaits_acknowledges and len(work.jobs) < MAX_GROUP:
+            left_s = end_s - self._clock().steady_s
+            jobs = self._next_jobs(left_s) if left_s > 0 else []
+            if not jobs:
+                return
+            work.jobs += jobs
+            self._do(jobs, work)
+
+    def _carry_out(self, work: Work) -> None:
         """Perform the actions of a group that is on disk; their failure must not end the thread."""
         try:
-            self._perform(actions)
+            self._perform(work.late)
         except Exception:
             log.exception("the actions of a group failed")
-            self._cut(_links(group, actions))
+            self._cut(work.links)
 
     def _cut(self, links: set[Link]) -> None:
         """Give up links, in the relay first.
@@ -150,5 +201,5 @@ class Writer:
         self._abandon(links)
 
 
-def _links(group: list[Job], actions: list[Action]) -> set[Link]:
-    return {job.link for job in group} | {action.link for action in actions}
+def _is(action: Action, kind: type[Frame]) -> bool:
+    return isinstance(action, Outgoing) and isinstance(action.frame, kind)

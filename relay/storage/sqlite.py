@@ -1,15 +1,46 @@
-"""The relay's store in one SQLite file: WAL, and on disk when a transaction ends."""
+"""The relay's store in one SQLite file: WAL, and on disk when a transaction ends.
+
+Each step of a statement lets another thread have the interpreter, which may then keep it for milliseconds. So
+envelopes that come and go are collected and written in few large statements, at the latest when the transaction ends.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from relay.storage import Address, Stored, Waiting
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
+WAL_PAGES: Final = 16384  # 64 MiB: a page that is written again and again is copied into the database once
+BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
+MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
+
+
+class Remembered:
+    """What was read and is asked for with every envelope: devices, identities, and who has written to whom."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.devices: dict[str, list[int]] = {}
+        self.identity_hashes: dict[str, bytes | None] = {}
+        self.written: set[tuple[str, str]] = set()
+
+    def forget(self) -> None:
+        """Start anew."""
+        for remembered in (self.devices, self.identity_hashes, self.written):
+            remembered.clear()
+
+    def make_room(self) -> None:
+        """Start anew where it has become too much; it is soon read again."""
+        if max(len(self.devices), len(self.identity_hashes), len(self.written)) > MAX_REMEMBERED:
+            self.forget()
 
 
 class SqliteStore(SqlFile):
@@ -21,7 +52,54 @@ class SqliteStore(SqlFile):
         Raises:
             StorageError: It cannot be opened or written, is damaged, or was written by a newer program.
         """
-        super().__init__(path, SCHEMA, sqlite3)
+        self._sequence: int | None = None  # the highest that was ever given out
+        self._known: dict[tuple[str, bytes], Stored | None] = {}  # of this transaction
+        self._put: dict[int, tuple[Any, ...]] = {}  # rows that are yet to be written, by their sequence
+        self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
+        self._remembered = Remembered()
+        self._delivered: OrderedDict[tuple[str, bytes], Stored] = (
+            OrderedDict()
+        )  # envelopes that never had to be written
+        super().__init__(path, SCHEMA, sqlite3, first=[f"PRAGMA wal_autocheckpoint = {WAL_PAGES}"])
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all that happens inside to disk, or nothing of it (delivery contract G1).
+
+        Raises:
+            StorageError: It could not be committed.
+        """
+        try:
+            self._remembered.make_room()
+            with super().transaction():
+                yield
+                self._write_out()
+        except BaseException:
+            self._remembered.forget()  # some of it may never have been written
+            self._delivered.clear()
+            raise
+        finally:
+            for collected in (self._known, self._put, self._gone):
+                collected.clear()
+
+    def _write_out(self) -> None:
+        """Write what was collected; whoever looks into the mailboxes does so first."""
+        rows = list(self._put.values())
+        for at, size in _bulks(len(rows)):
+            self._db.execute(
+                "INSERT INTO mailbox"  # noqa: S608 - question marks
+                " (sequence, recipient_id, device_id, sender_id, envelope_id, digest, received_at, envelope)"
+                f" VALUES {_marks(8, size)}",
+                list(chain.from_iterable(rows[at : at + size])),
+            )
+        for at, size in _bulks(len(self._gone)):
+            self._db.execute(
+                f"UPDATE mailbox SET envelope = NULL FROM (VALUES {_marks(3, size)}) AS gone"  # noqa: S608 - question marks
+                " WHERE sequence = gone.column1 AND recipient_id = gone.column2 AND device_id = gone.column3",
+                list(chain.from_iterable(self._gone[at : at + size])),
+            )
+        self._put.clear()
+        self._gone.clear()
 
     # ------------------------------------------------------------ accounts and the key directory
 
@@ -31,18 +109,22 @@ class SqliteStore(SqlFile):
 
     def create_account(self, user_id: str, *, created_at: int) -> None:
         """Add an account with its first device, number 1."""
+        self._remembered.forget()
         self._db.execute("INSERT INTO account (user_id, created_at) VALUES (?, ?)", (user_id, created_at))
         self._db.execute("INSERT INTO device (user_id, device_id, created_at) VALUES (?, 1, ?)", (user_id, created_at))
 
     def devices(self, user_id: str) -> list[int]:
         """Return the devices of an account, ascending."""
-        rows = self._db.execute("SELECT device_id FROM device WHERE user_id = ? ORDER BY device_id", (user_id,))
-        return [device_id for (device_id,) in rows]
+        if user_id not in self._remembered.devices:
+            rows = self._db.execute("SELECT device_id FROM device WHERE user_id = ? ORDER BY device_id", (user_id,))
+            self._remembered.devices[user_id] = [device_id for (device_id,) in rows]
+        return self._remembered.devices[user_id]
 
     def append_identity(
         self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int
     ) -> None:
         """Add an identity record to the log."""
+        self._remembered.forget()
         self._db.execute(
             "INSERT INTO identity_log (user_id, epoch, identity_hash, record, recorded_at) VALUES (?, ?, ?, ?, ?)",
             (user_id, epoch, identity_hash, record, recorded_at),
@@ -50,7 +132,9 @@ class SqliteStore(SqlFile):
 
     def identity_hash(self, user_id: str) -> bytes | None:
         """Return the hash of an account's current identity record."""
-        return self._newest("identity_hash", user_id)
+        if user_id not in self._remembered.identity_hashes:
+            self._remembered.identity_hashes[user_id] = self._newest("identity_hash", user_id)
+        return self._remembered.identity_hashes[user_id]
 
     def identity_record(self, user_id: str) -> bytes | None:
         """Return an account's current identity record."""
@@ -78,27 +162,39 @@ class SqliteStore(SqlFile):
 
     # ------------------------------------------------------------ mailboxes
 
+    def foresee(self, envelopes: list[tuple[str, bytes]]) -> None:
+        """Look up at once what `accepted` will be asked for, until the end of the transaction."""
+        self._known.update(dict.fromkeys(envelopes))
+        for at, size in _bulks(len(envelopes)):
+            rows = self._db.execute(
+                f"SELECT sender_id, envelope_id, digest, received_at FROM (VALUES {_marks(2, size)}) AS wanted"  # noqa: S608
+                " CROSS JOIN mailbox ON sender_id = wanted.column1 AND envelope_id = wanted.column2",
+                list(chain.from_iterable(envelopes[at : at + size])),
+            )
+            for sender_id, envelope_id, *stored in rows:
+                self._known[sender_id, envelope_id] = Stored(*stored)
+
     def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
         """Return what is known of an envelope that was accepted."""
-        row = self._db.execute(
-            "SELECT digest, received_at FROM mailbox WHERE sender_id = ? AND envelope_id = ? LIMIT 1",
-            (sender_id, envelope_id),
-        ).fetchone()
-        return Stored(*row) if row else None
+        if (sender_id, envelope_id) not in self._known:
+            self.foresee([(sender_id, envelope_id)])
+        return self._known[sender_id, envelope_id] or self._delivered.get((sender_id, envelope_id))
 
     def put(  # noqa: PLR0913 - a row has as many columns
         self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
     ) -> int:
         """Add an envelope to a mailbox and return its sequence."""
-        cursor = self._db.execute(
-            "INSERT INTO mailbox (recipient_id, device_id, sender_id, envelope_id, digest, received_at, envelope)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*to, sender_id, envelope_id, digest, received_at, envelope),
-        )
-        return int(cursor.lastrowid or 0)
+        if self._sequence is None:
+            row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'mailbox'").fetchone()
+            self._sequence = row[0] if row else 0
+        self._sequence += 1  # never one that was given out before, not even in a transaction that failed
+        self._put[self._sequence] = (self._sequence, *to, sender_id, envelope_id, digest, received_at, envelope)
+        self._known[sender_id, envelope_id] = Stored(digest, received_at)
+        return self._sequence
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
+        self._write_out()
         rows = self._db.execute(
             "SELECT sequence, envelope FROM mailbox WHERE recipient_id = ? AND device_id = ? AND sequence > ?"
             " AND envelope IS NOT NULL ORDER BY sequence LIMIT ?",
@@ -114,6 +210,7 @@ class SqliteStore(SqlFile):
 
     def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
         """Return how many envelopes wait (from one sender), counting no further than `limit`."""
+        self._write_out()
         row = self._db.execute(
             "SELECT count(*) FROM (SELECT 1 FROM mailbox INDEXED BY mailbox_pending WHERE recipient_id = ?1"
             " AND device_id = ?2 AND envelope IS NOT NULL AND (?3 IS NULL OR sender_id = ?3) LIMIT ?4)",
@@ -122,14 +219,21 @@ class SqliteStore(SqlFile):
         return int(row[0])
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
-        """Forget the contents of envelopes in this mailbox."""
-        self._db.executemany(
-            "UPDATE mailbox SET envelope = NULL WHERE sequence = ? AND recipient_id = ? AND device_id = ?",
-            [(sequence, *address) for sequence in sequences],
-        )
+        """Forget the contents of envelopes in this mailbox; those that are not written yet never will be."""
+        for sequence in sequences:
+            row = self._put.get(sequence)
+            if row is None or row[1:3] != address:
+                self._gone.append((sequence, *address))
+                continue
+            del self._put[sequence]
+            _, _, _, sender_id, envelope_id, digest, received_at, _ = row
+            self._delivered[sender_id, envelope_id] = Stored(digest, received_at)
+            if len(self._delivered) > MAX_REMEMBERED:
+                self._delivered.popitem(last=False)
 
     def expire(self, *, before: int, limit: int) -> int:
         """Remove at most `limit` of the oldest envelopes received before a time."""
+        self._write_out()
         cursor = self._db.execute(
             "DELETE FROM mailbox WHERE sequence IN"
             " (SELECT sequence FROM mailbox WHERE received_at < ? ORDER BY received_at LIMIT ?)",
@@ -139,11 +243,31 @@ class SqliteStore(SqlFile):
 
     def note_written(self, writer: str, reader: str) -> None:
         """Remember that one account has written to another."""
-        self._db.execute("INSERT OR IGNORE INTO acquaintance (writer, reader) VALUES (?, ?)", (writer, reader))
+        if (writer, reader) not in self._remembered.written:
+            self._db.execute("INSERT OR IGNORE INTO acquaintance (writer, reader) VALUES (?, ?)", (writer, reader))
+            self._remembered.written.add((writer, reader))
 
     def has_written(self, writer: str, reader: str) -> bool:
         """Return whether one account has ever written to another."""
+        if (writer, reader) in self._remembered.written:
+            return True
         row = self._db.execute(
             "SELECT 1 FROM acquaintance WHERE writer = ? AND reader = ?", (writer, reader)
         ).fetchone()
+        if row is not None:
+            self._remembered.written.add((writer, reader))
         return row is not None
+
+
+def _bulks(count: int) -> Iterator[tuple[int, int]]:
+    """Cut so many rows into pieces of the sizes of BULK; yields where each begins and how many rows it has."""
+    at = 0
+    for size in BULK:
+        while count - at >= size:
+            yield at, size
+            at += size
+
+
+def _marks(columns: int, rows: int) -> str:
+    """Return the question marks of so many rows."""
+    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from errors import Code, StorageError
-from protocol import Accepted, FetchIdentity, Frame, LoggedIn, Ping, Rejected, canonical
+from protocol import Accepted, Acknowledge, Delivery, FetchIdentity, Frame, LoggedIn, Ping, Rejected, canonical
 from relay import writer
 from relay.actions import Action, HangUp, Link, Outgoing
 from relay.limits import DAY, MINUTE, Now
+from relay.storage import Address
 from relay.writer import MAX_GROUP, Job, Writer
 from tests.relay.world import World, contents
 
@@ -198,6 +199,60 @@ def test_an_answer_is_given_when_another_process_could_read_what_it_says(bench: 
     for _ in range(2):
         bench.run(bench.command("alice", bench.world.envelope("alice", "bob")))
     assert seen == [(1, 1), (2, 1)]
+
+
+def test_who_is_online_has_it_before_the_commit_and_its_sender_is_told_after(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.login("bob")
+    seen: list[tuple[str, bool]] = []
+
+    def look(actions: list[Action]) -> None:
+        seen.extend(
+            (type(action.frame).__name__, world.store._db.in_transaction)
+            for action in actions
+            if isinstance(action, Outgoing)
+        )
+
+    bench.watch = look
+    bench.run(bench.command("alice", world.envelope("alice", "bob")))
+    assert seen == [("Delivery", True), ("Accepted", False)]
+    assert world.store.count_pending(Address("bob", 1), limit=9) == 1  # nobody acknowledged: it was written
+
+
+def test_what_is_acknowledged_in_time_is_never_written(bench: Bench) -> None:
+    """The sender is told as if it were on disk: it is, on the recipient's."""
+    world = bench.world.with_pair()
+    world.login("bob")
+
+    def answer(actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Outgoing) and isinstance(action.frame, Delivery):
+                bench.submit(bench.command("bob", Acknowledge(sequences=[action.frame.sequence])))
+
+    bench.watch = answer
+    for _ in range(3):
+        bench.run(bench.command("alice", world.envelope("alice", "bob")))
+    assert [type(frame).__name__ for frame in bench.replies()] == ["Delivery", "Accepted"] * 3
+    assert world.store._db.execute("SELECT count(*) FROM mailbox").fetchone() == (0,)
+
+
+def test_nobody_lingers_for_what_must_be_written_anyway(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "LINGER_S", 3600)
+    world = bench.world.with_pair()
+    world.login("bob")
+    world.register("carol", 2)
+    bench.run(
+        bench.command("alice", world.envelope("alice", "bob")), bench.command("alice", world.envelope("alice", "carol"))
+    )
+    assert sum(isinstance(frame, Accepted) for frame in bench.replies()) == 2
+
+
+def test_a_device_that_logs_in_hears_of_that_first(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    login = world.login_frame("bob", world.visit("bob"))
+    bench.run(bench.command("bob", login), bench.command("alice", world.envelope("alice", "bob")))
+    to_bob = [action.frame for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob"]
+    assert [type(frame) for frame in to_bob] == [LoggedIn, Delivery]
 
 
 def test_while_a_group_is_under_way_nobody_else_sees_it(bench: Bench) -> None:

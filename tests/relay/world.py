@@ -130,6 +130,7 @@ class World:
         """Give an account another device, for which there is no command yet."""
         with self.store.transaction():
             self.store._db.execute("INSERT INTO device VALUES (?, ?, 0)", (user_id, device_id))
+        self.store._remembered.forget()
 
     def login_frame(
         self,

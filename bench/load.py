@@ -1,0 +1,175 @@
+"""The load generator: one process, one selector, many clients, and a count of what comes back.
+
+It knows no protocol. A `Client` says what its bytes mean, so that every server gets the same work. How busy the
+generator was is part of every result: near 100 % it has measured itself.
+"""
+
+from __future__ import annotations
+
+import resource
+import selectors
+import socket
+import ssl
+import time
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+READ_SIZE: Final = 64 * 1024  # bytes
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came in over one client's link."""
+
+    accepted: int = 0  # replies to the sender: the message is safe
+    delivered: list[int] = field(default_factory=list)  # numbers of the messages that arrived
+    answer: bytes = b""  # what the client must send because of it: acknowledgements
+
+
+class Client(Protocol):
+    """A logged-in client of some server."""
+
+    sock: socket.socket
+
+    def message(self, number: int) -> bytes:
+        """Return the bytes that send message `number` to this client's partner."""
+
+    def hear(self, data: bytes) -> Heard:
+        """Take what came in."""
+
+
+class Load:
+    """Clients under one selector."""
+
+    def __init__(self, clients: list[Client]) -> None:
+        """Take over logged-in clients."""
+        self.clients = clients
+        self.sent = 0
+        self.accepted = 0
+        self.delivered = 0
+        self.arrivals: list[tuple[int, float]] | None = None  # number and time, where latency is asked for
+        self._selector = selectors.DefaultSelector()
+        self._output = {id(client): bytearray() for client in clients}
+        self._events = {id(client): selectors.EVENT_READ for client in clients}
+        self._in_flight: dict[int, int] = {}  # of those that keep a window full
+        self._window = 0
+        for client in clients:
+            client.sock.setblocking(False)
+            self._selector.register(client.sock, selectors.EVENT_READ, client)
+
+    def close(self) -> None:
+        """Close every client."""
+        for client in self.clients:
+            client.sock.close()
+        self._selector.close()
+
+    # ------------------------------------------------------------ what the clients do
+
+    def send(self, client: Client, count: int = 1) -> None:
+        """Send the next messages over a client."""
+        output = self._output[id(client)]
+        for number in range(self.sent, self.sent + count):
+            output += client.message(number)
+        self.sent += count
+        self._write(client)
+
+    def keep_in_flight(self, clients: list[Client], window: int) -> None:
+        """From now on, have each of these send so that `window` messages are always unanswered."""
+        self._window = window
+        self._in_flight = dict.fromkeys(map(id, clients), window)
+        for client in clients:
+            self.send(client, window)
+
+    def stop_sending(self) -> None:
+        """Send nothing more; what is under way is still counted."""
+        self._in_flight = {}
+
+    # ------------------------------------------------------------ the loop
+
+    def step(self, timeout_s: float) -> None:
+        """Wait for something to come in, and react to it."""
+        for key, events in self._selector.select(timeout_s):
+            if events & selectors.EVENT_WRITE:
+                self._write(key.data)
+            if events & selectors.EVENT_READ:
+                self._read(key.data)
+
+    def run(self, seconds: float) -> None:
+        """React for some time."""
+        end = time.perf_counter() + seconds
+        while (left := end - time.perf_counter()) > 0:
+            self.step(left)
+
+    def run_until(self, counter: str, number: int, *, timeout_s: float) -> None:
+        """React until a counter has reached a number.
+
+        Raises:
+            TimeoutError: It has not.
+        """
+        end = time.perf_counter() + timeout_s
+        while getattr(self, counter) < number:
+            if (left := end - time.perf_counter()) <= 0:
+                message = f"{counter}: {getattr(self, counter)} of {number}"
+                raise TimeoutError(message)
+            self.step(left)
+
+    def _read(self, client: Client) -> None:
+        data = self._received(client.sock)
+        if not data:
+            return
+        heard = client.hear(data)
+        self.accepted += heard.accepted
+        self.delivered += len(heard.delivered)
+        if self.arrivals is not None:
+            now = time.perf_counter()
+            self.arrivals += [(number, now) for number in heard.delivered]
+        self._output[id(client)] += heard.answer
+        if heard.accepted and id(client) in self._in_flight:
+            self.send(client, heard.accepted)
+        elif heard.answer:
+            self._write(client)
+
+    @staticmethod
+    def _received(sock: socket.socket) -> bytes:
+        pieces = []
+        try:
+            while piece := sock.recv(READ_SIZE):
+                pieces.append(piece)
+                if len(piece) < READ_SIZE and not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+                    break
+            else:
+                message = "the server closed a link"
+                raise ConnectionError(message)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            pass
+        return b"".join(pieces)
+
+    def _write(self, client: Client) -> None:
+        output = self._output[id(client)]
+        try:
+            while output:
+                sent = client.sock.send(output)
+                del output[:sent]
+        except (ssl.SSLWantWriteError, BlockingIOError):
+            pass
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if output else 0)
+        if events != self._events[id(client)]:
+            self._events[id(client)] = events
+            self._selector.modify(client.sock, events, client)
+
+
+class Busy:
+    """How busy this process was since a moment."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self._wall_s, self._cpu_s = time.perf_counter(), self._cpu()
+
+    @staticmethod
+    def _cpu() -> float:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return used.ru_utime + used.ru_stime
+
+    def share(self) -> float:
+        """Return the share of one core that was used since, 0 to 1."""
+        return (self._cpu() - self._cpu_s) / (time.perf_counter() - self._wall_s)

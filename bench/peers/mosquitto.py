@@ -1,0 +1,117 @@
+"""Mosquitto: MQTT 3.1.1, QoS 1. It loses accepted messages when it is killed; nothing here waits for a disk."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+from bench.load import Heard
+
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x32, 0x40, 0x82, 0x90
+CONFIGURATION: Final = """
+listener {port} 127.0.0.1
+allow_anonymous true
+max_inflight_messages 0
+max_queued_messages 0
+persistence true
+persistence_location {home}/
+log_type error
+{tls}
+"""
+
+
+class MosquittoServer:
+    def __init__(self, home: Path, *, pin: int, port: int, certificate: tuple[Path, Path] | None) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o777)
+        tls = f"certfile {certificate[0]}\nkeyfile {certificate[1]}\ntls_version tlsv1.3" if certificate else ""
+        (home / "mosquitto.conf").write_text(CONFIGURATION.format(port=port, home=home, tls=tls))
+        self.port, self.tls = port, certificate is not None
+        self.process = subprocess.Popen(["mosquitto", "-c", str(home / "mosquitto.conf")])
+        os.sched_setaffinity(self.process.pid, {pin})
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+
+    def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> MosquittoClient:
+        return MosquittoClient(self, user_id, partner, size)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    size, length = len(body), b""
+    while True:
+        size, digit = size >> 7, size & 127
+        length += bytes([digit | (128 if size else 0)])
+        if not size:
+            return bytes([kind]) + length + body
+
+
+def text(value: str) -> bytes:
+    return len(value).to_bytes(2, "big") + value.encode()
+
+
+class MosquittoClient:
+    def __init__(self, server: MosquittoServer, user_id: str, partner: str, size: int) -> None:
+        raw = socket.create_connection(("127.0.0.1", server.port))
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if server.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            raw = context.wrap_socket(raw)
+        self.sock = raw
+        flags = 0x00  # a session that stays
+        self.sock.sendall(packet(CONNECT, text("MQTT") + bytes([4, flags, 0, 0]) + text(user_id)))
+        assert self.sock.recv(4)[0] == CONNACK
+        self.sock.sendall(packet(SUBSCRIBE, b"\0\1" + text(f"u/{user_id}") + b"\1"))
+        assert self.sock.recv(5)[0] == SUBACK
+        self._topic = text(f"u/{partner}")
+        self._filling = os.urandom(size - 16)
+        self._rest = b""
+        self._packet_id = 1
+
+    def message(self, number: int) -> bytes:
+        self._packet_id = self._packet_id % 65535 + 1
+        return packet(
+            PUBLISH, self._topic + self._packet_id.to_bytes(2, "big") + number.to_bytes(16, "big") + self._filling
+        )
+
+    def hear(self, data: bytes) -> Heard:
+        data = self._rest + data
+        heard, at, size, answer = Heard(), 0, len(data), []
+        while size - at >= 2:
+            length, shift, body = 0, 0, at + 1
+            while body < size:
+                digit = data[body]
+                length |= (digit & 127) << shift
+                shift += 7
+                body += 1
+                if digit < 128:
+                    break
+            else:
+                break
+            if body + length > size:
+                break
+            kind = data[at] & 0xF0
+            if kind == PUBACK:
+                heard.accepted += 1
+            elif kind == 0x30:
+                name = int.from_bytes(data[body : body + 2], "big")
+                start = body + 2 + name
+                answer.append(b"\x40\x02" + data[start : start + 2])
+                heard.delivered.append(int.from_bytes(data[start + 2 : start + 18], "big"))
+            at = body + length
+        self._rest = data[at:]
+        heard.answer = b"".join(answer)
+        return heard

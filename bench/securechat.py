@@ -1,0 +1,182 @@
+"""SecureChat's own server under load, over TLS: it has no other door."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from bench.load import Heard
+from crypto_utils import Label, PrivateKeys, public_key_from_pem, sha256, sign, spki
+from identity import create_record, identity_hash, key_id, login_statement
+from protocol import (
+    Connection,
+    Frame,
+    Hello,
+    IdentityRecord,
+    LoggedIn,
+    Login,
+    Message,
+    Pong,
+    Role,
+    Welcome,
+    canonical,
+    encode_frame,
+)
+from relay.storage.sqlite import SqliteStore
+from tls import client_context
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+NONCE: Final = bytes(32)
+
+
+@cache
+def keys() -> PrivateKeys:
+    """Return the keys that all accounts of a benchmark share: making thousands would take an hour."""
+    return PrivateKeys.generate()
+
+
+@cache
+def record(user_id: str) -> IdentityRecord:
+    return create_record(keys(), user_id, created=0, suites=[1])
+
+
+class SecureChatServer:
+    """The real program, with accounts that were put into its database before the start."""
+
+    def __init__(self, home: Path, accounts: list[str], *, pin: int) -> None:
+        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        store = SqliteStore(home / "data" / "relay.db")
+        with store.transaction():
+            for user_id in accounts:
+                store.create_account(user_id, created_at=0)
+                made = record(user_id)
+                store.append_identity(user_id, 1, identity_hash(made), canonical(made), recorded_at=0)
+            for a, b in zip(accounts[::2], accounts[1::2], strict=False):
+                store.note_written(a, b)
+                store.note_written(b, a)
+        store.close()
+        self.pin = pin
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "server.py", "--home", str(self.home), "--port", "0", "--mailbox-limit", "2000000",
+                "--stranger-pending", "1000000",
+            ],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        os.sched_setaffinity(self.process.pid, {self.pin})
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if match := re.search(r"@localhost:(\d+)", line):
+                self.port = int(match[1])
+                break
+        self.key_hash = sha256(spki(public_key_from_pem((self.home / "keys" / "server_public_key.pem").read_bytes())))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> SecureChatClient:
+        return SecureChatClient(self, user_id, partner, size)
+
+
+class SecureChatClient:
+    """A logged-in account that writes to its partner."""
+
+    def __init__(self, server: SecureChatServer, user_id: str, partner: str, size: int) -> None:
+        raw = socket.create_connection(("localhost", server.port))
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock: ssl.SSLSocket = client_context().wrap_socket(raw)
+        self._connection = Connection(Role.CLIENT)
+        self._log_in(server, user_id)
+        self._rest = b""
+        self._prefix, self._suffix = template(user_id, partner, size)
+
+    def _ask(self, frame: Frame) -> Frame:
+        self.sock.sendall(self._connection.send(frame))
+        while not (frames := self._connection.receive(self.sock.recv(65536))):
+            pass
+        return frames[0]
+
+    def _log_in(self, server: SecureChatServer, user_id: str) -> None:
+        welcome = self._ask(Hello(nonce=NONCE, versions=[1]))
+        assert isinstance(welcome, Welcome)
+        identity = identity_hash(record(user_id))
+        statement = login_statement(
+            server_key_hash=server.key_hash, client_nonce=NONCE, server_nonce=welcome.nonce, user_id=user_id,
+            device_id=1, identity=identity, version=1,
+        )  # fmt: skip
+        proof = sign(keys().ed25519, Label.LOGIN, statement)
+        answer = self._ask(Login(device_id=1, identity_hash=identity, proof=proof, user_id=user_id))
+        assert isinstance(answer, LoggedIn), answer
+
+    def message(self, number: int) -> bytes:
+        return self._prefix + base64.b64encode(number.to_bytes(16, "big")) + self._suffix
+
+    def hear(self, data: bytes) -> Heard:
+        data = self._rest + data
+        heard, at, sequences = Heard(), 0, []
+        size = len(data)
+        while size - at >= 4:
+            end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+            if end > size:
+                break
+            kind = data[at + 5 : at + 9]
+            if kind == b'"id"':  # {"id":"...","timestamp":...,"type":"accepted"}
+                heard.accepted += 1
+            elif kind == b'"env':
+                tail = data.rindex(b'"sequence":', at, end)
+                sequences.append(data[tail + 11 : data.index(b",", tail)])
+                start = data.index(b'"id":"', at) + 6
+                heard.delivered.append(int.from_bytes(base64.b64decode(data[start : start + 24]), "big"))
+            elif data[end - 7 : end] == b'"ping"}':
+                heard.answer += PONG
+            else:
+                raise ValueError(data[at:end][:200])
+            at = end
+        self._rest = data[at:]
+        for first in range(0, len(sequences), 256):
+            body = b'{"sequences":[' + b",".join(sequences[first : first + 256]) + b'],"type":"acknowledge"}'
+            heard.answer += len(body).to_bytes(4, "big") + body
+        return heard
+
+
+PONG: Final = encode_frame(Pong())
+
+
+def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:
+    """Return what stands before and after the id in a message frame whose envelope has so many bytes."""
+
+    def frame(content: int) -> bytes:
+        return canonical(
+            Message(
+                encrypted_aes_key=os.urandom(96), encrypted_content=os.urandom(content), id=bytes(16),
+                recipient_device=0, recipient_id=partner, recipient_key=key_id(record(partner)), sender_device=1,
+                sender_id=user_id, sender_key=key_id(record(user_id)), signature=os.urandom(256), suite=1, timestamp=0,
+            )
+        )  # fmt: skip
+
+    content = 3
+    while len(frame(content + 3)) <= size:
+        content += 3
+    body = frame(content)
+    before, after = body.split(b'"id":"' + base64.b64encode(bytes(16)), 1)
+    return len(body).to_bytes(4, "big") + before + b'"id":"', after
