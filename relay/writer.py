@@ -23,12 +23,11 @@ from relay.storage import Store
 
 log = logging.getLogger("securechat.relay")
 
-MAX_GROUP: Final = 256  # jobs a transaction: bounds how long the first of them waits
-MAX_QUEUE: Final = (
-    1024  # jobs, each of what one read brought; beyond that the I/O threads wait, and with them the senders
-)
+MAX_GROUP: Final = 1024  # jobs a transaction: bounds how long the first of them waits
+MAX_QUEUE: Final = 2048  # jobs, each of what one read brought; beyond that the I/O threads wait, and so the senders
 EXPIRE_EVERY_S: Final = MINUTE
 LINGER_S: Final = 0.02  # at most, for acknowledges of what was pushed, when nothing else waits for the commit
+BUSY_S: Final = 0.001  # after that, as long as jobs come without a pause: what they bring may be the acknowledges
 IDLE_S: Final = 1.0  # without a job; then it is time to keep house
 QUEUE_POLL_S: Final = 0.1  # how often a thread that waits for room in the queue looks whether there is still a writer
 
@@ -175,8 +174,7 @@ class Writer:
         """Give recipients a moment to acknowledge what was pushed: what they have need not be written at all."""
         end_s = self._clock().steady_s + LINGER_S
         while self._running and self._relay.only_awaits_acknowledges and len(work.jobs) < MAX_GROUP:
-            left_s = end_s - self._clock().steady_s
-            jobs = self._next_jobs(left_s) if left_s > 0 else []
+            jobs = self._next_jobs(max(end_s - self._clock().steady_s, BUSY_S))
             if not jobs:
                 return
             work.jobs += jobs
