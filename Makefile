@@ -5,10 +5,10 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format server client clean
+.PHONY: help demo test check lint types format bench bench-peers server client clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 demo: ## play a real conversation: server, two people, a message to somebody offline
 	@sh tools/bootstrap.sh requirements.txt
@@ -33,6 +33,13 @@ format: ## put the source into its form
 	@sh tools/bootstrap.sh requirements-dev.txt
 	$(RUN) -m ruff check --fix-only
 	$(RUN) -m ruff format
+
+bench: ## measure the relay, beside the peers that are installed; results in bench/results/
+	@sh tools/bootstrap.sh requirements.txt
+	@$(RUN) -m bench.run $(ARGS)
+
+bench-peers: ## install those peers, from Debian's packages
+	apt-get install -y mosquitto
 
 server: ## run the server; options in ARGS="--port 0"
 	@sh tools/bootstrap.sh requirements.txt

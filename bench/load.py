@@ -47,7 +47,10 @@ class Load:
         self.sent = 0
         self.accepted = 0
         self.delivered = 0
-        self.arrivals: list[tuple[int, float]] | None = None  # number and time, where latency is asked for
+        self.arrivals: list[tuple[int, float]] = []  # number and time, where `watched`
+        self.watched = False
+        self.numbers: dict[int, list[int]] = {id(client): [] for client in clients}  # what each has sent, in order
+        self.answered = dict.fromkeys(self.numbers, 0)  # how many of them were accepted
         self._selector = selectors.DefaultSelector()
         self._output = {id(client): bytearray() for client in clients}
         self._events = {id(client): selectors.EVENT_READ for client in clients}
@@ -70,6 +73,7 @@ class Load:
         output = self._output[id(client)]
         for number in range(self.sent, self.sent + count):
             output += client.message(number)
+        self.numbers[id(client)] += range(self.sent, self.sent + count)
         self.sent += count
         self._write(client)
 
@@ -79,6 +83,10 @@ class Load:
         self._in_flight = dict.fromkeys(map(id, clients), window)
         for client in clients:
             self.send(client, window)
+
+    def accepted_numbers(self) -> set[int]:
+        """Return the messages that were accepted: every server answers a client's messages in their order."""
+        return {number for key, numbers in self.numbers.items() for number in numbers[: self.answered[key]]}
 
     def stop_sending(self) -> None:
         """Send nothing more; what is under way is still counted."""
@@ -120,7 +128,8 @@ class Load:
         heard = client.hear(data)
         self.accepted += heard.accepted
         self.delivered += len(heard.delivered)
-        if self.arrivals is not None:
+        self.answered[id(client)] += heard.accepted
+        if self.watched:
             now = time.perf_counter()
             self.arrivals += [(number, now) for number in heard.delivered]
         self._output[id(client)] += heard.answer

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 from functools import cache
@@ -85,14 +84,14 @@ class SecureChatServer:
         self.key_hash = sha256(spki(public_key_from_pem((self.home / "keys" / "server_public_key.pem").read_bytes())))
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        self.process.communicate(timeout=30)
 
     def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> SecureChatClient:
         return SecureChatClient(self, user_id, partner, size)
@@ -104,7 +103,7 @@ class SecureChatClient:
     def __init__(self, server: SecureChatServer, user_id: str, partner: str, size: int) -> None:
         raw = socket.create_connection(("localhost", server.port))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock: ssl.SSLSocket = client_context().wrap_socket(raw)
+        self.sock: socket.socket = client_context().wrap_socket(raw)
         self._connection = Connection(Role.CLIENT)
         self._log_in(server, user_id)
         self._rest = b""
@@ -112,9 +111,15 @@ class SecureChatClient:
 
     def _ask(self, frame: Frame) -> Frame:
         self.sock.sendall(self._connection.send(frame))
-        while not (frames := self._connection.receive(self.sock.recv(65536))):
-            pass
-        return frames[0]
+        length = self._exactly(4)  # not a byte of what comes after the reply
+        (reply,) = self._connection.receive(length + self._exactly(int.from_bytes(length, "big")))
+        return reply
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            data += self.sock.recv(size - len(data))
+        return data
 
     def _log_in(self, server: SecureChatServer, user_id: str) -> None:
         welcome = self._ask(Hello(nonce=NONCE, versions=[1]))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import socket
 import ssl
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from bench.load import Heard
+from crypto_utils import generate_server_key, self_signed_certificate, server_key_to_pem
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x32, 0x40, 0x82, 0x90
 CONFIGURATION: Final = """
@@ -20,29 +23,43 @@ max_inflight_messages 0
 max_queued_messages 0
 persistence true
 persistence_location {home}/
+user root
 log_type error
 {tls}
 """
 
 
 class MosquittoServer:
-    def __init__(self, home: Path, *, pin: int, port: int, certificate: tuple[Path, Path] | None) -> None:
+    def __init__(self, home: Path, _accounts: list[str], *, pin: int, tls: bool) -> None:
         home.mkdir(parents=True, exist_ok=True)
         home.chmod(0o777)
-        tls = f"certfile {certificate[0]}\nkeyfile {certificate[1]}\ntls_version tlsv1.3" if certificate else ""
-        (home / "mosquitto.conf").write_text(CONFIGURATION.format(port=port, home=home, tls=tls))
-        self.port, self.tls = port, certificate is not None
-        self.process = subprocess.Popen(["mosquitto", "-c", str(home / "mosquitto.conf")])
-        os.sched_setaffinity(self.process.pid, {pin})
+        self.port, self.tls, self.pin, self.home = 18830, tls, pin, home
+        lines = ""
+        if tls:
+            key, certificate = home / "key.pem", home / "certificate.pem"
+            key.write_bytes(server_key_to_pem(private := generate_server_key()))
+            certificate.write_bytes(self_signed_certificate(private, dt.datetime.now(dt.UTC)))
+            lines = f"certfile {certificate}\nkeyfile {key}\ntls_version tlsv1.3"
+        (home / "mosquitto.conf").write_text(CONFIGURATION.format(port=self.port, home=home, tls=lines))
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            ["mosquitto", "-c", str(self.home / "mosquitto.conf")], stderr=subprocess.DEVNULL
+        )
+        os.sched_setaffinity(self.process.pid, {self.pin})
         for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            time.sleep(0.05)
 
     def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> MosquittoClient:
         return MosquittoClient(self, user_id, partner, size)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
     def stop(self) -> None:
         self.process.terminate()
@@ -73,9 +90,11 @@ class MosquittoClient:
         self.sock = raw
         flags = 0x00  # a session that stays
         self.sock.sendall(packet(CONNECT, text("MQTT") + bytes([4, flags, 0, 0]) + text(user_id)))
-        assert self.sock.recv(4)[0] == CONNACK
-        self.sock.sendall(packet(SUBSCRIBE, b"\0\1" + text(f"u/{user_id}") + b"\1"))
-        assert self.sock.recv(5)[0] == SUBACK
+        answer = self.sock.recv(4)
+        assert answer[0] == CONNACK
+        if not answer[2]:  # no session from before
+            self.sock.sendall(packet(SUBSCRIBE, b"\0\1" + text(f"u/{user_id}") + b"\1"))
+            assert self.sock.recv(5)[0] == SUBACK
         self._topic = text(f"u/{partner}")
         self._filling = os.urandom(size - 16)
         self._rest = b""
