@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format bench bench-peers server client clean
+.PHONY: help demo test check lint types format bench bench-peers model server client clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -40,6 +40,9 @@ bench: ## measure the relay, beside the peers that are installed; results in ben
 
 bench-peers: ## install those peers, from Debian's packages
 	apt-get install -y mosquitto
+
+model: ## check the model of the delivery contract with spin, and that the check can fail
+	@sh model/check.sh $(ARGS)
 
 server: ## run the server; options in ARGS="--port 0"
 	@sh tools/bootstrap.sh requirements.txt
