@@ -248,6 +248,21 @@ def test_a_mailbox_holds_a_thousand_envelopes(friends: World) -> None:
     friends.send("alice", "bob")
 
 
+def test_a_limit_holds_also_where_its_count_was_forgotten(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.mailboxes.MAX_COUNTS", 1)  # each mailbox takes the place of the other
+    world = make_world(mailbox_limit=3, stranger_pending=100)
+    for number, user_id in enumerate(("alice", "bob", "carol")):
+        world.register(user_id, number)
+    world.login("alice")
+    for _ in range(3):
+        world.send("alice", "bob")
+        world.send("alice", "carol")
+    for user_id in ("bob", "carol"):
+        assert world.rejection("alice", world.envelope("alice", user_id)) is Code.MAILBOX_FULL
+
+
 def test_a_full_device_refuses_for_all_devices_and_stores_for_none(make_world: MakeWorld) -> None:
     world = make_world(mailbox_limit=3, stranger_pending=9).with_pair()
     world.add_device("bob", 2)
