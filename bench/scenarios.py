@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import statistics
@@ -16,7 +17,8 @@ from typing import Any, Final, Protocol
 from bench.load import Busy, Client, Load
 
 WINDOW: Final = 16  # messages in flight a sender
-SERVER_CORE, LOAD_CORE = 0, 1
+CORES: Final = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 
 
 class Server(Protocol):
