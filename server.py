@@ -11,6 +11,7 @@ import preflight
 preflight.check()
 
 import argparse
+import dataclasses
 import datetime as dt
 import errno
 import gc
@@ -43,17 +44,17 @@ from crypto_utils import (
     server_key_to_pem,
     write_key_file,
 )
-from errors import Code, ExitCode, NetworkError, SecureChatError, SetupError, describe
+from errors import Code, ExitCode, NetworkError, Refused, SecureChatError, SetupError, UsageError, describe
 from process_lock import ProcessLock
-from protocol import Frame
+from protocol import MAX_FRAME, Frame
 from relay.actions import Action, Outgoing, SendCode
 from relay.actions import Link as LinkKey
-from relay.limits import DAY, Limits, Now
+from relay.limits import DAY, Door, Limits, Now, changed
 from relay.service import Relay
 from relay.storage.sqlite import SqliteStore
 from relay.writer import Job, Writer
 from tls import server_context
-from transport import Link, Loop
+from transport import Link, LinkLimits, Loop, turn_away
 
 log = logging.getLogger("securechat.server")
 
@@ -100,6 +101,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="days after which a message that nobody fetched is dropped (default: %(default)s)",
     )
     parser.add_argument(
+        "--limit",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set any other limit of docs/PROTOCOL.md section 10 that is the server's own; may be repeated",
+    )
+    parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom"
     )
     return parser.parse_args(arguments)
@@ -118,6 +127,33 @@ def _number(text: str, least: int, most: int) -> int:
         message = f"must be a number from {least} to {most}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    known = {each.name for each in (*dataclasses.fields(Limits), *dataclasses.fields(LinkLimits))}
+    if name not in known:
+        message = f"no such limit: {name} (there are: {', '.join(sorted(known))})"
+        raise argparse.ArgumentTypeError(message)
+    return name, value
+
+
+def choose_limits(arguments: argparse.Namespace) -> tuple[Limits, LinkLimits]:
+    """Return the limits of the relay and of each link.
+
+    Raises:
+        UsageError: A value cannot be.
+    """
+    named = Limits(
+        max_users=arguments.max_users,
+        stranger_pending=arguments.stranger_pending,
+        mailbox_limit=arguments.mailbox_limit,
+        retention_s=arguments.retention_days * DAY,
+    )
+    limits, link_limits = changed(named, dict(arguments.limit)), changed(LinkLimits(), dict(arguments.limit))
+    if limits.delivery_window_size + MAX_FRAME > link_limits.outbox_size:
+        raise UsageError("delivery_window_size does not fit into outbox_size", hint="leave 256 KiB between them")
+    return limits, link_limits
 
 
 def load_server_key(keys: Path) -> RSAPrivateKey:
@@ -159,8 +195,7 @@ def listen(host: str, port: int) -> socket.socket:
         chosen = min(family, key=lambda entry: entry[0] != socket.AF_INET)  # IPv4 first: what `localhost` means to most
         listener = socket.create_server(chosen[4][:2], family=chosen[0], backlog=1024)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        message = f"cannot listen on {host}:{port} ({reason})"
+        message = f"cannot listen on {host}:{port} ({(error.strerror or str(error)).lower()})"
         raise NetworkError(
             message, hint="is another server running? choose another --port, or 0 for a free one"
         ) from error
@@ -240,21 +275,17 @@ class Server:
             SecureChatError: A file or the address cannot be had.
         """
         home: Path = arguments.home
+        limits, link_limits = choose_limits(arguments)
         self._lock = ProcessLock(home / "data" / "relay.lock", "this server's folder")
         self.key = load_server_key(home / "keys")
         certificate = self_signed_certificate(self.key, dt.datetime.now(dt.UTC))
         self._context = server_context(home / "keys" / "server_private_key.pem", certificate)
         self._store = SqliteStore(home / "data" / "relay.db")
-        limits = Limits(
-            max_users=arguments.max_users,
-            stranger_pending=arguments.stranger_pending,
-            mailbox_limit=arguments.mailbox_limit,
-            retention_s=arguments.retention_days * DAY,
-        )
         self._relay = Relay(self._store, self.key, limits)
         self._writer = Writer(self._relay, self._store, tell_time, self._perform, self._abandon)
         self._codes = CodeSender(arguments.send_code, self._code_delivered)
-        self._loops = [Loop(self, name=f"io-{number}") for number in range(IO_THREADS)]
+        self._door = Door(limits)
+        self._loops = [Loop(self, name=f"io-{number}", limits=link_limits) for number in range(IO_THREADS)]
 
     def start(self) -> None:
         """Start the threads."""
@@ -272,9 +303,15 @@ class Server:
         self._store.close()
         self._lock.release()
 
-    def admit(self, sock: socket.socket) -> None:
-        """Give a new connection to the I/O thread that has the fewest."""
-        min(self._loops, key=lambda loop: loop.links).serve(sock, self._context)
+    def admit(self, sock: socket.socket, address: str) -> None:
+        """Give a new connection to the I/O thread that has the fewest, unless there are too many."""
+        try:
+            settled = self._door.enter(address)
+        except Refused as refusal:
+            log.info("turned away: %s", refusal)
+            turn_away(sock)
+            return
+        min(self._loops, key=lambda loop: loop.links).serve(sock, self._context, address=address, settled=settled)
 
     # ------------------------------------------------------------ called by the I/O threads
 
@@ -349,14 +386,14 @@ def accept_connections(listener: socket.socket, wake: socket.socket, server: Ser
             if wake in ready:
                 return
             try:
-                sock, _ = listener.accept()
+                sock, address = listener.accept()
             except (BlockingIOError, ConnectionError):
                 continue
             except OSError as error:
                 log.error("cannot accept a connection (%s)", errno.errorcode.get(error.errno or 0, "unknown"))  # noqa: TRY400
                 time.sleep(ACCEPT_PAUSE_S)
                 continue
-            server.admit(sock)
+            server.admit(sock, str(address[0]))
 
 
 def serve(arguments: argparse.Namespace) -> None:

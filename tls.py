@@ -1,4 +1,4 @@
-"""TLS 1.3 between client and server (docs/PROTOCOL.md section 3): the two contexts, and the pin."""
+"""TLS 1.3 between client and server (docs/PROTOCOL.md section 5): the two contexts, the pin, the refusal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import os
 import ssl
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from crypto_utils import RSAPublicKey, certificate_key, fingerprint
 from errors import UntrustedKeyError
+
+TURN_AWAY: Final = bytes([21, 3, 3, 0, 2, 2, 80])  # the alert internal_error (RFC 8446 section 6.2), without TLS
+TURNED_AWAY: Final = "TLSV1_ALERT_INTERNAL_ERROR"  # the library's name for it
 
 
 def server_context(key_file: Path, certificate_pem: bytes) -> ssl.SSLContext:

@@ -26,7 +26,7 @@ from typing import Final, Protocol
 from crypto_utils import RSAPublicKey
 from errors import Code, CryptoError, LocalProtocolError, NetworkError, RemoteProtocolError, SecureChatError
 from protocol import Connection, Frame, Goodbye, Ping, Pong, Role, State
-from tls import client_context, pinned_key
+from tls import TURN_AWAY, TURNED_AWAY, client_context, pinned_key
 
 log = logging.getLogger("securechat.transport")
 
@@ -43,10 +43,12 @@ _AGAIN: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 class LinkLimits:
     """What a link may take; docs/PROTOCOL.md section 10."""
 
-    handshake_s: float = 10  # for TLS, so that silent connections do not pile up
-    login_s: float = 20  # from TLS to login, on the server's side
-    frame_s: float = 10  # for a frame, from its first byte: a slow sender must not hold a buffer
-    heartbeat_s: float = 20  # of silence before a ping, and again before giving up: TCP never notices a stopped process
+    handshake_s: float = 10.0  # for TLS, so that silent connections do not pile up
+    login_s: float = 20.0  # from TLS to login, on the server's side
+    frame_s: float = 10.0  # for a frame, from its first byte: a slow sender must not hold a buffer
+    heartbeat_s: float = (
+        20.0  # of silence before a ping, and again before giving up: TCP never sees a process that stopped
+    )
     outbox_frames: int = 2048  # not yet encoded; several groups of the server's writer
     outbox_size: int = 4 * 1024 * 1024  # bytes not yet written: what a client that never reads can cost
 
@@ -79,7 +81,9 @@ class Link:
         peer_key: The server's public key as seen in TLS; None on the server's side.
     """
 
-    def __init__(self, loop: Loop, role: Role, address: str, pin: str | None) -> None:
+    def __init__(
+        self, loop: Loop, role: Role, address: str, *, pin: str | None = None, settled: Callable[[], None] | None = None
+    ) -> None:
         """Prepare a link that has no socket yet; only a loop makes one."""
         self.address = address
         self.peer_key: RSAPublicKey | None = None
@@ -87,6 +91,7 @@ class Link:
         self.connection = Connection(role)
         self._loop = loop
         self._pin = pin
+        self._settled = settled
         self._socket: ssl.SSLSocket | None = None
         self._queue: deque[Frame] = deque()
         self._output = bytearray()
@@ -210,10 +215,18 @@ class Link:
             return
         closing = self._closing  # once: another thread may close the link while this goes on, and will touch it then
         self._encode()
+        if self._settled is not None and self.connection.state is State.READY:
+            self._settle()
         if closing and self._goodbye is not None and self.connection.state is not State.CLOSED:
             self._output += self.connection.send(Goodbye(code=self._goodbye))
         if self._write() and closing and self.phase is _Phase.OPEN:
             self._finish()
+
+    def _settle(self) -> None:
+        """Tell, once, that it is no longer in doubt whether there will be a login."""
+        if self._settled is not None:
+            settled, self._settled = self._settled, None
+            settled()
 
     def _encode(self) -> None:
         while self._queue and self.connection.state is not State.CLOSED:
@@ -274,6 +287,7 @@ class Link:
             self._loop.selector.unregister(self._socket)
             self._socket.close()
         self._loop.forget(self)
+        self._settle()
         with suppress(Exception):  # there is nothing left to end for it
             self._loop.handler.closed(self, reason)
 
@@ -361,20 +375,25 @@ class Loop:
         self._do(begin)
         self._thread.join(timeout_s + LINGER_S)
 
-    def serve(self, sock: socket.socket, context: ssl.SSLContext) -> Link:
-        """Take in an accepted connection."""
-        try:
-            address = str(sock.getpeername()[0])
-        except OSError:
-            address = "?"
-        link = Link(self, Role.SERVER, address, None)
+    def serve(
+        self, sock: socket.socket, context: ssl.SSLContext, *, address: str, settled: Callable[[], None] | None = None
+    ) -> Link:
+        """Take in an accepted connection.
+
+        Args:
+            sock: The connection.
+            context: What it speaks.
+            address: The other end's.
+            settled: Called once, when there was a login or the link has ended.
+        """
+        link = Link(self, Role.SERVER, address, settled=settled)
         self._links.add(link)
         self._do(lambda: self._adopt(link, sock, context))
         return link
 
     def connect(self, host: str, port: int, *, pin: str) -> Link:
         """Begin to connect to a server whose key has this fingerprint; the outcome reaches the handler."""
-        link = Link(self, Role.CLIENT, f"{host}:{port}", pin)
+        link = Link(self, Role.CLIENT, f"{host}:{port}", pin=pin)
         self._links.add(link)
         # A thread of its own, because looking up a name cannot be interrupted.
         threading.Thread(target=self._dial, args=(link, host, port), name="dial", daemon=True).start()
@@ -468,11 +487,17 @@ class Loop:
             link.abandon()
 
 
-# ---------------------------------------------------------------- errors in plain words
+def turn_away(sock: socket.socket) -> None:
+    """Refuse an accepted connection at the least cost: with an alert, and without TLS (docs/PROTOCOL.md section 5)."""
+    with sock, suppress(OSError):
+        sock.setblocking(False)
+        sock.send(TURN_AWAY)
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(4096)  # what has come already: unread, it would make the kernel reset the connection at once
 
 
 def _plain(error: OSError) -> str:
-    """Return an operating system's reason in plain words."""
+    """Return an operating system's reason for a failed connection in plain words."""
     if isinstance(error, socket.gaierror):
         return "no such host"
     if isinstance(error, TimeoutError):
@@ -480,10 +505,12 @@ def _plain(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "connection failed"
 
 
-def _network_error(error: Exception) -> NetworkError:
+def _network_error(error: Exception) -> SecureChatError:
+    if isinstance(error, ssl.SSLError) and error.reason == TURNED_AWAY:
+        return RemoteProtocolError(Code.TOO_MANY_CONNECTIONS)
     if isinstance(error, ssl.SSLError | CryptoError):
         return NetworkError(
             "the other end does not speak TLS 1.3 as SecureChat does", hint="is it a SecureChat server?"
         )
-    plain = _plain(error) if isinstance(error, OSError) else "failed"
-    return NetworkError(f"the connection was lost ({plain})")
+    reason = _plain(error) if isinstance(error, OSError) else "failed"
+    return NetworkError(f"the connection was lost ({reason})")

@@ -40,7 +40,7 @@ from protocol import (
 from relay.accounts import Accounts, Challenge
 from relay.actions import Action, HangUp, Link, Outgoing, SendCode
 from relay.directory import Directory
-from relay.limits import Limits, Now
+from relay.limits import Limits, Now, origin
 from relay.mailboxes import EXPIRE_AT_ONCE, Mailboxes
 from relay.presence import Online, Presence
 from relay.storage import Address, Store
@@ -90,7 +90,7 @@ class Relay:
 
     def opened(self, link: Link, address: str) -> list[Action]:
         """Note a new link and where it comes from."""
-        self._visitors[link] = Visitor(address)
+        self._visitors[link] = Visitor(origin(address))
         return []
 
     def closed(self, link: Link) -> list[Action]:

@@ -13,7 +13,7 @@ import protocol
 from errors import Code
 from messenger import content
 from protocol import TRANSITIONS, Goodbye, State, canonical, decode_frame, frame_type
-from relay.limits import Limits, Rate
+from relay.limits import Limits, Rate, Startups
 from transport import LinkLimits
 
 TEXT = (Path(__file__).parents[1] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -72,15 +72,18 @@ def test_every_frame_is_described() -> None:
 
 def test_the_table_of_limits() -> None:
     values: dict[str, object] = {
-        **vars(content), **vars(protocol), **dataclasses.asdict(LinkLimits()),
-        **{name: getattr(Limits(), name) for name in Limits.__dataclass_fields__},
+        **vars(content), **vars(protocol),
+        **{each.name: getattr(of, each.name) for of in (Limits(), LinkLimits()) for each in dataclasses.fields(of)},
     }  # fmt: skip
     for _, shown, name in rows("10 Limits"):
         value = values[name]
         if isinstance(value, Rate):
             assert shown == f"{value.burst}, then one in {value.every_s} s"
+        elif isinstance(value, Startups):
+            some, all_of_them = f"from {value.begin} on {value.percent} % are turned away", f"from {value.full} on all"
+            assert shown == f"{some}, {all_of_them}"
         else:
-            assert shown.removesuffix(" s") == f"{value:,}", name
+            assert shown.removesuffix(" s") == f"{value:,.0f}", name
     named = {name for _, _, name in rows("10 Limits")}
     assert set(Limits.__dataclass_fields__) - named == {"max_users"}
     assert set(LinkLimits.__dataclass_fields__) - named == {"outbox_frames"}

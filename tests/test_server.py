@@ -12,19 +12,29 @@ from pathlib import Path
 
 import pytest
 
-from errors import Code, ExitCode, Refused, SetupError
+from errors import Code, ExitCode, Refused, SetupError, UsageError
 from messenger.account import generate
 from messenger.server_address import locate
 from relay.actions import SendCode
-from server import MAX_QUEUED_CODES, CodeSender, Server, accept_connections, listen, load_server_key, parse_arguments
+from relay.limits import Rate
+from server import (
+    MAX_QUEUED_CODES,
+    CodeSender,
+    Server,
+    accept_connections,
+    choose_limits,
+    listen,
+    load_server_key,
+    parse_arguments,
+)
 from session import request_code, wall_time
 
 
 @contextmanager
-def running(home: Path) -> Iterator[tuple[Server, str]]:
+def running(home: Path, *options: str) -> Iterator[tuple[Server, str]]:
     """Run a server in this process; yields it and its address."""
     wake, signalled = socket.socketpair()
-    server = Server(parse_arguments(["--home", str(home)]))
+    server = Server(parse_arguments(["--home", str(home), *options]))
     with wake, signalled, listen("localhost", 0) as listener:
         server.start()
         door = threading.Thread(target=accept_connections, args=(listener, wake, server))
@@ -45,6 +55,7 @@ def running(home: Path) -> Iterator[tuple[Server, str]]:
         ["--port", "ten"],
         ["--max-users", "0"],
         ["--retention-days", "1.5"],
+        ["--limit", "patience=1"],
         ["x"],
     ],
 )
@@ -53,6 +64,19 @@ def test_options_that_cannot_be(arguments: list[str], capsys: pytest.CaptureFixt
         parse_arguments(arguments)
     assert left.value.code == ExitCode.USAGE
     assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["lookups=", "delivery_window_size=4000000"])
+def test_limits_that_cannot_be(setting: str) -> None:
+    with pytest.raises(UsageError):
+        choose_limits(parse_arguments(["--limit", setting]))
+
+
+def test_limits_are_set() -> None:
+    limits, link_limits = choose_limits(
+        parse_arguments(["--max-users", "10", "--limit", "lookups=5/2", "--limit", "login_s=3"])
+    )
+    assert (limits.max_users, limits.lookups, link_limits.login_s) == (10, Rate(5, 2), 3)
 
 
 def test_a_key_pair_is_made_once(tmp_path: Path) -> None:

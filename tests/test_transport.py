@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import queue
+import select
 import socket
 import ssl
 import threading
@@ -45,7 +46,7 @@ from protocol import (
 )
 from tests.strategies import ENVELOPE, FRAMES
 from tls import client_context, server_context
-from transport import Link, LinkLimits, Loop
+from transport import Link, LinkLimits, Loop, turn_away
 
 HELLO = Hello(nonce=bytes(32), versions=[1])
 WELCOME = Welcome(nonce=bytes(32), version=1)
@@ -83,6 +84,7 @@ class Line:
         self.pin = fingerprint(key.public_key())
         self.context = server_context(folder / "key.pem", self_signed_certificate(key, dt.datetime.now(dt.UTC)))
         self.at_server, self.at_client = Recorder(), Recorder()
+        self.settled: list[str] = []
         self.server = Loop(self.at_server, name="server", limits=limits)
         self.client = Loop(self.at_client, name="client", limits=LinkLimits())
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -94,7 +96,12 @@ class Line:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                self.server.serve(self.listener.accept()[0], self.context)
+                sock, address = self.listener.accept()
+                self.server.serve(sock, self.context, address=address[0], settled=self._settled)
+
+    def _settled(self) -> None:
+        ready = any(link.connection.state is State.READY for link in self.server._links)
+        self.settled.append("logged in" if ready else "ended")
 
     def connect(self) -> tuple[Link, Link]:
         """Open a link and return its two ends."""
@@ -467,3 +474,25 @@ def test_a_mistake_about_one_link_leaves_the_others_alone(line: Line, monkeypatc
     other.send(FRAMES["fetch_identity"])
     assert line.at_server.next("received") == [FRAMES["fetch_identity"]]
     there.close()
+
+
+def test_who_waits_at_the_door_is_told_once_that_a_link_has_logged_in_or_ended(line: Line) -> None:
+    line.log_in()[0].close()
+    line.at_client.next("closed")
+    line.at_server.next("closed")
+    assert line.settled == ["logged in"]
+    line.connect()[0].close()
+    line.at_client.next("closed")
+    line.at_server.next("closed")
+    assert line.settled == ["logged in", "ended"]
+
+
+def test_who_is_turned_away_is_told_why(line: Line) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line.client.connect("127.0.0.1", listener.getsockname()[1], pin=line.pin)
+        sock = listener.accept()[0]
+        select.select([sock], [], [], WAIT_S)
+        turn_away(sock)
+    error = line.at_client.next("closed")
+    assert isinstance(error, RemoteProtocolError)
+    assert error.code is Code.TOO_MANY_CONNECTIONS
