@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format bench bench-peers model server client clean
+.PHONY: help demo test check lint types format soak bench bench-peers model server client clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -19,6 +19,10 @@ test: ## run the tests
 	$(RUN) -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 check: lint types test ## what must be clean before a change lands
+
+soak: ## the fault tests at length, at most 15 minutes; one JSON line a test in soak.jsonl
+	@sh tools/bootstrap.sh requirements-dev.txt
+	$(RUN) -m pytest --soak $(ARGS)
 
 lint:
 	@sh tools/bootstrap.sh requirements-dev.txt

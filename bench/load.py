@@ -56,7 +56,10 @@ class Load:
         self._events = {id(client): selectors.EVENT_READ for client in clients}
         self._in_flight: dict[int, int] = {}  # of those that keep a window full
         self._window = 0
+        self._decrypted: list[Client] = []  # have received more than their login read: no selector tells of that
         for client in clients:
+            if isinstance(client.sock, ssl.SSLSocket) and client.sock.pending():
+                self._decrypted.append(client)
             client.sock.setblocking(False)
             self._selector.register(client.sock, selectors.EVENT_READ, client)
 
@@ -96,6 +99,8 @@ class Load:
 
     def step(self, timeout_s: float) -> None:
         """Wait for something to come in, and react to it."""
+        while self._decrypted:
+            self._read(self._decrypted.pop())
         for key, events in self._selector.select(timeout_s):
             if events & selectors.EVENT_WRITE:
                 self._write(key.data)

@@ -48,22 +48,32 @@ def record(user_id: str) -> IdentityRecord:
     return create_record(keys(), user_id, created=0, suites=[1])
 
 
+def create_accounts(home: Path, accounts: list[str]) -> None:
+    """Put accounts into the database of a server that does not run; each even one knows the odd one after it."""
+    store = SqliteStore(home / "data" / "relay.db")
+    with store.transaction():
+        for user_id in accounts:
+            store.create_account(user_id, created_at=0)
+            made = record(user_id)
+            store.append_identity(user_id, 1, identity_hash(made), canonical(made), recorded_at=0)
+        for a, b in zip(accounts[::2], accounts[1::2], strict=False):
+            store.note_written(a, b)
+            store.note_written(b, a)
+    store.close()
+
+
+def key_hash(home: Path) -> bytes:
+    """Return what a login to this server signs."""
+    return sha256(spki(public_key_from_pem((home / "keys" / "server_public_key.pem").read_bytes())))
+
+
 class SecureChatServer:
     """The real program, with accounts that were put into its database before the start."""
 
     def __init__(self, home: Path, accounts: list[str], *, pin: int) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
-        store = SqliteStore(home / "data" / "relay.db")
-        with store.transaction():
-            for user_id in accounts:
-                store.create_account(user_id, created_at=0)
-                made = record(user_id)
-                store.append_identity(user_id, 1, identity_hash(made), canonical(made), recorded_at=0)
-            for a, b in zip(accounts[::2], accounts[1::2], strict=False):
-                store.note_written(a, b)
-                store.note_written(b, a)
-        store.close()
+        create_accounts(home, accounts)
         self.pin = pin
         self.start()
 
@@ -81,7 +91,7 @@ class SecureChatServer:
             if match := re.search(r"@localhost:(\d+)", line):
                 self.port = int(match[1])
                 break
-        self.key_hash = sha256(spki(public_key_from_pem((self.home / "keys" / "server_public_key.pem").read_bytes())))
+        self.key_hash = key_hash(self.home)
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
@@ -94,18 +104,18 @@ class SecureChatServer:
         self.process.communicate(timeout=30)
 
     def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> SecureChatClient:
-        return SecureChatClient(self, user_id, partner, size)
+        return SecureChatClient(self.port, self.key_hash, user_id, partner, size=size)
 
 
 class SecureChatClient:
     """A logged-in account that writes to its partner."""
 
-    def __init__(self, server: SecureChatServer, user_id: str, partner: str, size: int) -> None:
-        raw = socket.create_connection(("localhost", server.port))
+    def __init__(self, port: int, server_key_hash: bytes, user_id: str, partner: str, *, size: int = 1024) -> None:
+        raw = socket.create_connection(("localhost", port))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock: socket.socket = client_context().wrap_socket(raw)
         self._connection = Connection(Role.CLIENT)
-        self._log_in(server, user_id)
+        self._log_in(server_key_hash, user_id)
         self._rest = b""
         self._prefix, self._suffix = template(user_id, partner, size)
 
@@ -121,12 +131,12 @@ class SecureChatClient:
             data += self.sock.recv(size - len(data))
         return data
 
-    def _log_in(self, server: SecureChatServer, user_id: str) -> None:
+    def _log_in(self, server_key_hash: bytes, user_id: str) -> None:
         welcome = self._ask(Hello(nonce=NONCE, versions=[1]))
         assert isinstance(welcome, Welcome)
         identity = identity_hash(record(user_id))
         statement = login_statement(
-            server_key_hash=server.key_hash, client_nonce=NONCE, server_nonce=welcome.nonce, user_id=user_id,
+            server_key_hash=server_key_hash, client_nonce=NONCE, server_nonce=welcome.nonce, user_id=user_id,
             device_id=1, identity=identity, version=1,
         )  # fmt: skip
         proof = sign(keys().ed25519, Label.LOGIN, statement)
@@ -155,7 +165,8 @@ class SecureChatClient:
             elif data[end - 7 : end] == b'"ping"}':
                 heard.answer += PONG
             else:
-                raise ValueError(data[at:end][:200])
+                message = f"the server said {data[at:end][:200]!r}"
+                raise ConnectionError(message)
             at = end
         self._rest = data[at:]
         for first in range(0, len(sequences), 256):

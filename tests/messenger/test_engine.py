@@ -38,11 +38,13 @@ from protocol import (
     Receipt,
     Rejected,
     canonical,
+    decode_envelope,
     without,
 )
 from relay.limits import DAY, Limits, Rate
 from tests.messenger.people import Person, Town
 from tests.oracle import judge
+from tests.trial import Trial
 
 
 @pytest.fixture
@@ -289,11 +291,9 @@ def break_something(town: Town, chance: random.Random) -> None:
             person.go_online()
 
 
-def test_frames_that_are_doubled_delayed_or_lost_with_their_link(town: Town) -> None:
-    """R-05. To repeat: SEED=... ; to go on longer: MESSAGES=20000."""
-    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(2**32)))
-    chance, count = random.Random(seed), int(os.environ.get("MESSAGES", "2000"))
-    print(f"SEED={seed}")
+def test_frames_that_are_doubled_delayed_or_lost_with_their_link(town: Town, trial: Trial) -> None:
+    """R-05: also sent again after a lost reply, across crashes of each of the three."""
+    chance, count = trial.random, trial.size(2_000, 20_000)
     alice, bob = town.person("alice"), town.person("bob")
 
     def double(frame: Frame) -> list[Frame]:
@@ -314,10 +314,11 @@ def test_frames_that_are_doubled_delayed_or_lost_with_their_link(town: Town) -> 
         person.go_offline()
         person.go_online()
     verdict = judge(sent=sent, accepted=sent, shown=bob.read)
-    assert verdict.kept, f"SEED={seed} {verdict}"
+    trial.note(lost=len(verdict.lost), duplicated=len(verdict.duplicated))
+    assert verdict.kept, verdict
     assert alice.messenger.settled
     assert bob.messenger.settled
-    assert bob.saw(MessagesMissing) == [], f"SEED={seed}"
+    assert bob.saw(MessagesMissing) == []
 
 
 def test_a_gap_shows_with_the_next_message(pair: tuple[Person, Person]) -> None:
@@ -344,26 +345,37 @@ def test_a_withheld_tail_shows_with_the_next_receipt(pair: tuple[Person, Person]
 # ---------------------------------------------------------------- a hostile server
 
 
-def test_a_replay_is_shown_once(pair: tuple[Person, Person]) -> None:
-    """R-06, attack row 3: same link, new link, after a restart."""
-    alice, bob = pair
-    recorded: list[Frame] = []
+def test_a_replay_is_shown_once(town: Town, trial: Trial) -> None:
+    """R-06, attack row 3: same link, new link, other account, after a restart of each; by the server and by others."""
+    alice, bob, carol = town.person("alice"), town.person("bob"), town.person("carol")
+    recorded: list[Delivery] = []
 
     def record(frame: Frame) -> list[Frame]:
-        if isinstance(frame, Delivery):
+        if isinstance(frame, Delivery) and b'"type":"message"' in bytes(frame.envelope):
             recorded.append(frame)
         return [frame]
 
-    bob.town.inward = record
-    alice.write("bob", "hello")
-    (delivery,) = [frame for frame in recorded if isinstance(frame, Delivery) and b"message" in bytes(frame.envelope)]
-    for _ in range(100):
-        bob.take(bob.messenger.receive([delivery], now=bob.town.now))
-    bob.restart()
-    bob.go_online()
-    for _ in range(100):
-        bob.take(bob.messenger.receive([delivery], now=bob.town.now + 400 * DAY))
-    assert bob.read == ["hello"]
+    town.inward = record
+    for number in range(10):
+        alice.write("bob", f"number {number}")
+    town.inward = lambda frame: [frame]
+    for replay in range(trial.size(1_000, 10_000)):
+        delivery = trial.random.choice(recorded)
+        if replay % 100 == 0:
+            trial.random.choice([bob.restart, carol.restart, town.crash])()
+            for person in town.people.values():
+                if person.link is None:
+                    person.go_online()
+        if replay % 2:
+            later = town.now + trial.random.randrange(400 * DAY)
+            bob.take(bob.messenger.receive([delivery], now=later))  # the server's doing
+        else:
+            link = trial.random.choice([alice.link, carol.link])
+            assert link is not None
+            town.to_relay.append((link, decode_envelope(delivery.envelope)))  # somebody else's
+        town.run()
+    assert bob.read == [f"number {number}" for number in range(10)]
+    assert carol.read == []
 
 
 def test_an_envelope_for_somebody_else_is_refused(town: Town) -> None:

@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ import pexpect
 import pytest
 
 from errors import ExitCode
-from tests.oracle import judge
 from tests.system.programs import PASSWORD, ROOT, Person, Program, Server
 
 
@@ -310,39 +308,6 @@ def test_a_conversation_with_restarts_in_between(tmp_path: Path) -> None:
         database = sqlite3.connect(tmp_path / "server" / "data" / "relay.db")
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         database.close()
-
-
-def test_kill_9_of_the_server_loses_nothing(tmp_path: Path) -> None:
-    """R-01, small: accepted means on disk."""
-    server = Server(tmp_path / "server", "--stranger-pending", "1000")
-    port = server.port
-    alice, bob = registered(tmp_path, "alice", server), registered(tmp_path, "bob", server)
-    sent = [f"number {number}" for number in range(120)]
-    with alice.converse() as a:
-        a.expect("online")
-        a.type("bob")
-
-        def talk() -> None:
-            for text in sent:
-                a.type(text)
-                time.sleep(0.02)
-
-        talker = threading.Thread(target=talk)
-        talker.start()
-        for cycle in range(6):
-            time.sleep(0.25 + 0.07 * cycle)
-            server.end(signal.SIGKILL)
-            server = Server(tmp_path / "server", "--stranger-pending", "1000", port=port)
-        talker.join()
-        a.expect(r"\* accepted: bob", count=len(sent))
-        a.type("quit")
-        assert a.end() == 0
-    code, out, err = bob.run("recv", "--json")
-    assert code == 0
-    verdict = judge(sent=sent, accepted=sent, shown=[json.loads(line)["text"] for line in out])
-    assert verdict.kept, verdict
-    assert not any("missing" in line for line in err)
-    server.end(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -1,0 +1,103 @@
+"""Clients that can be killed by the hundred.
+
+A process that has unlocked an account forks a real client (engine, database, session, TLS) for each line that it
+reads, so that a life costs a few milliseconds and not the second that a password takes. What a life did stands in a
+file: a line that was written survives kill -9.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from messenger.account import AccountFiles, unlock
+from messenger.database import Database
+from messenger.engine import Messenger, Output
+from messenger.events import MessageReceived
+from messenger.server_address import locate
+from session import Session, wall_time
+from tests.system.programs import PASSWORD
+
+
+class Life:
+    """One client, until it is killed or has done what it was for."""
+
+    def __init__(self, account_home: Path, user_id: str, server: str, journal: Path) -> None:
+        self.journal = journal
+        self.keys, self.data = account_home / "keys", account_home / "data"
+        self.account = unlock(AccountFiles(self.keys, user_id), PASSWORD.encode())
+        self.server = server
+
+    def begin(self) -> None:
+        """What a life does first."""
+        self._file = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.messenger = Messenger(self.account, Database(self.data / f"{self.account.user_id}.db", PASSWORD.encode()))
+        self.session = Session(self.messenger, locate(self.server, self.keys), self.keys, persistent=True)
+
+    def note(self, *words: str) -> None:
+        os.write(self._file, (" ".join(words) + "\n").encode())
+
+    def run(self, done: Callable[[], bool]) -> None:
+        self.perform(Output(events=self.messenger.resume()))
+        self.session.run(done, perform=self.perform, timeout_s=30)
+
+    def perform(self, output: Output) -> None:
+        self.session.send(output.frames)
+        received = [event for event in output.events if isinstance(event, MessageReceived)]
+        for event in received:
+            self.note("shown", event.text)
+        if received:
+            self.perform(self.messenger.shown([(event.peer, event.id) for event in received], now=wall_time()))
+
+    # ------------------------------------------------------------ what a life can be for
+
+    def write(self, prefix: str) -> None:
+        """Write to Bob until killed."""
+        threading.Thread(target=self._type, args=(prefix,), daemon=True).start()
+        self.run(lambda: False)
+
+    def _type(self, prefix: str) -> None:
+        number = 0
+        while True:
+            self.session.submit(lambda text=f"{prefix}.{number}": self._write_one(text))  # type: ignore[misc]
+            number += 1
+            time.sleep(random.expovariate(200))
+
+    def _write_one(self, text: str) -> None:
+        self.note("writes", text)
+        output = self.messenger.send_text("bob", text, now=wall_time())[1]
+        self.note("wrote", text)  # on disk: from here on it must arrive
+        self.perform(output)
+
+    def read(self, _argument: str) -> None:
+        """Take in what comes until killed."""
+        self.run(lambda: False)
+
+    def finish(self, _argument: str) -> None:
+        """Do what is left to do."""
+        self.run(lambda: self.messenger.settled)
+
+
+def main() -> None:
+    home, user_id, server, journal = sys.argv[1:]
+    life = Life(Path(home), user_id, server, Path(journal))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        role, argument = line.split()
+        pid = os.fork()
+        if pid == 0:
+            life.begin()
+            print("begins", os.getpid(), flush=True)
+            getattr(life, role)(argument)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        print("ended", status, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""R-02: what is accepted is on the disk. kill -9 does not test that, because the system's cache survives it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bench.load import Load
+from bench.scenarios import SERVER_CORE
+from bench.securechat import SecureChatServer
+from relay.storage import Address
+from relay.storage.sqlite import SqliteStore
+from tests.oracle import judge
+from tests.trial import Trial
+
+SECTOR = 512  # bytes: what a disk writes whole
+BOB = Address("bob", 1)
+
+
+# ---------------------------------------------------------------- the order of the system's calls
+
+CALLS = ("pwrite64", "fdatasync", "fsync", "write", "sendto")
+_CALL = re.compile(r"^(\d+) +(?:<\.\.\. )?(\w+)(?: resumed>|\(\d+<([^>]*)>)(.*)")
+
+
+def replies_before_fsync(trace: Iterable[str]) -> tuple[int, int]:
+    """Read a trace of `strace -f -y`.
+
+    Returns:
+        How often something was sent while the database's log held what was not on disk, and how many fsyncs there were.
+    """
+    dirty, early, synced, begun = False, 0, 0, dict[str, str]()
+    for line in trace:
+        if (match := _CALL.match(line)) is None:
+            continue
+        thread, call, file, rest = match.groups()
+        file = begun.pop(thread, "") if file is None else file
+        if rest.endswith("<unfinished ...>"):
+            begun[thread] = file
+        log = file.endswith("-wal")
+        if call == "pwrite64" and log:
+            dirty = True
+        elif call in {"fdatasync", "fsync"} and log and rest.endswith("= 0"):
+            dirty, synced = False, synced + 1
+        elif call in {"write", "sendto"} and file.startswith("TCP"):
+            early += dirty
+    return early, synced
+
+
+def test_the_reader_of_traces_sees_a_reply_that_is_too_early() -> None:
+    write = '7 pwrite64(5</x/relay.db-wal>, "..."..., 4096, 0) = 4096'
+    begins, ends = "7 fdatasync(5</x/relay.db-wal> <unfinished ...>", "7 <... fdatasync resumed>) = 0"
+    sync, reply = "7 fdatasync(5</x/relay.db-wal>) = 0", '8 write(9<TCP:[1->2]>, "..."..., 90) = 90'
+    other = "7 fdatasync(5</x/other>) = 0"
+    assert replies_before_fsync([write, sync, reply]) == (0, 1)
+    assert replies_before_fsync([write, reply, sync]) == (1, 1)
+    assert replies_before_fsync([write, other, reply]) == (1, 0)
+    assert replies_before_fsync([write, begins, reply, ends, reply]) == (1, 1)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_between_a_write_and_the_reply_there_is_an_fsync(tmp_path: Path, trial: Trial) -> None:
+    server = SecureChatServer(tmp_path / "server", ["alice", "bobby"], pin=SERVER_CORE)
+    load = Load([server.log_in("alice", "bobby")])
+    trace, messages = tmp_path / "trace", trial.size(20, 500)
+    try:
+        with subprocess.Popen(
+            ["strace", "-f", "-y", "-e", f"trace={','.join(CALLS)}", "-o", trace, "-p", str(server.process.pid)],
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as strace:
+            assert strace.stderr is not None
+            if "attached" not in strace.stderr.readline():
+                pytest.skip("strace may not attach here")
+            for count in range(messages):
+                load.send(load.clients[0])
+                load.run_until("accepted", count + 1, timeout_s=10)
+            strace.send_signal(signal.SIGINT)
+    finally:
+        load.close()
+        server.stop()
+    early, synced = replies_before_fsync(trace.read_text().splitlines())
+    trial.note(replies_before_fsync=early, fsyncs=synced)
+    assert early == 0
+    assert synced >= messages
+
+
+# ---------------------------------------------------------------- the power fails
+
+
+def torn(before: bytes, after: bytes, chance: Random) -> bytes:
+    """Return a file of which some sectors were written and some were not."""
+    after = after[: chance.randrange(len(after) + 1)] if chance.random() < 0.5 else after
+    mixed = bytearray(before.ljust(len(after), b"\0"))
+    for at in range(0, len(after), SECTOR):
+        if chance.random() < 0.7:
+            sector = after[at : at + SECTOR]
+            mixed[at : at + len(sector)] = sector
+    return bytes(mixed)
+
+
+def contents(path: Path) -> list[bytes]:
+    """Open a copy as the server would; return the envelopes in Bob's mailbox."""
+    store = SqliteStore(path)
+    try:
+        assert store._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return [envelope for _, envelope in store.pending(BOB, after=0, limit=10**6, size=10**9)]
+    finally:
+        store.close()
+
+
+def test_torn_copies_open_and_hold_all_that_was_accepted(
+    tmp_path: Path, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a commit has returned any of its sectors may be on the disk or not; so while the log is copied back."""
+    monkeypatch.setattr("relay.storage.sqlite.WAL_PAGES", 40)  # so that the log is copied back every few commits
+    path = tmp_path / "relay.db"
+    log, sent, copied_back = path.with_name("relay.db-wal"), list[bytes](), 0
+    store = SqliteStore(path)
+    recovered = 0
+    for number in range(trial.size(300, 5000)):
+        db0, log0, accepted = path.read_bytes(), log.read_bytes(), list(sent)
+        with store.transaction():
+            for _ in range(trial.random.randrange(1, 4)):
+                sent.append(f"{len(sent)}.".encode().ljust(trial.random.randrange(20, 6000), b"x"))
+                store.put(BOB, "alice", len(sent).to_bytes(16, "big"), sent[-1], bytes(32), received_at=1)
+        db1, log1 = path.read_bytes(), log.read_bytes()
+        copies: list[tuple[bytes, bytes, list[bytes]]] = [(db0, torn(log0, log1, trial.random), accepted)]
+        if db1 != db0:
+            copied_back += 1
+            copies.append((torn(db0, db1, trial.random), log1, list(sent)))
+        for database, wal, promised in copies:
+            copy = tmp_path / f"copy{number}" / "relay.db"
+            copy.parent.mkdir()
+            copy.write_bytes(database)
+            copy.with_name("relay.db-wal").write_bytes(wal)
+            verdict = judge(sent=sent, accepted=promised, shown=contents(copy))
+            assert verdict.kept, f"--seed {trial.seed}: {len(verdict.lost)} lost"
+            recovered += verdict.recovered
+            shutil.rmtree(copy.parent)
+    store.close()
+    trial.note(copied_back=copied_back, recovered=recovered)
+    assert copied_back
+    assert contents(path) == sent

@@ -1,0 +1,205 @@
+"""Many who mean harm, and somebody who does not (R-18, R-27, R-28)."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from bench.securechat import SecureChatClient
+from protocol import Hello, encode_frame
+from tests.faults.crowd import HonestPair, Relay, is_over
+from tests.strategies import FRAMES
+from tests.trial import Trial
+
+PEOPLE = ["alice", "bobby", "carol", "david"]
+HELLO = encode_frame(Hello(nonce=bytes(32), versions=[1]))
+
+
+def settled(look: Callable[[], object], before: object, within_s: float = 15) -> object:
+    """Return what is seen when it is again as it was before, or at the end of the time."""
+    deadline = time.monotonic() + within_s
+    while (now := look()) != before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return now
+
+
+def elsewhere(number: int) -> str:
+    """Return one of many addresses of this machine that are not the honest people's."""
+    return f"127.{1 + number % 200}.{number // 200 % 250}.2"
+
+
+# ---------------------------------------------------------------- nonsense
+
+
+def mutated(frame: bytes, chance: Random) -> bytes:
+    """Change, cut, repeat or drop a few bytes; half of the time the length before them is right all the same."""
+    body = bytearray(frame[4:])
+    for _ in range(chance.randrange(1, 4)):
+        at, size = chance.randrange(len(body) + 1), chance.randrange(9)
+        body[at : at + size] = chance.choice([chance.randbytes(size), bytes(body[at : at + size]) * 2, b"", b'"{}[],:'])
+    length = len(body) if chance.random() < 0.5 else chance.randrange(2**32)
+    return length.to_bytes(4, "big") + bytes(body)
+
+
+def nonsense(relay: Relay, number: int, frames: list[bytes], chance: Random) -> int:
+    """Open one connection, say nonsense in one of its states, and return how many frames that were."""
+    state, source = chance.choice(["no TLS", "TLS", "greeted", "logged in"]), elsewhere(number)
+    with suppress(OSError, ValueError):
+        if state == "no TLS":
+            with relay.connect(source) as raw:
+                raw.sendall(chance.randbytes(chance.randrange(200)))
+            return 1
+        if state == "logged in":
+            sock: socket.socket = SecureChatClient(relay.port, relay.key_hash, "carol", "david").sock
+        else:
+            sock = relay.speak(source)
+        with sock:
+            if state == "greeted":
+                sock.sendall(HELLO)
+            valid = [] if state == "TLS" else [chance.choice(frames) for _ in range(chance.randrange(20))]
+            sent = [*valid, mutated(chance.choice(frames), chance)]
+            sock.sendall(b"".join(sent))
+            if chance.random() < 0.3:
+                is_over(sock, within_s=5)
+            return len(sent)
+    return 1
+
+
+def test_nonsense_does_not_disturb_the_server(tmp_path: Path, trial: Trial) -> None:
+    """R-18: every state of a link, every frame, in four threads; no traceback, no thread or descriptor left behind."""
+    goal = trial.size(2_000, 100_000)
+    frames = [encode_frame(frame) for frame in FRAMES.values()]
+    with Relay(tmp_path / "server", PEOPLE, "--limit", "frame_s=2", "--limit", "login_s=3") as relay:
+        relay.log_in("alice", "bobby").sock.close()
+        relay.expect("link closed")  # now the server has all that it needs
+        before = relay.descriptors, relay.threads
+        seeds, done = [trial.random.randrange(2**32) for _ in range(4)], [0] * 4
+
+        def attack(thread: int) -> None:
+            chance, number = Random(seeds[thread]), 0
+            while done[thread] < goal / 4:
+                done[thread] += nonsense(relay, number * 4 + thread, frames, chance)
+                number += 1
+
+        with HonestPair(relay) as pair:
+            threads = [threading.Thread(target=attack, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert settled(lambda: (relay.descriptors, relay.threads), before) == before
+        trial.note(frames=sum(done), honest_messages=len(pair.took_s), honest_p99_s=round(pair.p99_s, 2))
+        assert len(pair.took_s) > 10
+        assert relay.end(signal.SIGTERM) == 0
+    assert not relay.said(" ERROR ")
+
+
+# ---------------------------------------------------------------- slowness
+
+
+def test_who_is_slow_is_let_go_and_keeps_nobody_out(tmp_path: Path, trial: Trial) -> None:
+    """R-27: silent, slow within TLS, slow within a frame, and slow after login; honest people come in at once."""
+    patience_s = trial.size(1, 20)
+    limits = [f"--limit={name}={patience_s}" for name in ("handshake_s", "login_s", "frame_s", "heartbeat_s")]
+    with Relay(tmp_path / "server", PEOPLE, *limits) as relay, ExitStack() as stack:
+        silent: list[socket.socket] = [relay.connect(elsewhere(0)) for _ in range(4)]
+        spoken: list[socket.socket] = [relay.speak(elsewhere(1)) for _ in range(4)]
+        inside: list[socket.socket] = [relay.log_in("carol", "david").sock]
+        for sock in (*silent, *spoken, *inside):
+            stack.enter_context(sock)
+        over = threading.Event()
+        dripping = [(sock, HELLO) for sock in spoken[:3]] + [(sock, encode_frame(FRAMES["message"])) for sock in inside]
+        thread = threading.Thread(target=drip, args=(dripping, patience_s, over))
+        thread.start()
+        began = time.monotonic()
+        relay.log_in("alice", "bobby").sock.close()
+        honest_s = time.monotonic() - began
+        closed = [is_over(sock, within_s=2 * patience_s + 5) for sock in (*silent, *spoken, *inside)]
+        over.set()
+        thread.join()
+        trial.note(honest_login_s=round(honest_s, 2))
+        assert all(closed)
+        assert honest_s < 1
+        assert relay.end(signal.SIGTERM) == 0
+
+
+def drip(slow: list[tuple[socket.socket, bytes]], patience_s: float, over: threading.Event) -> None:
+    """Send each of these byte by byte, never silent for long."""
+    at = 0
+    while not over.wait(patience_s / 10):
+        for sock, data in slow:
+            with suppress(OSError):
+                sock.sendall(data[at : at + 1])
+        at += 1
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def is_turned_away(sock: socket.socket) -> bool:
+    """Return whether a connection is refused at once, with an answer."""
+    sock.settimeout(0.02)
+    with suppress(TimeoutError):
+        return sock.recv(7) == bytes([21, 3, 3, 0, 2, 2, 80])
+    return False
+
+
+def test_a_crowd_at_the_door_is_answered_and_those_inside_do_not_notice(tmp_path: Path, trial: Trial) -> None:
+    """R-28: connections from everywhere that say nothing; a pair that is in, and one that wants to come in."""
+    count, kept, turned_away = trial.size(1_000, 10_000), list[socket.socket](), 0
+    with Relay(tmp_path / "server", PEOPLE) as relay, HonestPair(relay) as pair:
+        for number in range(count):
+            sock = relay.connect(elsewhere(number // 4))
+            if is_turned_away(sock):
+                turned_away += 1
+                sock.close()
+            else:
+                kept.append(sock)
+            assert len(kept) <= 100 + 20, "the door is open"
+        for sock in kept:
+            sock.close()
+        began = time.monotonic()
+        patient_login(relay)
+        login_s = time.monotonic() - began
+        pair.stop()
+        assert relay.end(signal.SIGTERM) == 0
+    trial.note(turned_away=turned_away, honest_messages=len(pair.took_s), p99_s=round(pair.p99_s, 3))
+    assert turned_away > count / 2
+    assert len(pair.took_s) > 10
+    assert pair.p99_s < 1
+    assert login_s < 5
+
+
+def patient_login(relay: Relay) -> None:
+    while True:
+        with suppress(ssl.SSLError, ConnectionError):
+            relay.log_in("carol", "david").sock.close()
+            return
+        time.sleep(0.05)
+
+
+def test_the_mutations_are_not_all_of_one_kind() -> None:
+    chance = Random(1)
+    frame = encode_frame(FRAMES["message"])
+    made = [mutated(frame, chance) for _ in range(200)]
+    whole = [data for data in made if int.from_bytes(data[:4], "big") == len(data) - 4]
+    assert 50 < len(whole) < 150
+    assert len({len(data) for data in made}) > 20
+    assert any(_is_json(data[4:]) for data in whole)
+    assert not all(_is_json(data[4:]) for data in whole)
+
+
+def _is_json(data: bytes) -> bool:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        msgspec.json.decode(data)
+        return True
+    return False

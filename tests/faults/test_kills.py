@@ -1,0 +1,153 @@
+"""kill -9, at random moments, of each of the programs (R-01, R-03, R-04)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from messenger.database import Database
+from tests.oracle import judge
+from tests.system.programs import PASSWORD, Person, Program, Server
+from tests.trial import Trial
+
+OPTIONS = ("--stranger-pending", "1000000", "--mailbox-limit", "1000000", "--limit", "delivery_window=16")
+
+
+class Nursery(Program):
+    """Lives of one account's client, one after another."""
+
+    def __init__(self, person: Person, journal: Path) -> None:
+        self.journal = journal
+        super().__init__(
+            "-m", "tests.faults.nursery", str(person.home), person.user_id, f"localhost:{person.server.port}",
+            str(journal), stdin=True,
+        )  # fmt: skip
+        self.expect("ready")
+        self.lives = 0
+
+    def live(self, role: str, argument: str = "-") -> int:
+        """Begin a life and return its process id."""
+        self.lives += 1
+        self.type(f"{role} {argument}")
+        return int(self.expect(r"^begins (\d+)", count=self.lives)[1])
+
+    def ended(self) -> str:
+        """Wait for the end of the life and return its status."""
+        return self.expect(r"^ended (\d+)", count=self.lives)[1]
+
+    def lived(self, verb: str) -> list[str]:
+        """Return what all lives so far did."""
+        lines = self.journal.read_text().splitlines()
+        return [argument for word, argument in map(str.split, lines) if word == verb]
+
+
+@contextmanager
+def two_people(folder: Path) -> Iterator[tuple[Nursery, Nursery, Person]]:
+    with Server(folder / "server", *OPTIONS) as server:
+        alice, bob = Person(folder / "alice", "alice", server), Person(folder / "bob", "bob", server)
+        alice.register()
+        bob.register()
+        with Nursery(alice, folder / "alice.log") as a, Nursery(bob, folder / "bob.log") as b:
+            yield a, b, bob
+
+
+def stored(person: Person) -> list[str]:
+    """Return the texts in a client's history, in the order in which it shows them."""
+    database = Database(person.home / "data" / f"{person.user_id}.db", PASSWORD.encode())
+    texts = [text for (text,) in database.rows("SELECT text FROM message WHERE direction = 'in' ORDER BY ordinal")]
+    database.close()
+    return texts
+
+
+def kill_at_random(nursery: Nursery, role: str, lives: int, chance: random.Random) -> None:
+    for life in range(lives):
+        pid = nursery.live(role, f"life{life}")
+        time.sleep(chance.uniform(0.0, 0.25))
+        os.kill(pid, signal.SIGKILL)
+        assert nursery.ended() == str(int(signal.SIGKILL))
+
+
+def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> None:
+    """R-01: two people talk while their server dies again and again; their clients come back by themselves."""
+    cycles = trial.size(20, 200)
+    server = Server(tmp_path / "server", *OPTIONS)
+    port, sent, over = server.port, list[str](), threading.Event()
+    alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
+    alice.register()
+    bob.register()
+    slowest_s = 0.0
+    with alice.converse() as a, bob.converse() as b:
+        a.expect("online")
+        b.expect("online")
+        a.type("bob")
+
+        def talk() -> None:
+            while not over.wait(0.02):
+                sent.append(f"number{len(sent)}")
+                a.type(sent[-1])
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        try:
+            for _ in range(cycles):
+                time.sleep(trial.random.uniform(0.0, 1.5))
+                server.end(signal.SIGKILL)
+                began = time.monotonic()
+                server = Server(tmp_path / "server", *OPTIONS, port=port)
+                slowest_s = max(slowest_s, time.monotonic() - began)
+        finally:
+            over.set()
+            talker.join()
+        a.expect(r"\* delivered: bob", count=len(sent))
+        a.type("quit")
+        b.type("quit")
+        assert a.end() == b.end() == 0
+        shown = [line.rpartition(" ")[2] for line in b.lines if "alice: number" in line]
+        assert not any("missing" in line for line in b.lines)
+    assert server.end(signal.SIGTERM) == 0
+    verdict = judge(sent=sent, accepted=sent, shown=shown)
+    trial.note(messages=len(sent), lost=len(verdict.lost), slowest_restart_s=round(slowest_s, 1))
+    assert verdict.kept, verdict
+    database = sqlite3.connect(tmp_path / "server" / "data" / "relay.db")
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()
+
+
+def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial) -> None:
+    """R-03: between outbox, send and reply."""
+    with two_people(tmp_path) as (a, b, bob):
+        kill_at_random(a, "write", trial.size(15, 500), trial.random)
+        for nursery in (a, b):
+            nursery.live("finish")
+            assert nursery.ended() == "0"
+        sent, promised, shown = a.lived("writes"), a.lived("wrote"), b.lived("shown")
+        assert stored(bob) == shown
+    verdict = judge(sent=sent, accepted=promised, shown=shown)
+    trial.note(messages=len(sent), lost=len(verdict.lost), recovered=verdict.recovered)
+    assert verdict.kept, verdict
+    assert promised
+
+
+def test_kill_9_of_the_receiving_client_stores_each_message_once(tmp_path: Path, trial: Trial) -> None:
+    """R-04: between receive, store, show and acknowledge."""
+    with two_people(tmp_path) as (a, b, bob):
+        writer = a.live("write", "one")
+        kill_at_random(b, "read", trial.size(15, 500), trial.random)
+        os.kill(writer, signal.SIGKILL)
+        a.ended()
+        for nursery in (a, b):
+            nursery.live("finish")
+            assert nursery.ended() == "0"
+        sent, promised = a.lived("writes"), a.lived("wrote")
+        verdict = judge(sent=sent, accepted=promised, shown=stored(bob))
+        again = len(b.lived("shown")) - len(set(b.lived("shown")))
+    trial.note(messages=len(sent), lost=len(verdict.lost), shown_again_after_a_kill=again)
+    assert verdict.kept, verdict
+    assert again <= b.lives * 16  # what was shown and not yet noted as shown, when it was killed
