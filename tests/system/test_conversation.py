@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -13,11 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from errors import ExitCode
-from tests.system.programs import PASSWORD, ROOT, Person, Program, Server
+from tests.system.programs import PASSWORD, ROOT, Person, Program, Server, Terminal
 
 
 @pytest.fixture(scope="module")
@@ -345,29 +343,6 @@ def test_recv_follow_stays(alice: Person, bob: Person) -> None:
 
 
 # ---------------------------------------------------------------- a terminal
-
-
-class Terminal:
-    """The live client on a pseudo-terminal."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.child = pexpect.spawn(
-            sys.executable, ["client.py", *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
-            dimensions=(24, 160),
-            env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
-        )  # fmt: skip
-
-    def expect(self, pattern: str) -> None:
-        self.child.expect(pattern)
-
-    def type(self, text: str, *, enter: bool = True) -> None:
-        self.child.send(text + ("\r" if enter else ""))
-
-    def end(self) -> int:
-        self.child.expect(pexpect.EOF)
-        self.child.close()
-        assert "Traceback" not in (self.child.before or "")
-        return int(self.child.exitstatus if self.child.exitstatus is not None else 128 + (self.child.signalstatus or 0))
 
 
 def test_two_terminals_from_registration_to_quit(server: Server, tmp_path: Path) -> None:
