@@ -150,7 +150,7 @@ class LoggedIn(Frame, frozen=True, kw_only=True, tag="logged_in"):
     retention_s: Integer  # after this many seconds the relay drops what was not fetched
 
 
-class Envelope(Frame, frozen=True, kw_only=True):
+class Envelope(Frame, frozen=True, kw_only=True, dict=True):
     """The sealed unit that the relay carries; as a command it is the frame itself."""
 
     kind: ClassVar[str]
@@ -167,6 +167,11 @@ class Envelope(Frame, frozen=True, kw_only=True):
     signature: Annotated[bytes, Meta(min_length=64, max_length=256)]
     suite: Annotated[int, Meta(ge=1, le=255)]
     timestamp: Integer  # seconds since 1970, by the sender's clock; shown, never trusted
+
+    @functools.cached_property
+    def encoded(self) -> bytes:
+        """Its canonical JSON: for one that was received, the bytes that came."""
+        return canonical(self)
 
 
 class Message(Envelope, frozen=True, kw_only=True, tag="message"):
@@ -354,6 +359,8 @@ def decode_frame(data: bytes) -> Frame:
         RemoteProtocolError: They are not exactly one frame (docs/PROTOCOL.md section 2.2).
     """
     frame: Frame = decode_strictly(_frames, data)
+    if isinstance(frame, Envelope):
+        frame.__dict__["encoded"] = data
     return frame
 
 

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -369,8 +369,9 @@ class Server:
         )
 
 
-def _receive(relay: Relay, link: Link, frames: list[Frame], now: Now) -> list[Action]:
-    return [action for frame in frames for action in relay.receive(link, frame, now=now)]
+def _receive(relay: Relay, link: Link, frames: list[Frame], now: Now) -> Iterator[Action]:
+    for frame in frames:
+        yield from relay.receive(link, frame, now=now)
 
 
 def accept_connections(listener: socket.socket, wake: socket.socket, server: Server) -> None:

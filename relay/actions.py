@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from typing import ClassVar
+
+from msgspec import Struct
 
 from errors import Code
 from protocol import Frame
@@ -11,29 +13,32 @@ from protocol import Frame
 Link = Hashable  # whatever the program uses for one; the relay only compares it
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """Send a frame over a link."""
 
     link: Link
     frame: Frame
+    early: bool = False  # it may go out before the transaction is on disk
 
 
-@dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(Struct, frozen=True):
     """Say goodbye on a link and close it."""
 
+    early: ClassVar[bool] = False
     link: Link
     code: Code
 
 
-@dataclass(frozen=True, slots=True)
-class SendCode:
+class SendCode(Struct, frozen=True):
     """Bring a verification code to its person, by another road than the link; then call `Relay.code_delivered`."""
 
+    early: ClassVar[bool] = False
     link: Link
     user_id: str
-    code: str = field(repr=False)
+    code: str
+
+    def __repr__(self) -> str:
+        return f"SendCode({self.user_id!r})"  # a code is a secret
 
 
 Action = Outgoing | HangUp | SendCode

@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from crypto_utils import sha256
 from errors import Code, Refused
-from protocol import ALL_DEVICES, Accepted, Delivery, Envelope, Message, canonical
+from protocol import ALL_DEVICES, Accepted, Delivery, Envelope, Message
 from relay.actions import Action, Link, Outgoing
 from relay.directory import Directory
 from relay.limits import Limits, Now
@@ -26,6 +26,7 @@ class Mailboxes:
         self._directory = directory
         self._presence = presence
         self._limits = limits
+        self.transaction = 0  # its number
         self._pushed: set[int] = set()  # sequences put and pushed in this transaction, not yet acknowledged
         self._kept = False  # whether something was put in this transaction and not pushed
         self._at_most: dict[Address, int] = {}  # no more than so many wait: counting each time would be dear
@@ -34,6 +35,7 @@ class Mailboxes:
 
     def begin(self) -> None:
         """Begin a transaction."""
+        self.transaction += 1
         self._pushed.clear()
         self._kept = False
 
@@ -55,7 +57,7 @@ class Mailboxes:
             Refused: It may not be delivered; nothing was stored.
         """
         self._check_sender(envelope, sender)
-        data = canonical(envelope)
+        data = envelope.encoded
         digest = sha256(data)
         before = self._store.accepted(envelope.sender_id, envelope.id)
         if before is not None:
@@ -119,16 +121,21 @@ class Mailboxes:
         """Push an envelope at once where that keeps the order; otherwise it waits for its page."""
         online = self._presence.find(mailbox)
         if online is not None and online.caught_up and self._has_room(online):
-            self._pushed.add(sequence)
-            return [self._push(online, sequence, data)]
+            pushed = self._push(online, sequence, data)
+            if pushed.early:
+                self._pushed.add(sequence)
+            else:
+                self._kept = True
+            return [pushed]
         self._kept = True
         if online is not None:
             online.caught_up = False
         return []
 
-    def _push(self, online: Online, sequence: int, data: bytes) -> Action:
+    def _push(self, online: Online, sequence: int, data: bytes) -> Outgoing:
         online.push(sequence, len(data))
-        return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence))
+        early = online.since != self.transaction
+        return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence), early)
 
     def _has_room(self, online: Online) -> bool:
         """Tell whether the window of a link, which is counted in envelopes and in bytes, is open."""

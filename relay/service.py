@@ -155,7 +155,7 @@ class Relay:
     def _log_in(self, link: Link, visitor: Visitor, command: Login, now: Now) -> list[Action]:
         assert visitor.challenge is not None  # noqa: S101 - protocol.TRANSITIONS holds it
         self._accounts.log_in(command, visitor.challenge, address=visitor.address, now=now)
-        device, online = Address(command.user_id, command.device_id), Online(link)
+        device, online = Address(command.user_id, command.device_id), Online(link, self._mailboxes.transaction)
         pending = self._mailboxes.count(device)
         pushed = self._mailboxes.fill(device, online)  # the store may fail; from here nothing can
         visitor.device = device

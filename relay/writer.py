@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from errors import StorageError
-from protocol import Delivery, Frame, LoggedIn
-from relay.actions import Action, Link, Outgoing
+from protocol import Frame
+from relay.actions import Action, Link
 from relay.limits import MINUTE, Now
 from relay.service import Relay
 from relay.storage import Store
@@ -29,14 +30,14 @@ EXPIRE_EVERY_S: Final = MINUTE
 LINGER_S: Final = 0.02  # at most, for acknowledges of what was pushed, when nothing else waits for the commit
 BUSY_S: Final = 0.001  # after that, as long as jobs come without a pause: what they bring may be the acknowledges
 IDLE_S: Final = 1.0  # without a job; then it is time to keep house
-QUEUE_POLL_S: Final = 0.1  # how often a thread that waits for room in the queue looks whether there is still a writer
+QUEUE_POLL_S: Final = 0.005  # how often a thread that waits for room in the queue looks again
 
 
 class Job(NamedTuple):
     """Something to do in the writer's thread, for a link."""
 
     link: Link
-    run: Callable[[Now], list[Action]]
+    run: Callable[[Now], Iterable[Action]]
     frames: Sequence[Frame] = ()  # the commands that it carries out
 
 
@@ -81,7 +82,7 @@ class Writer:
         self._clock = clock
         self._perform = perform
         self._abandon = abandon
-        self._queue: queue.Queue[Job | None] = queue.Queue(MAX_QUEUE)
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer")
         self._expire_at_s = 0.0
         self._running = True
@@ -92,21 +93,15 @@ class Writer:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job; waits while the queue is full. After the end it is dropped."""
-        self._put(job)
+        """Queue a job; waits while there are too many. After the end nobody looks at it any more."""
+        while self._queue.qsize() >= MAX_QUEUE and not self._ended.is_set():
+            time.sleep(QUEUE_POLL_S)
+        self._queue.put(job)
 
     def stop(self) -> None:
         """Finish what is queued, and end."""
-        self._put(None)
+        self._queue.put(None)
         self._thread.join()
-
-    def _put(self, job: Job | None) -> None:
-        while not self._ended.is_set():  # nobody empties the queue after that: a thread that waits would wait for ever
-            try:
-                self._queue.put(job, timeout=QUEUE_POLL_S)
-            except queue.Full:
-                continue
-            return
 
     def _run(self) -> None:
         try:
@@ -161,12 +156,10 @@ class Writer:
         self._relay.foresee([frame for job in jobs for frame in job.frames])
         begin = len(work.actions)
         for job in jobs:
-            work.actions += job.run(work.now)
-        entering = {action.link for action in work.actions if _is(action, LoggedIn)}  # hears of its login first
-        pushed: list[Action] = []
-        for action in work.actions[begin:]:
-            early = _is(action, Delivery) and action.link not in entering
-            (pushed if early else work.late).append(action)
+            work.actions.extend(job.run(work.now))  # when it fails half way, it is known who was concerned
+        actions = work.actions[begin:]
+        work.late += [action for action in actions if not action.early]
+        pushed = [action for action in actions if action.early]
         if pushed:
             self._perform(pushed)
 
@@ -197,7 +190,3 @@ class Writer:
         for link in links:
             self._relay.closed(link)
         self._abandon(links)
-
-
-def _is(action: Action, kind: type[Frame]) -> bool:
-    return isinstance(action, Outgoing) and isinstance(action.frame, kind)

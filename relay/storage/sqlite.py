@@ -222,12 +222,11 @@ class SqliteStore(SqlFile):
         """Forget the contents of envelopes in this mailbox; those that are not written yet never will be."""
         for sequence in sequences:
             row = self._put.get(sequence)
-            if row is None or row[1:3] != address:
+            if row is None or (row[1], row[2]) != address:
                 self._gone.append((sequence, *address))
                 continue
             del self._put[sequence]
-            _, _, _, sender_id, envelope_id, digest, received_at, _ = row
-            self._delivered[sender_id, envelope_id] = Stored(digest, received_at)
+            self._delivered[row[3], row[4]] = Stored(row[5], row[6])
             if len(self._delivered) > MAX_REMEMBERED:
                 self._delivered.popitem(last=False)
 

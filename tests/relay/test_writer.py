@@ -303,6 +303,16 @@ def test_a_job_that_fails_takes_its_group_along_and_nothing_else(
     assert "a job failed" in caplog.text
 
 
+def test_a_job_that_fails_half_way_cuts_those_whom_its_first_half_was_about(bench: Bench) -> None:
+    def half(_now: Now) -> Iterator[Action]:
+        yield Outgoing("other", Ping())
+        raise ZeroDivisionError
+
+    bench.run(Job("half", half))
+    assert bench.abandoned == [{"half", "other"}]
+    assert bench.performed == []
+
+
 def test_nothing_overtakes_an_envelope_that_was_not_committed(bench: Bench) -> None:
     """G3: the first envelope is lost and its link cut; the second was already in the queue."""
     world = bench.world.with_pair()
