@@ -24,11 +24,12 @@ from relay.storage import Store
 
 log = logging.getLogger("securechat.relay")
 
-MAX_GROUP: Final = 1024  # jobs a transaction: bounds how long the first of them waits
+MAX_GROUP: Final = 1024  # jobs taken at once: bounds how long the first of them waits
 MAX_QUEUE: Final = 2048  # jobs, each of what one read brought; beyond that the I/O threads wait, and so the senders
 EXPIRE_EVERY_S: Final = MINUTE
 LINGER_S: Final = 0.02  # at most, for acknowledges of what was pushed, when nothing else waits for the commit
-BUSY_S: Final = 0.001  # after that, as long as jobs come without a pause: what they bring may be the acknowledges
+BUSY_S: Final = 0.002  # after that, as long as jobs come without a pause: what they bring may be the acknowledges
+LONGEST_S: Final = 0.25  # and no longer than this: whoever is written to by the same group waits for their reply
 IDLE_S: Final = 1.0  # without a job; then it is time to keep house
 QUEUE_POLL_S: Final = 0.005  # how often a thread that waits for room in the queue looks again
 
@@ -165,11 +166,12 @@ class Writer:
 
     def _linger(self, work: Work) -> None:
         """Give recipients a moment to acknowledge what was pushed: what they have need not be written at all."""
-        end_s = self._clock().steady_s + LINGER_S
-        while self._running and self._relay.only_awaits_acknowledges and len(work.jobs) < MAX_GROUP:
-            jobs = self._next_jobs(max(end_s - self._clock().steady_s, BUSY_S))
+        began_s = now_s = self._clock().steady_s
+        while self._running and self._relay.only_awaits_acknowledges and now_s < began_s + LONGEST_S:
+            jobs = self._next_jobs(max(began_s + LINGER_S - now_s, BUSY_S))
             if not jobs:
                 return
+            now_s = self._clock().steady_s
             work.jobs += jobs
             self._do(jobs, work)
 
