@@ -10,7 +10,8 @@ from pathlib import Path
 import pexpect
 
 from tests.oracle import judge
-from tests.system.programs import Person, Program, Server, Terminal
+from tests.system.programs import Person, Program, Server
+from tests.system.terminal import Terminal
 from tests.trial import Trial
 
 SENTENCE = "what I am typing all the while, letter by letter, is mine"

@@ -1,4 +1,4 @@
-"""The real programs as processes: a server, clients on pipes, clients on a pseudo-terminal."""
+"""The real programs as processes: a server, and clients on pipes. The demo uses them: no package of the tests' own here."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import threading
 import time
 from pathlib import Path
 from typing import IO, Self
-
-import pexpect
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
@@ -136,26 +134,3 @@ class Person:
     def converse(self) -> Program:
         """Open a plain conversation on pipes."""
         return Program("client.py", *self.options, "--plain", stdin=True)
-
-
-class Terminal:
-    """The live client on a pseudo-terminal."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.child = pexpect.spawn(
-            sys.executable, ["client.py", *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
-            dimensions=(24, 160),
-            env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
-        )  # fmt: skip
-
-    def expect(self, pattern: str) -> None:
-        self.child.expect(pattern)
-
-    def type(self, text: str, *, enter: bool = True) -> None:
-        self.child.send(text + ("\r" if enter else ""))
-
-    def end(self) -> int:
-        self.child.expect(pexpect.EOF)
-        self.child.close()
-        assert "Traceback" not in (self.child.before or "")
-        return int(self.child.exitstatus if self.child.exitstatus is not None else 128 + (self.child.signalstatus or 0))

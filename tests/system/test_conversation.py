@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from errors import ExitCode
-from tests.system.programs import PASSWORD, ROOT, Person, Program, Server, Terminal
+from tests.system.programs import PASSWORD, ROOT, Person, Program, Server
+from tests.system.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
