@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -95,8 +94,8 @@ class Writer:
 
     def submit(self, job: Job) -> None:
         """Queue a job; waits while there are too many. After the end nobody looks at it any more."""
-        while self._queue.qsize() >= MAX_QUEUE and not self._ended.is_set():
-            time.sleep(QUEUE_POLL_S)
+        while self._queue.qsize() >= MAX_QUEUE and not self._ended.wait(QUEUE_POLL_S):
+            pass
         self._queue.put(job)
 
     def stop(self) -> None:

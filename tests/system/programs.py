@@ -1,4 +1,7 @@
-"""The real programs as processes: a server, and clients on pipes. The demo uses them: no package of the tests' own here."""
+"""The real programs as processes: a server, and clients on pipes.
+
+The demo plays with them, so nothing here needs a package that only the tests have.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ import sys
 
 from tests.system.programs import ROOT
 
-
 # `make demo` installs only what the programs need, so what only the tests need is hidden from it here.
 PLAY = """
 import runpy, sys
