@@ -43,7 +43,7 @@ bench: ## measure the relay, beside the peers that are installed; results in ben
 	@$(RUN) -m bench.run $(ARGS)
 
 bench-peers: ## install those peers, from Debian's packages
-	apt-get install -y mosquitto
+	apt-get install -y mosquitto nats-server ejabberd prosody
 
 model: ## check the model of the delivery contract with spin, and that the check can fail
 	@sh model/check.sh $(ARGS)

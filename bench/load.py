@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from bench.tls_socket import TlsSocket
+
 READ_SIZE: Final = 64 * 1024  # bytes
 
 
@@ -29,7 +31,9 @@ class Heard:
 class Client(Protocol):
     """A logged-in client of some server."""
 
-    sock: socket.socket
+    @property
+    def sock(self) -> socket.socket | TlsSocket:
+        """Its connection."""
 
     def message(self, number: int) -> bytes:
         """Return the bytes that send message `number` to this client's partner."""
@@ -58,7 +62,7 @@ class Load:
         self._window = 0
         self._decrypted: list[Client] = []  # have received more than their login read: no selector tells of that
         for client in clients:
-            if isinstance(client.sock, ssl.SSLSocket) and client.sock.pending():
+            if isinstance(client.sock, ssl.SSLSocket | TlsSocket) and client.sock.pending():
                 self._decrypted.append(client)
             client.sock.setblocking(False)
             self._selector.register(client.sock, selectors.EVENT_READ, client)
@@ -144,12 +148,12 @@ class Load:
             self._write(client)
 
     @staticmethod
-    def _received(sock: socket.socket) -> bytes:
+    def _received(sock: socket.socket | TlsSocket) -> bytes:
         pieces = []
         try:
             while piece := sock.recv(READ_SIZE):
                 pieces.append(piece)
-                if len(piece) < READ_SIZE and not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+                if len(piece) < READ_SIZE and not (isinstance(sock, ssl.SSLSocket | TlsSocket) and sock.pending()):
                     break
             else:
                 message = "the server closed a link"
@@ -159,14 +163,16 @@ class Load:
         return b"".join(pieces)
 
     def _write(self, client: Client) -> None:
-        output = self._output[id(client)]
+        output, blocked = self._output[id(client)], False
         try:
             while output:
                 sent = client.sock.send(output)
                 del output[:sent]
+            if isinstance(client.sock, TlsSocket):
+                client.sock.flush()
         except (ssl.SSLWantWriteError, BlockingIOError):
-            pass
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if output else 0)
+            blocked = True
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if blocked else 0)
         if events != self._events[id(client)]:
             self._events[id(client)] = events
             self._selector.modify(client.sock, events, client)

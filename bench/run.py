@@ -20,18 +20,27 @@ from typing import Any, Final
 
 from bench import scenarios
 from bench.peers.mosquitto import MosquittoServer
+from bench.peers.nats import NatsServer
+from bench.peers.xmpp import EjabberdServer, ProsodyServer
 from bench.securechat import SecureChatServer
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 Figures = dict[str, float]
+PEERS: Final = (
+    ("mosquitto", "Mosquitto", MosquittoServer),
+    ("nats-server", "NATS JetStream", NatsServer),
+    ("ejabberdctl", "ejabberd", EjabberdServer),
+    ("prosody", "Prosody", ProsodyServer),
+)
 
 
 def servers() -> dict[str, scenarios.MakeServer]:
     """Return what there is to measure."""
     found: dict[str, scenarios.MakeServer] = {"SecureChat": SecureChatServer}
-    if shutil.which("mosquitto"):
-        found["Mosquitto, TLS"] = partial(MosquittoServer, tls=True)
-        found["Mosquitto, plain"] = partial(MosquittoServer, tls=False)
+    for command, name, peer in PEERS:
+        if shutil.which(command):
+            found[f"{name}, TLS"] = partial(peer, tls=True)
+            found[f"{name}, plain"] = partial(peer, tls=False)
     return found
 
 

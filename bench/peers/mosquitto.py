@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import socket
-import ssl
 import subprocess
 import time
 from contextlib import suppress
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.load import Heard
-from crypto_utils import generate_server_key, self_signed_certificate, server_key_to_pem
+from bench.peers.common import connect, secured, write_certificate
+from bench.tls_socket import TlsSocket
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x32, 0x40, 0x82, 0x90
 CONFIGURATION: Final = """
@@ -31,15 +30,12 @@ log_type error
 
 class MosquittoServer:
     def __init__(self, home: Path, _accounts: list[str], *, pin: int, tls: bool) -> None:
-        home.mkdir(parents=True, exist_ok=True)
+        write_certificate(home)
         home.chmod(0o777)
         self.port, self.tls, self.pin, self.home = 18830, tls, pin, home
         lines = ""
         if tls:
-            key, certificate = home / "key.pem", home / "certificate.pem"
-            key.write_bytes(server_key_to_pem(private := generate_server_key()))
-            certificate.write_bytes(self_signed_certificate(private, dt.datetime.now(dt.UTC)))
-            lines = f"certfile {certificate}\nkeyfile {key}\ntls_version tlsv1.3"
+            lines = f"certfile {home}/certificate.pem\nkeyfile {home}/key.pem\ntls_version tlsv1.3"
         (home / "mosquitto.conf").write_text(CONFIGURATION.format(port=self.port, home=home, tls=lines))
         self.start()
 
@@ -81,13 +77,8 @@ def text(value: str) -> bytes:
 
 class MosquittoClient:
     def __init__(self, server: MosquittoServer, user_id: str, partner: str, size: int) -> None:
-        raw = socket.create_connection(("127.0.0.1", server.port))
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if server.tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            raw = context.wrap_socket(raw)
-        self.sock = raw
+        raw = connect(server.port)
+        self.sock: socket.socket | TlsSocket = secured(raw) if server.tls else raw
         flags = 0x00  # a session that stays
         self.sock.sendall(packet(CONNECT, text("MQTT") + bytes([4, flags, 0, 0]) + text(user_id)))
         answer = self.sock.recv(4)

@@ -1,0 +1,32 @@
+"""What the peers share: a certificate, and a connection to them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+from pathlib import Path
+
+from bench.tls_socket import TlsSocket
+from crypto_utils import generate_server_key, self_signed_certificate, server_key_to_pem
+from tls import client_context
+
+
+def write_certificate(home: Path) -> None:
+    """Make `key.pem`, `certificate.pem`, and `both.pem` with one after the other."""
+    home.mkdir(parents=True, exist_ok=True)
+    key = server_key_to_pem(private := generate_server_key())
+    certificate = self_signed_certificate(private, dt.datetime.now(dt.UTC))
+    for name, pem in (("key", key), ("certificate", certificate), ("both", key + certificate)):
+        (home / f"{name}.pem").write_bytes(pem)
+
+
+def connect(port: int) -> socket.socket:
+    """Open a connection without TLS."""
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def secured(sock: socket.socket) -> TlsSocket:
+    """Begin TLS 1.3, as our own clients do but for the pin."""
+    return TlsSocket(sock, client_context())
