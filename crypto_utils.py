@@ -14,6 +14,7 @@ import re
 import secrets
 import stat
 import unicodedata
+from base64 import b64decode, b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -166,6 +167,26 @@ def spki(key: RSAPublicKey) -> bytes:
 def sha256(data: bytes) -> bytes:
     """Return the 32-byte SHA-256 digest."""
     return hashlib.sha256(data).digest()
+
+
+def encode_base64(data: bytes) -> str:
+    """Return standard base64 (RFC 4648 section 4)."""
+    return b64encode(data).decode("ascii")
+
+
+def decode_base64(text: str) -> bytes:
+    """Return what `encode_base64` was given.
+
+    Raises:
+        CryptoError: It is not exactly what that writes: another alphabet, no padding, unused bits that are set.
+    """
+    try:
+        data = b64decode(text, validate=True)
+    except ValueError as error:
+        raise CryptoError from error
+    if encode_base64(data) != text:
+        raise CryptoError
+    return data
 
 
 def fingerprint(key: RSAPublicKey) -> str:

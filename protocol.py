@@ -22,6 +22,7 @@ VERSIONS: Final = (1,)  # versions of the protocol that this program speaks
 LENGTH_SIZE: Final = 4  # bytes before each frame
 MAX_FRAME_BEFORE_LOGIN: Final = 64 * 1024  # bytes; an identity record takes 9 KiB
 MAX_FRAME: Final = 256 * 1024  # bytes; the largest text, sealed, takes about 100 KiB
+MAX_ENCRYPTED_KEY: Final = 16 * 1024  # bytes before base64; suite 1 takes 256
 MAX_ENCRYPTED_CONTENT: Final = 180 * 1024  # bytes before base64, which makes a third more of it
 MAX_ACKNOWLEDGED: Final = 256  # sequences in one acknowledge frame
 MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON reader can hold
@@ -150,13 +151,21 @@ class LoggedIn(Frame, frozen=True, kw_only=True, tag="logged_in"):
     retention_s: Integer  # after this many seconds the relay drops what was not fetched
 
 
+def _base64_size(size: int) -> int:
+    """Return how many characters so many bytes take."""
+    return (size + 2) // 3 * 4
+
+
 class Envelope(Frame, frozen=True, kw_only=True, dict=True):
-    """The sealed unit that the relay carries; as a command it is the frame itself."""
+    """The sealed unit that the relay carries; as a command it is the frame itself.
+
+    What is sealed stays the base64 that it is on the wire: only who opens it needs the bytes.
+    """
 
     kind: ClassVar[str]
 
-    encrypted_aes_key: Annotated[bytes, Meta(min_length=1, max_length=16 * 1024)]
-    encrypted_content: Annotated[bytes, Meta(min_length=1, max_length=MAX_ENCRYPTED_CONTENT)]
+    encrypted_aes_key: Annotated[str, Meta(min_length=4, max_length=_base64_size(MAX_ENCRYPTED_KEY))]
+    encrypted_content: Annotated[str, Meta(min_length=4, max_length=_base64_size(MAX_ENCRYPTED_CONTENT))]
     id: EnvelopeId
     recipient_device: Annotated[int, Meta(ge=ALL_DEVICES, le=2**16 - 1)]
     recipient_id: UserId
@@ -164,7 +173,7 @@ class Envelope(Frame, frozen=True, kw_only=True, dict=True):
     sender_device: DeviceId
     sender_id: UserId
     sender_key: KeyId
-    signature: Annotated[bytes, Meta(min_length=64, max_length=256)]
+    signature: Annotated[str, Meta(min_length=_base64_size(64), max_length=_base64_size(256))]
     suite: Annotated[int, Meta(ge=1, le=255)]
     timestamp: Integer  # seconds since 1970, by the sender's clock; shown, never trusted
 
@@ -418,22 +427,42 @@ for _state in State:
     if _state is not State.CLOSED:
         TRANSITIONS[_state].update({(role, Goodbye): State.CLOSED for role in Role})
 
+# The same by role and state: what a link asks with every frame.
+_ALLOWED: Final[dict[Role, dict[State, dict[type[Frame], State]]]] = {
+    role: {
+        state: {kind: following for (speaker, kind), following in table.items() if speaker is role}
+        for state, table in TRANSITIONS.items()
+    }
+    for role in Role
+}
+
 
 class Connection:
     """One end of a link without its socket: bytes in, frames out, and the reverse.
 
     Attributes:
-        state: Where the link stands.
+        role: Which end this is.
         failure: What the other end did wrong; from then on nothing more is read.
     """
 
     def __init__(self, role: Role) -> None:
         """Start as the client or the server of a new link."""
         self.role = role
-        self.state = State.OPEN
         self.failure: RemoteProtocolError | None = None
-        self._peer = Role.SERVER if role is Role.CLIENT else Role.CLIENT
+        self._ours = _ALLOWED[role]
+        self._theirs = _ALLOWED[Role.SERVER if role is Role.CLIENT else Role.CLIENT]
         self._buffer = bytearray()
+        self.state = State.OPEN
+
+    @property
+    def state(self) -> State:
+        """Where the link stands."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+        self._may_send, self._may_come = self._ours[state], self._theirs[state]
 
     @property
     def mid_frame(self) -> bool:
@@ -451,11 +480,12 @@ class Connection:
         Raises:
             LocalProtocolError: This frame is not allowed now; nothing has changed.
         """
-        following = TRANSITIONS[self.state].get((self.role, type(frame)))
+        following = self._may_send.get(type(frame))
         if following is None:
             message = f"{type(frame).__name__} may not be sent in state {self.state.name}"
             raise LocalProtocolError(message)
-        self.state = following
+        if following is not self._state:
+            self.state = following
         return encode_frame(frame)
 
     def receive(self, data: bytes) -> list[Frame]:
@@ -482,20 +512,19 @@ class Connection:
     def _take_frames(self, frames: list[Frame]) -> int:
         """Append the complete frames of the buffer to a list and return where the rest begins."""
         start, view = 0, self._buffer
-        while self.state is not State.CLOSED and len(view) - start >= LENGTH_SIZE:
+        while self._state is not State.CLOSED and len(view) - start >= LENGTH_SIZE:
             body = start + LENGTH_SIZE
             size = int.from_bytes(view[start:body], "big")
             if not 0 < size <= self.max_frame:  # on the length itself: nothing is kept for it
                 raise RemoteProtocolError(Code.TOO_LARGE if size else Code.MALFORMED)
             if len(view) < body + size:
                 break
-            frames.append(self._advance(decode_frame(bytes(view[body : body + size]))))
+            frame = decode_frame(bytes(view[body : body + size]))
+            following = self._may_come.get(type(frame))
+            if following is None:
+                raise RemoteProtocolError(Code.UNEXPECTED_FRAME, type(frame).__name__.lower())
+            if following is not self._state:
+                self.state = following
+            frames.append(frame)
             start = body + size
         return start
-
-    def _advance(self, frame: Frame) -> Frame:
-        following = TRANSITIONS[self.state].get((self._peer, type(frame)))
-        if following is None:
-            raise RemoteProtocolError(Code.UNEXPECTED_FRAME, type(frame).__name__.lower())
-        self.state = following
-        return frame

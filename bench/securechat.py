@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.load import Heard
-from crypto_utils import Label, PrivateKeys, public_key_from_pem, sha256, sign, spki
+from crypto_utils import Label, PrivateKeys, encode_base64, public_key_from_pem, sha256, sign, spki
 from identity import create_record, identity_hash, key_id, login_statement
 from protocol import (
     Connection,
@@ -184,9 +184,11 @@ def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:
     def frame(content: int) -> bytes:
         return canonical(
             Message(
-                encrypted_aes_key=os.urandom(96), encrypted_content=os.urandom(content), id=bytes(16),
+                encrypted_aes_key=encode_base64(os.urandom(96)),
+                encrypted_content=encode_base64(os.urandom(content)), id=bytes(16),
                 recipient_device=0, recipient_id=partner, recipient_key=key_id(record(partner)), sender_device=1,
-                sender_id=user_id, sender_key=key_id(record(user_id)), signature=os.urandom(256), suite=1, timestamp=0,
+                sender_id=user_id, sender_key=key_id(record(user_id)), signature=encode_base64(os.urandom(256)),
+                suite=1, timestamp=0,
             )
         )  # fmt: skip
 

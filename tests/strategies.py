@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 import protocol
+from crypto_utils import encode_base64
 from errors import Code
 from protocol import (
     Accepted,
@@ -43,9 +44,9 @@ RECORD = IdentityRecord(
     suites=[1], user_id="alice", v=1, x25519=bytes(32),
 )  # fmt: skip
 ENVELOPE: dict[str, Any] = {
-    "encrypted_aes_key": bytes(256), "encrypted_content": bytes(272), "id": bytes(16), "recipient_device": 0,
+    "encrypted_aes_key": encode_base64(bytes(256)), "encrypted_content": encode_base64(bytes(272)), "id": bytes(16), "recipient_device": 0,
     "recipient_id": "bob", "recipient_key": bytes(16), "sender_device": 1, "sender_id": "alice",
-    "sender_key": bytes(16), "signature": bytes(256), "suite": 1, "timestamp": 1_700_000_000,
+    "sender_key": bytes(16), "signature": encode_base64(bytes(256)), "suite": 1, "timestamp": 1_700_000_000,
 }  # fmt: skip
 _FRAMES: list[Frame] = [
     Hello(nonce=bytes(32), versions=[1]),
@@ -78,8 +79,8 @@ _users = st.from_regex(protocol.USER_ID_PATTERN, fullmatch=True)
 envelopes = st.builds(
     lambda kind, **fields: kind(**fields),
     st.sampled_from([Message, Receipt]),
-    encrypted_aes_key=st.binary(min_size=1, max_size=300),
-    encrypted_content=st.binary(min_size=1, max_size=600),
+    encrypted_aes_key=st.binary(min_size=1, max_size=300).map(encode_base64),
+    encrypted_content=st.binary(min_size=1, max_size=600).map(encode_base64),
     id=_ids,
     recipient_device=st.integers(0, 2**16 - 1),
     recipient_id=_users,
@@ -87,7 +88,7 @@ envelopes = st.builds(
     sender_device=st.integers(1, 2**16 - 1),
     sender_id=_users,
     sender_key=_ids,
-    signature=st.binary(min_size=64, max_size=256),
+    signature=st.binary(min_size=64, max_size=256).map(encode_base64),
     suite=st.integers(1, 255),
     timestamp=_integers,
 )

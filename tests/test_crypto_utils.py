@@ -31,7 +31,9 @@ from crypto_utils import (
     PrivateKeys,
     PublicKeys,
     certificate_key,
+    decode_base64,
     decrypt_private_keys,
+    encode_base64,
     encrypt_private_keys,
     fingerprint,
     generate_server_key,
@@ -398,3 +400,32 @@ def test_kill_9_while_writing_leaves_a_whole_file(tmp_path: Path) -> None:
 def test_keys_keep_to_themselves(keys: PrivateKeys) -> None:
     assert "object at" in repr(keys)
     assert load_pem_private_key(server_key_to_pem(keys.rsa), None)
+
+
+# ---------------------------------------------------------------- base64
+
+
+@pytest.mark.parametrize("data", [b"", b"a", b"ab", b"abc", bytes(range(256))])
+def test_base64_comes_back(data: bytes) -> None:
+    assert decode_base64(encode_base64(data)) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["YQ", "YQ=", "YR==", "Y Q==", "YQ==\n", "YQ==YQ==", "_-8=", "=", "YQ==é"],
+    ids=[
+        "no padding",
+        "half",
+        "unused bits",
+        "space",
+        "newline",
+        "goes on",
+        "for the web",
+        "only padding",
+        "not ASCII",
+    ],
+)
+def test_base64_that_is_not_what_we_write_is_refused(text: str) -> None:
+    """Attack row 41: what stands for the same bytes in another way."""
+    with pytest.raises(CryptoError):
+        decode_base64(text)

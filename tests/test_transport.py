@@ -21,6 +21,7 @@ import pytest
 from crypto_utils import (
     PrivateKeys,
     RSAPrivateKey,
+    encode_base64,
     fingerprint,
     self_signed_certificate,
     server_key_to_pem,
@@ -190,7 +191,7 @@ def test_one_byte_at_a_time(line: Line) -> None:
 def test_two_busy_ends_do_not_block_each_other(line: Line) -> None:
     """Writing under a lock deadlocked two peers that sent much at once."""
     client, server = line.log_in()
-    big = Message(**ENVELOPE | {"encrypted_content": os.urandom(150_000)})
+    big = Message(**ENVELOPE | {"encrypted_content": encode_base64(os.urandom(150_000))})
     delivery = Delivery(envelope=msgspec.Raw(encode_frame(big)[4:]), sequence=1)
     for _ in range(10):
         client.send(big)

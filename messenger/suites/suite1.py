@@ -9,7 +9,18 @@ from __future__ import annotations
 
 import msgspec
 
-from crypto_utils import RSA_SIZE, Label, load_rsa_public_der, open_sealed, seal, sha256, sign, verify
+from crypto_utils import (
+    RSA_SIZE,
+    Label,
+    decode_base64,
+    encode_base64,
+    load_rsa_public_der,
+    open_sealed,
+    seal,
+    sha256,
+    sign,
+    verify,
+)
 from errors import CryptoError
 from identity import key_id
 from messenger.account import Account
@@ -32,8 +43,8 @@ class Suite1:
     def encrypt(self, sender: Account, recipient: IdentityRecord, draft: Draft, content: bytes) -> Envelope:
         """Seal and sign (docs/PROTOCOL.md section 6.2)."""
         routed = draft.kind(
-            encrypted_aes_key=b"",
-            encrypted_content=b"",
+            encrypted_aes_key="",
+            encrypted_content="",
             id=draft.id,
             recipient_device=ALL_DEVICES,
             recipient_id=recipient.user_id,
@@ -41,14 +52,16 @@ class Suite1:
             sender_device=sender.device_id,
             sender_id=sender.user_id,
             sender_key=sender.key_id,
-            signature=b"",
+            signature="",
             suite=self.number,
             timestamp=draft.timestamp,
         )
         wrapped, ciphertext = seal(load_rsa_public_der(recipient.rsa), content, _wrap_label(routed))
-        sealed = msgspec.structs.replace(routed, encrypted_aes_key=wrapped, encrypted_content=ciphertext)
+        sealed = msgspec.structs.replace(
+            routed, encrypted_aes_key=encode_base64(wrapped), encrypted_content=encode_base64(ciphertext)
+        )
         signature = sign(sender.keys.rsa, Label.ENVELOPE_1, without(sealed, "signature"))
-        return msgspec.structs.replace(sealed, signature=signature)
+        return msgspec.structs.replace(sealed, signature=encode_base64(signature))
 
     def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope) -> bytes:
         """Verify, then open (docs/PROTOCOL.md section 6.3, steps 7 to 9).
@@ -56,10 +69,8 @@ class Suite1:
         Raises:
             CryptoError: Something about it is not right.
         """
-        if len(envelope.encrypted_aes_key) != RSA_SIZE or len(envelope.signature) != RSA_SIZE:
+        wrapped, ciphertext, signature = (decode_base64(getattr(envelope, name)) for name in _SEALED)
+        if len(wrapped) != RSA_SIZE or len(signature) != RSA_SIZE:
             raise CryptoError
-        key = load_rsa_public_der(sender.rsa)
-        verify(key, Label.ENVELOPE_1, without(envelope, "signature"), envelope.signature)
-        return open_sealed(
-            recipient.keys.rsa, envelope.encrypted_aes_key, envelope.encrypted_content, _wrap_label(envelope)
-        )
+        verify(load_rsa_public_der(sender.rsa), Label.ENVELOPE_1, without(envelope, "signature"), signature)
+        return open_sealed(recipient.keys.rsa, wrapped, ciphertext, _wrap_label(envelope))

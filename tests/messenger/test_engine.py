@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crypto_utils import Label, PrivateKeys, sign
+from crypto_utils import Label, PrivateKeys, encode_base64, sign
 from errors import Code, ExitCode, UntrustedKeyError, UsageError
 from identity import create_record, key_id
 from messenger.contacts import Trust
@@ -397,7 +397,7 @@ def test_a_signature_cannot_be_replaced(town: Town) -> None:
     envelope = forged(alice, bob, Text(counter=1, text="my idea"))
     stolen = msgspec.structs.replace(envelope, sender_id="mallory", sender_key=mallory.account.key_id)
     signature = sign(mallory.account.keys.rsa, Label.ENVELOPE_1, without(stolen, "signature"))
-    push(bob, msgspec.structs.replace(stolen, signature=signature))
+    push(bob, msgspec.structs.replace(stolen, signature=encode_base64(signature)))
     assert bob.read == ["hello, I am Mallory"]
     assert bob.saw(EnvelopeRefused) == [EnvelopeRefused("mallory")]
 
@@ -469,7 +469,7 @@ def test_no_receipt_for_what_could_not_be_verified(pair: tuple[Person, Person]) 
     alice.write("bob", "hello")
     sent: list[Frame] = []
     bob.town.outward = lambda frame: [sent.append(frame) or frame]  # type: ignore[func-returns-value]
-    broken = msgspec.structs.replace(forged(alice, bob, Text(counter=2, text="x")), signature=bytes(256))
+    broken = msgspec.structs.replace(forged(alice, bob, Text(counter=2, text="x")), signature=encode_base64(bytes(256)))
     push(bob, broken)
     assert [type(frame) for frame in sent] == [Acknowledge]
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from crypto_utils import encode_base64
 from errors import Code, StorageError
 from protocol import (
     MAX_ENCRYPTED_CONTENT,
@@ -325,7 +326,7 @@ def test_a_window_that_fills_up_while_bob_is_online_delays_and_loses_nothing(fri
 
 def test_a_window_is_counted_in_bytes_too(friends: World) -> None:
     """Large envelopes must not fill the outbox of a slow link: it would be cut, and again after each login."""
-    sent = send_many(friends, 12, encrypted_content=bytes(MAX_ENCRYPTED_CONTENT))
+    sent = send_many(friends, 12, encrypted_content=encode_base64(bytes(MAX_ENCRYPTED_CONTENT)))
     size, limit = len(sent[0]), Limits().delivery_window_size
     login = friends.login("bob")
     pushed = deliveries(login)
@@ -343,7 +344,7 @@ def test_a_window_is_counted_in_bytes_too(friends: World) -> None:
 
 def test_large_envelopes_to_somebody_online_stop_at_the_window(friends: World) -> None:
     friends.login("bob")
-    large = {"encrypted_content": bytes(MAX_ENCRYPTED_CONTENT)}
+    large = {"encrypted_content": encode_base64(bytes(MAX_ENCRYPTED_CONTENT))}
     reached = [bool(friends.pushed("alice", "bob", **large)) for _ in range(8)]
     assert reached == [True] * 5 + [False] * 3
     assert friends.pushed("alice", "bob") == []  # a small one does not overtake

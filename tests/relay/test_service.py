@@ -14,7 +14,7 @@ from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from crypto_utils import PrivateKeys
+from crypto_utils import PrivateKeys, encode_base64
 from errors import Code
 from identity import identity_hash
 from protocol import (
@@ -271,7 +271,11 @@ class Histories(RuleBasedStateMachine):
     )
     def send(self, data: st.DataObject, recipient: str, device: int, kind: type[Message | Receipt], size: int) -> None:
         sender = data.draw(st.sampled_from(sorted(self.clients)))
-        changes = {"recipient_device": device, "encrypted_content": bytes(size), "sender_device": sender.device_id}
+        changes = {
+            "recipient_device": device,
+            "encrypted_content": encode_base64(bytes(size)),
+            "sender_device": sender.device_id,
+        }
         envelope = self.world.envelope(sender.user_id, recipient, kind, **changes)
         self.world.pass_time(2)  # look-ups are rationed
         refused = self.outcome(envelope)
@@ -336,7 +340,7 @@ class Histories(RuleBasedStateMachine):
         address = data.draw(st.sampled_from(sorted(self.clients)))
         client = self.clients[address]
         envelope = self.world.envelope(
-            address.user_id, recipient, sender_device=address.device_id, encrypted_content=bytes(100)
+            address.user_id, recipient, sender_device=address.device_id, encrypted_content=encode_base64(bytes(100))
         )
         links = {client.link}
 

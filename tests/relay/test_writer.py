@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from crypto_utils import encode_base64
 from errors import Code, StorageError
 from protocol import Accepted, Acknowledge, Delivery, FetchIdentity, Frame, LoggedIn, Ping, Rejected, canonical
 from relay import writer
@@ -363,7 +364,7 @@ def test_a_full_disk_accepts_nothing_and_room_on_it_everything(bench: Bench, cap
     bench.run()
     (pages,) = world.store._db.execute("PRAGMA page_count").fetchone()
     world.store._db.execute(f"PRAGMA max_page_count = {pages}")
-    envelopes = [world.envelope("alice", "bob", encrypted_content=bytes(50_000)) for _ in range(2)]
+    envelopes = [world.envelope("alice", "bob", encrypted_content=encode_base64(bytes(50_000))) for _ in range(2)]
     bench.run(*(bench.command("alice", envelope) for envelope in envelopes))
     assert bench.abandoned == [{"alice"}]
     assert bench.replies() == []

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from crypto_utils import Label, PrivateKeys, generate_server_key, sha256, sign, spki
+from crypto_utils import Label, PrivateKeys, encode_base64, generate_server_key, sha256, sign, spki
 from errors import Code
 from identity import create_record, identity_hash, key_id, login_statement, seal_code
 from protocol import (
@@ -167,10 +167,11 @@ class World:
     ) -> Envelope:
         recipient_key = key_id(self.records[recipient][0]) if recipient in self.records else bytes(16)
         fields: dict[str, Any] = {
-            "encrypted_aes_key": secrets.token_bytes(256), "encrypted_content": secrets.token_bytes(272),
+            "encrypted_aes_key": encode_base64(secrets.token_bytes(256)),
+            "encrypted_content": encode_base64(secrets.token_bytes(272)),
             "id": secrets.token_bytes(16), "recipient_device": 0, "recipient_id": recipient,
             "recipient_key": recipient_key, "sender_device": 1, "sender_id": sender,
-            "sender_key": key_id(self.records[sender][0]), "signature": bytes(256), "suite": 1, "timestamp": START_S,
+            "sender_key": key_id(self.records[sender][0]), "signature": encode_base64(bytes(256)), "suite": 1, "timestamp": START_S,
         }  # fmt: skip
         return kind(**fields | changes)
 
