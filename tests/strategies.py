@@ -44,9 +44,11 @@ RECORD = IdentityRecord(
     suites=[1], user_id="alice", v=1, x25519=bytes(32),
 )  # fmt: skip
 ENVELOPE: dict[str, Any] = {
-    "encrypted_aes_key": encode_base64(bytes(256)), "encrypted_content": encode_base64(bytes(272)), "id": bytes(16), "recipient_device": 0,
+    "encrypted_aes_key": encode_base64(bytes(256)), "encrypted_content": encode_base64(bytes(272)),
+    "id": bytes(16), "recipient_device": 0,
     "recipient_id": "bob", "recipient_key": bytes(16), "sender_device": 1, "sender_id": "alice",
-    "sender_key": bytes(16), "signature": encode_base64(bytes(256)), "suite": 1, "timestamp": 1_700_000_000,
+    "sender_key": bytes(16), "signature": encode_base64(bytes(256)),
+    "suite": 1, "timestamp": 1_700_000_000,
 }  # fmt: skip
 _FRAMES: list[Frame] = [
     Hello(nonce=bytes(32), versions=[1]),

@@ -171,7 +171,8 @@ class World:
             "encrypted_content": encode_base64(secrets.token_bytes(272)),
             "id": secrets.token_bytes(16), "recipient_device": 0, "recipient_id": recipient,
             "recipient_key": recipient_key, "sender_device": 1, "sender_id": sender,
-            "sender_key": key_id(self.records[sender][0]), "signature": encode_base64(bytes(256)), "suite": 1, "timestamp": START_S,
+            "sender_key": key_id(self.records[sender][0]), "signature": encode_base64(bytes(256)),
+            "suite": 1, "timestamp": START_S,
         }  # fmt: skip
         return kind(**fields | changes)
 
