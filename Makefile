@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format soak bench bench-peers model server client clean
+.PHONY: help demo test check lint types format soak bench bench-client bench-peers model server client clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -38,9 +38,13 @@ format: ## put the source into its form
 	$(RUN) -m ruff check --fix-only
 	$(RUN) -m ruff format
 
-bench: ## measure the relay, beside the peers that are installed; results in bench/results/
+bench: ## measure all, beside the peers that are installed, 40 minutes; results in bench/results/
 	@sh tools/bootstrap.sh requirements.txt
 	@$(RUN) -m bench.run $(ARGS)
+
+bench-client: ## measure the client's side only: what a message costs, and a start
+	@sh tools/bootstrap.sh requirements.txt
+	@$(RUN) -m bench.client
 
 bench-peers: ## install those peers, from Debian's packages
 	apt-get install -y mosquitto nats-server ejabberd prosody

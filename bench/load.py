@@ -6,7 +6,6 @@ generator was is part of every result: near 100 % it has measured itself.
 
 from __future__ import annotations
 
-import resource
 import selectors
 import socket
 import ssl
@@ -176,20 +175,3 @@ class Load:
         if events != self._events[id(client)]:
             self._events[id(client)] = events
             self._selector.modify(client.sock, events, client)
-
-
-class Busy:
-    """How busy this process was since a moment."""
-
-    def __init__(self) -> None:
-        """Begin to count."""
-        self._wall_s, self._cpu_s = time.perf_counter(), self._cpu()
-
-    @staticmethod
-    def _cpu() -> float:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        return used.ru_utime + used.ru_stime
-
-    def share(self) -> float:
-        """Return the share of one core that was used since, 0 to 1."""
-        return (self._cpu() - self._cpu_s) / (time.perf_counter() - self._wall_s)

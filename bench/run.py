@@ -5,39 +5,44 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
-import sqlite3
-import ssl
-import statistics
 import subprocess
-import tempfile
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench import scenarios
+from bench import client, scenarios
+from bench.machine import machine, versions
 from bench.peers.mosquitto import MosquittoServer
 from bench.peers.nats import NatsServer
 from bench.peers.xmpp import EjabberdServer, ProsodyServer
+from bench.picture import picture
+from bench.processes import open_many_files
+from bench.report import CROWD, median, table
+from bench.scenarios import Figures
 from bench.securechat import SecureChatServer
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-Figures = dict[str, float]
-PEERS: Final = (
-    ("mosquitto", "Mosquitto", MosquittoServer),
-    ("nats-server", "NATS JetStream", NatsServer),
-    ("ejabberdctl", "ejabberd", EjabberdServer),
-    ("prosody", "Prosody", ProsodyServer),
+RESULTS: Final = ROOT / "bench" / "results"
+PARTIAL: Final = "partial.json"  # of a run that left something out
+LEAST_ROUNDS: Final = 3
+OURS: Final = "SecureChat"
+PEERS: Final = (  # command, Debian package, name, class
+    ("mosquitto", "mosquitto", "Mosquitto", MosquittoServer),
+    ("nats-server", "nats-server", "NATS JetStream", NatsServer),
+    ("ejabberdctl", "ejabberd", "ejabberd", EjabberdServer),
+    ("prosody", "prosody", "Prosody", ProsodyServer),
 )
+FAILURES: Final = (OSError, AssertionError, subprocess.SubprocessError)  # a peer that does not come up, or stops
 
 
 def servers() -> dict[str, scenarios.MakeServer]:
     """Return what there is to measure."""
-    found: dict[str, scenarios.MakeServer] = {"SecureChat": SecureChatServer}
-    for command, name, peer in PEERS:
+    found: dict[str, scenarios.MakeServer] = {OURS: SecureChatServer}
+    for command, _, name, peer in PEERS:
         if shutil.which(command):
             found[f"{name}, TLS"] = partial(peer, tls=True)
             found[f"{name}, plain"] = partial(peer, tls=False)
@@ -45,98 +50,90 @@ def servers() -> dict[str, scenarios.MakeServer]:
 
 
 def plan(seconds: float, seed: int) -> dict[str, Callable[[scenarios.MakeServer], Figures]]:
-    """Return the scenarios by name."""
+    """Return the scenarios by name; those that begin with `rows` are for our own server."""
+    s1 = partial(scenarios.throughput, seconds=seconds)
     return {
-        "S1, 10 clients": partial(scenarios.throughput, clients=10, seconds=seconds),
-        "S1, 100 clients": partial(scenarios.throughput, clients=100, seconds=seconds),
-        "S1, 1,000 clients": partial(scenarios.throughput, clients=1000, seconds=seconds),
-        "S1, 16 KiB": partial(scenarios.throughput, clients=100, seconds=seconds, size=16 * 1024),
-        "S2": partial(scenarios.latency, seconds=seconds),
+        "S1, 10 clients": partial(s1, clients=10),
+        "S1, 100 clients": s1,
+        "S1, 1,000 clients": partial(s1, clients=1000),
+        CROWD: partial(scenarios.crowd, seconds=seconds),
+        "S1, 200 B": partial(s1, size=200),
+        "S1, 16 KiB": partial(s1, size=16 * 1024),
+        "S1, 64 KiB": partial(s1, size=64 * 1024),
+        "S2": partial(scenarios.latency, seconds=2 * seconds),
         "S3": scenarios.store_and_drain,
-        "S4": scenarios.memory,
         "crash": partial(scenarios.crash, seed=seed),
+        **{f"rows, {rows:,}": partial(scenarios.rows, waiting=rows) for rows in (1000, 10_000, 100_000, 1_000_000)},
     }
 
 
-def machine() -> dict[str, Any]:
-    """Describe where this ran, without naming it."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        "?",
-    )
-    version = (
-        subprocess.run(["mosquitto", "-h"], capture_output=True, text=True, check=False).stdout
-        if shutil.which("mosquitto")
-        else ""
-    )
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
-        "python": platform.python_version(),
-        "openssl": ssl.OPENSSL_VERSION,
-        "sqlite": sqlite3.sqlite_version,
-        "mosquitto": version.partition("\n")[0],
-        "fsync_us": round(fsync_us()),
-    }
-
-
-def fsync_us() -> float:
-    """Return what writing 4 KiB and waiting for the disk takes: the limit of one commit a message."""
-    with tempfile.NamedTemporaryFile(dir=tempfile.gettempdir()) as file:
-        began = time.perf_counter()
-        for _ in range(100):
-            file.write(bytes(4096))
-            file.flush()
-            os.fdatasync(file.fileno())
-        return (time.perf_counter() - began) / 100 * 1e6
-
-
-def median(runs: list[Figures]) -> Figures:
-    """Return the median of each figure."""
-    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-
-
-def table(results: dict[str, dict[str, Figures]]) -> str:
-    """Return the figures of each server, and in brackets ours as a multiple of it."""
-    names = list(results)
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for scenario, ours in results[names[0]].items():
-        for figure, value in ours.items():
-            cells = [f"{value:,.2f}" if value < 10 else f"{value:,.0f}"]
-            for name in names[1:]:
-                theirs = results[name][scenario][figure]
-                ratio = f" ({value / theirs:.2f})" if theirs else ""
-                cells.append(f"{theirs:,.2f}{ratio}" if theirs < 10 else f"{theirs:,.0f}{ratio}")
-            lines.append(f"| {scenario}: {figure} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Measure, print the table, and keep the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="medians of so many (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=2, help="a window (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--only", help="scenarios whose name begins so")
-    options = parser.parse_args()
-    os.sched_setaffinity(0, {scenarios.LOAD_CORE})
-    results: dict[str, dict[str, Figures]] = {name: {} for name in servers()}
+def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]], list[str]]:
+    """Run what the options name; returns the figures by server and scenario, and what failed."""
+    chosen = {name: make for name, make in servers().items() if name.startswith(options.servers)}
+    results: dict[str, dict[str, Figures]] = {name: {} for name in chosen}
+    failed = []
     for scenario, run in plan(options.seconds, options.seed).items():
-        if options.only and not scenario.startswith(options.only):
+        if not scenario.startswith(options.only):
             continue
-        for name, make in servers().items():
-            results[name][scenario] = median([run(make) for _ in range(options.rounds)])
-            print(name, scenario, {key: round(value, 2) for key, value in results[name][scenario].items()}, flush=True)
-    print(table(results))
+        for name, make in chosen.items():
+            if scenario.startswith("rows") and name != OURS:
+                continue
+            try:
+                results[name][scenario] = median([run(make) for _ in range(options.rounds)])
+            except FAILURES as error:
+                failed.append(f"{name}, {scenario}: {type(error).__name__} {error}"[:300])
+                print(failed[-1], flush=True)
+            else:
+                shown = {key: round(value, 2) for key, value in results[name][scenario].items()}
+                print(name, scenario, shown, flush=True)
+    return results, failed
+
+
+def keep(kept: dict[str, Any], *, whole: bool) -> Path:
+    """Write the figures; those of a part never take the place of those of a whole run."""
+    path = RESULTS / (f"{time.strftime('%Y-%m-%d')}-{kept['commit']}.json" if whole else PARTIAL)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="medians of so many (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1, help="a window (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="when the crash comes")
+    parser.add_argument("--only", default="", help="scenarios whose name begins so; `client` is the client's side")
+    parser.add_argument("--servers", default="", help="servers whose name begins so")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print the table, keep the figures, and draw them when the run was whole."""
+    options = arguments()
+    open_many_files()
+    os.sched_setaffinity(0, {scenarios.LOAD_CORE})
+    results, failed = measure(options)
+    of_client = client.figures() if "client".startswith(options.only) else {}
+    known = versions({name: package for _, package, name, _ in PEERS})
+    if any(results.values()):
+        print(table(results, known))
+    if of_client:
+        print(client.table(of_client))
+    whole = not (options.only or options.servers or failed) and options.rounds >= LEAST_ROUNDS
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    kept = {"commit": commit.stdout.strip(), "seed": options.seed, "machine": machine(), "results": results}
-    path = ROOT / "bench" / "results" / f"{time.strftime('%Y-%m-%d')}-{kept['commit']}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    kept = {
+        "commit": commit.stdout.strip(), "seed": options.seed, "rounds": options.rounds, "seconds": options.seconds,
+        "machine": machine(), "versions": known, "results": results, "client": of_client, "failed": failed,
+    }  # fmt: skip
+    path = keep(kept, whole=whole)
+    print(f"figures in {path.relative_to(ROOT)}")
+    if whole:
+        (ROOT / "docs" / "performance.svg").write_text(picture(kept), encoding="utf-8")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

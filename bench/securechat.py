@@ -9,13 +9,25 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from bench.load import Heard
-from crypto_utils import Label, PrivateKeys, encode_base64, public_key_from_pem, sha256, sign, spki
+from crypto_utils import (
+    AES_IV_SIZE,
+    RSA_SIZE,
+    Label,
+    PrivateKeys,
+    encode_base64,
+    public_key_from_pem,
+    sha256,
+    sign,
+    spki,
+)
 from identity import create_record, identity_hash, key_id, login_statement
+from messenger.content import Text, pack
 from protocol import (
     Connection,
     Frame,
@@ -30,11 +42,13 @@ from protocol import (
     canonical,
     encode_frame,
 )
+from relay.storage import Address
 from relay.storage.sqlite import SqliteStore
 from tls import client_context
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NONCE: Final = bytes(32)
+BULK: Final = 20_000  # rows a transaction
 
 
 @cache
@@ -62,6 +76,20 @@ def create_accounts(home: Path, accounts: list[str]) -> None:
     store.close()
 
 
+def fill(home: Path, owner: str, writer: str, waiting: int) -> None:
+    """Let so many messages wait: half of them for the owner of one mailbox, half for a thousand others."""
+    before, after = template(writer, owner, 1024)
+    store, now = SqliteStore(home / "data" / "relay.db"), int(time.time())
+    for at in range(0, waiting, BULK):
+        with store.transaction():
+            for number in range(at, min(at + BULK, waiting)):
+                to = owner if number % 2 else f"other{number // 2 % 1000:03}"
+                number_id = (2**64 + number).to_bytes(16, "big")  # none that will be sent
+                envelope = before[4:] + base64.b64encode(number_id) + after
+                store.put(Address(to, 1), writer, number_id, envelope, sha256(envelope), received_at=now)
+    store.close()
+
+
 def key_hash(home: Path) -> bytes:
     """Return what a login to this server signs."""
     return sha256(spki(public_key_from_pem((home / "keys" / "server_public_key.pem").read_bytes())))
@@ -70,10 +98,13 @@ def key_hash(home: Path) -> bytes:
 class SecureChatServer:
     """The real program, with accounts that were put into its database before the start."""
 
-    def __init__(self, home: Path, accounts: list[str], *, pin: int) -> None:
+    def __init__(self, home: Path, accounts: list[str], *, pin: int, waiting: int = 0) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         create_accounts(home, accounts)
+        if waiting:
+            fill(home, accounts[1], accounts[0], waiting)
+            os.sync()  # or the system would write it while we measure
         self.pin = pin
         self.start()
 
@@ -179,22 +210,26 @@ PONG: Final = encode_frame(Pong())
 
 
 def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:
-    """Return what stands before and after the id in a message frame whose envelope has so many bytes."""
+    """Return what stands before and after the id in a message frame whose envelope has so many bytes.
 
-    def frame(content: int) -> bytes:
+    No envelope is small: where even an empty one would have more, it is that of a text of so many bytes.
+    """
+
+    def frame(wrapped: int, content: str) -> bytes:
         return canonical(
             Message(
-                encrypted_aes_key=encode_base64(os.urandom(96)),
-                encrypted_content=encode_base64(os.urandom(content)), id=bytes(16),
+                encrypted_aes_key=encode_base64(os.urandom(wrapped)), encrypted_content=content, id=bytes(16),
                 recipient_device=0, recipient_id=partner, recipient_key=key_id(record(partner)), sender_device=1,
                 sender_id=user_id, sender_key=key_id(record(user_id)), signature=encode_base64(os.urandom(256)),
                 suite=1, timestamp=0,
             )
         )  # fmt: skip
 
-    content = 3
-    while len(frame(content + 3)) <= size:
-        content += 3
-    body = frame(content)
+    room = (size - len(frame(96, ""))) // 4 * 4  # characters of base64
+    if room > 0:
+        body = frame(96, encode_base64(os.urandom(room // 4 * 3)))
+    else:
+        text = pack(Text(counter=1, text="x" * size))
+        body = frame(RSA_SIZE, encode_base64(os.urandom(AES_IV_SIZE + len(text))))
     before, after = body.split(b'"id":"' + base64.b64encode(bytes(16)), 1)
     return len(body).to_bytes(4, "big") + before + b'"id":"', after

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import scenarios
-from bench.run import median, table
-from bench.securechat import SecureChatServer
+from bench import client, run, scenarios
+from bench.load import Load
+from bench.machine import package_version, versions
+from bench.picture import picture
+from bench.processes import Busy, cpu_s, family, resident
+from bench.report import growth, median, table
+from bench.securechat import SecureChatServer, template
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins processes to cores, as Linux can")
 
@@ -16,7 +25,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pi
 def test_messages_that_are_accepted_and_arrive_are_counted() -> None:
     figures = scenarios.throughput(SecureChatServer, clients=4, seconds=0.2)
     assert figures["per_s"] > 0
+    assert 1024 - 8 < figures["wire_bytes"] <= 1024 + 4
     assert 0 < figures["load_busy"] < 1.1
+    assert 0 < figures["server_busy"] < 2.1
 
 
 def test_a_crash_loses_nothing_that_was_accepted() -> None:
@@ -26,7 +37,113 @@ def test_a_crash_loses_nothing_that_was_accepted() -> None:
     assert figures["lost"] == 0
 
 
-def test_the_table_has_ratios() -> None:
-    results = {"we": {"S1": {"per_s": 300.0}}, "they": {"S1": {"per_s": 200.0}}}
-    assert table(results).splitlines()[-1] == "| S1: per_s | 300 | 200 (1.50) |"
+def test_messages_are_stored_and_come_while_others_wait() -> None:
+    figures = scenarios.rows(SecureChatServer, waiting=1000, messages=200)
+    assert {"store_per_s", "drain_per_s", "large_store_per_s", "large_drain_per_s"} <= set(figures)
+    assert all(value > 0 for name, value in figures.items() if name.endswith("per_s"))
+
+
+def test_the_oldest_of_a_large_mailbox_come_first() -> None:
+    with scenarios.town(partial(SecureChatServer, waiting=300), 2) as place:
+        load = Load(place.clients(slice(1, 2)))
+        load.watched = True
+        load.run_until("delivered", 150, timeout_s=10)
+        load.close()
+    assert [number - 2**64 for number, _ in load.arrivals] == list(range(1, 300, 2))
+
+
+def test_a_crowd_logs_in_and_writes() -> None:
+    figures = scenarios.crowd(SecureChatServer, seconds=0.1, clients=10)
+    assert figures["logins_per_s"] > 0
+    assert figures["per_s"] > 0
+
+
+@pytest.mark.parametrize("size", [1024, 16 * 1024, 64 * 1024])
+def test_an_envelope_has_the_size_that_was_asked_for(size: int) -> None:
+    before, after = template("alice", "bob", size)
+    assert size - 8 < len(before) - 4 + 24 + len(after) <= size
+
+
+def test_an_envelope_that_cannot_be_so_small_is_that_of_a_text_of_this_size() -> None:
+    before, after = template("alice", "bob", 200)
+    assert 1200 < len(before) + 24 + len(after) < 1500
+
+
+def test_what_a_process_uses_is_found() -> None:
+    assert os.getpid() in family(os.getppid())
+    assert cpu_s(os.getpid()) > 0
+    assert resident(os.getpid()) > 1_000_000
+    busy, sum_of_squares = Busy(os.getpid()), sum(number**2 for number in range(300_000))
+    assert sum_of_squares
+    assert busy.shares()["load_busy"] > 0.1
+
+
+def test_the_client_is_measured_beside_its_primitives(tmp_path: Path) -> None:
+    figures = client.messages(tmp_path, count=3)
+    assert set(figures) == set(client.STEPS)
+    for step, names in client.STEPS.items():
+        assert {"us", "sql_us", "share", *(f"{name}_us" for name in names)} == set(figures[step])
+        assert 0.1 < figures[step]["share"] < 2
+    start = {"start_ms": 900.0, "key_derivation_ms": 640.0, "rest_ms": 260.0}
+    assert client.table({**figures, "start": start}).count("\n") == 1 + len(client.STEPS) + 1
+
+
+def test_the_prompt_is_waited_for(tmp_path: Path) -> None:
+    figures = client.start(tmp_path, starts=1)
+    assert figures["start_ms"] > figures["key_derivation_ms"] > 0
+
+
+# ---------------------------------------------------------------- what a run says
+
+
+def sample() -> dict[str, Any]:
+    def server(rate: float, lost: float) -> dict[str, dict[str, float]]:
+        busy = {"load_busy": 0.99, "server_busy": 0.5}
+        return {
+            "S1, 100 clients": {"per_s": rate, **busy}, "S1, 1,000 clients": {"per_s": rate / 2, **busy},
+            "crash": {"accepted": 1000, "lost": lost},
+        }  # fmt: skip
+
+    results = {"SecureChat": server(300, 0), "They & co, TLS": server(200, 50), "They & co, plain": server(400, 50)}
+    machine = {"cpu": "a <fast> one", "system": "Linux", "python": "3"}
+    return {"results": results, "versions": {"They & co": "1.2"}, "machine": machine, "commit": "abc"}
+
+
+def test_the_table_has_versions_and_ratios_and_growth() -> None:
+    kept = sample()
+    lines = table(kept["results"], kept["versions"]).splitlines()
+    assert lines[0] == "| | SecureChat | They & co 1.2, TLS | They & co 1.2, plain |"
+    assert "| S1, 100 clients: per_s | 300 | 200 (1.50) | 400 (0.75) |" in lines
+    assert "| S1, 100 clients: load_busy | 0.99 | 0.99 | 0.99 |" in lines
+    assert lines[-1] == "| S1, 1,000 clients, of S1, 100 clients: per_s | 0.50 | 0.50 | 0.50 |"
     assert median([{"x": 1.0}, {"x": 9.0}, {"x": 2.0}]) == {"x": 2.0}
+
+
+def test_what_was_not_measured_leaves_its_cell_empty() -> None:
+    results = {"we": {"rows, 1,000": {"per_s": 4.0}, "rows, 10,000": {"per_s": 3.0}}, "they": {}}
+    assert table(results, {}).splitlines()[2] == "| rows, 1,000: per_s | 4 |  |"
+    assert growth(results) == ["| rows, 10,000, of rows, 1,000: per_s | 0.75 |  |"]
+
+
+def test_the_picture_is_well_formed_and_shows_every_server_over_tls() -> None:
+    root = ET.fromstring(picture(sample()))
+    texts = [element.text for element in root.iter() if element.tag.endswith("}text")]
+    assert {"SecureChat", "They & co 1.2", "300 (generator at its limit)", "100 (generator at its limit)"} <= set(texts)
+    assert [text for text in texts if text and text.endswith(" lost")] == ["0 lost", "50 lost"]
+
+
+def test_a_part_of_a_run_never_replaces_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    assert run.keep(sample(), whole=True) != run.keep({"commit": "abc"}, whole=False)
+    assert sorted(json.loads(path.read_text()).get("machine") is None for path in tmp_path.iterdir()) == [False, True]
+
+
+def test_versions_are_those_of_the_packages() -> None:
+    assert package_version("no-such-package-of-this-name") == "?"
+    assert set(versions({"They": "no-such-package-of-this-name"})) == {"SecureChat", "They"}
+
+
+def test_every_scenario_has_its_own_name() -> None:
+    names = list(run.plan(1, 1))
+    assert [name for name in names if name.startswith("S1")] == names[:7]
+    assert names[-1] == "rows, 1,000,000"
