@@ -42,7 +42,9 @@ def picture(kept: Mapping[str, Any]) -> str:
         label = heading(name, kept["versions"]).removesuffix(", TLS")
         parts += _server(label, server, TOP + number * row, (WIDTH - LEFT - RIGHT) / most)
     machine = kept["machine"]
-    parts.append(_text(16, height - 14, f"{machine['cpu']}, {machine['system']}, Python {machine['python']}"))
+    parts.append(
+        _text(16, height - 14, f"{machine['cpu']}, {machine['system']}, Python {machine['python']}, {kept['commit']}")
+    )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

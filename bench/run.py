@@ -69,11 +69,11 @@ def plan(seconds: float, seed: int) -> dict[str, Callable[[scenarios.MakeServer]
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]], list[str]]:
     """Run what the options name; returns the figures by server and scenario, and what failed."""
-    chosen = {name: make for name, make in servers().items() if name.startswith(options.servers)}
+    chosen = {name: make for name, make in servers().items() if name.startswith(tuple(options.servers))}
     results: dict[str, dict[str, Figures]] = {name: {} for name in chosen}
     failed = []
     for scenario, run in plan(options.seconds, options.seed).items():
-        if not scenario.startswith(options.only):
+        if not scenario.startswith(tuple(options.only)):
             continue
         for name, make in chosen.items():
             if scenario.startswith("rows") and name != OURS:
@@ -103,8 +103,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="medians of so many (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1, help="a window (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="when the crash comes")
-    parser.add_argument("--only", default="", help="scenarios whose name begins so; `client` is the client's side")
-    parser.add_argument("--servers", default="", help="servers whose name begins so")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[""],
+        metavar="NAME",
+        help="scenarios that begin so, or `client`: the client's side",
+    )
+    parser.add_argument("--servers", nargs="+", default=[""], metavar="NAME", help="servers that begin so")
     return parser.parse_args()
 
 
@@ -114,13 +120,13 @@ def main() -> int:
     open_many_files()
     os.sched_setaffinity(0, {scenarios.LOAD_CORE})
     results, failed = measure(options)
-    of_client = client.figures() if "client".startswith(options.only) else {}
+    of_client = client.figures() if "client".startswith(tuple(options.only)) else {}
     known = versions({name: package for _, package, name, _ in PEERS})
     if any(results.values()):
         print(table(results, known))
     if of_client:
         print(client.table(of_client))
-    whole = not (options.only or options.servers or failed) and options.rounds >= LEAST_ROUNDS
+    whole = options.only == options.servers == [""] and not failed and options.rounds >= LEAST_ROUNDS
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.load import Heard
+from bench.peers.common import connect, secured
+from bench.tls_socket import TlsSocket
 from crypto_utils import (
     AES_IV_SIZE,
     RSA_SIZE,
@@ -44,11 +46,11 @@ from protocol import (
 )
 from relay.storage import Address
 from relay.storage.sqlite import SqliteStore
-from tls import client_context
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NONCE: Final = bytes(32)
 BULK: Final = 20_000  # rows a transaction
+WAITING: Final = 2**40  # the number of the first envelope that waits before the start: none that will be sent
 
 
 @cache
@@ -84,9 +86,9 @@ def fill(home: Path, owner: str, writer: str, waiting: int) -> None:
         with store.transaction():
             for number in range(at, min(at + BULK, waiting)):
                 to = owner if number % 2 else f"other{number // 2 % 1000:03}"
-                number_id = (2**64 + number).to_bytes(16, "big")  # none that will be sent
-                envelope = before[4:] + base64.b64encode(number_id) + after
-                store.put(Address(to, 1), writer, number_id, envelope, sha256(envelope), received_at=now)
+                message_id = envelope_id(WAITING + number)
+                envelope = before[4:] + base64.b64encode(message_id) + after
+                store.put(Address(to, 1), writer, message_id, envelope, sha256(envelope), received_at=now)
     store.close()
 
 
@@ -112,7 +114,8 @@ class SecureChatServer:
         self.process = subprocess.Popen(
             [
                 sys.executable, "server.py", "--home", str(self.home), "--port", "0", "--mailbox-limit", "2000000",
-                "--stranger-pending", "1000000",
+                "--stranger-pending", "1000000", "--limit", "startups_per_address=100",  # all come from one
+                "--limit", "startups=100:30:200",
             ],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -142,9 +145,7 @@ class SecureChatClient:
     """A logged-in account that writes to its partner."""
 
     def __init__(self, port: int, server_key_hash: bytes, user_id: str, partner: str, *, size: int = 1024) -> None:
-        raw = socket.create_connection(("localhost", port))
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock: socket.socket = client_context().wrap_socket(raw)
+        self.sock: socket.socket | TlsSocket = secured(connect(port))
         self._connection = Connection(Role.CLIENT)
         self._log_in(server_key_hash, user_id)
         self._rest = b""
@@ -175,7 +176,7 @@ class SecureChatClient:
         assert isinstance(answer, LoggedIn), answer
 
     def message(self, number: int) -> bytes:
-        return self._prefix + base64.b64encode(number.to_bytes(16, "big")) + self._suffix
+        return self._prefix + base64.b64encode(envelope_id(number)) + self._suffix
 
     def hear(self, data: bytes) -> Heard:
         data = self._rest + data
@@ -192,7 +193,7 @@ class SecureChatClient:
                 tail = data.rindex(b'"sequence":', at, end)
                 sequences.append(data[tail + 11 : data.index(b",", tail)])
                 start = data.index(b'"id":"', at) + 6
-                heard.delivered.append(int.from_bytes(base64.b64decode(data[start : start + 24]), "big"))
+                heard.delivered.append(int.from_bytes(base64.b64decode(data[start : start + 24])[8:], "big"))
             elif data[end - 7 : end] == b'"ping"}':
                 heard.answer += PONG
             else:
@@ -207,6 +208,11 @@ class SecureChatClient:
 
 
 PONG: Final = encode_frame(Pong())
+
+
+def envelope_id(number: int) -> bytes:
+    """Return an id that has a number in it, and in the order of an index a place like that of a random one."""
+    return (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "big") + number.to_bytes(8, "big")
 
 
 def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:

@@ -17,7 +17,7 @@ from bench.machine import package_version, versions
 from bench.picture import picture
 from bench.processes import Busy, cpu_s, family, resident
 from bench.report import growth, median, table
-from bench.securechat import SecureChatServer, template
+from bench.securechat import WAITING, SecureChatServer, template
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins processes to cores, as Linux can")
 
@@ -49,7 +49,7 @@ def test_the_oldest_of_a_large_mailbox_come_first() -> None:
         load.watched = True
         load.run_until("delivered", 150, timeout_s=10)
         load.close()
-    assert [number - 2**64 for number, _ in load.arrivals] == list(range(1, 300, 2))
+    assert [number - WAITING for number, _ in load.arrivals] == list(range(1, 300, 2))
 
 
 def test_a_crowd_logs_in_and_writes() -> None:

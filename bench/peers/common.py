@@ -1,9 +1,11 @@
-"""What the peers share: a certificate, and a connection to them."""
+"""What the servers share: a connection to them, and the peers a certificate."""
 
 from __future__ import annotations
 
 import datetime as dt
 import socket
+import ssl
+from functools import cache
 from pathlib import Path
 
 from bench.tls_socket import TlsSocket
@@ -29,4 +31,10 @@ def connect(port: int) -> socket.socket:
 
 def secured(sock: socket.socket) -> TlsSocket:
     """Begin TLS 1.3, as our own clients do but for the pin."""
-    return TlsSocket(sock, client_context())
+    return TlsSocket(sock, context())
+
+
+@cache
+def context() -> ssl.SSLContext:
+    """Return one context for all links: each costs as much as some messages."""
+    return client_context()

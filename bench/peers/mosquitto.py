@@ -18,7 +18,6 @@ CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x32, 0x40, 0
 CONFIGURATION: Final = """
 listener {port} 127.0.0.1
 allow_anonymous true
-set_tcp_nodelay true
 max_inflight_messages 0
 max_queued_messages 0
 persistence true
