@@ -9,6 +9,7 @@ from typing import Any, Final
 from bench.report import heading
 
 WIDTH, BAR, GAP, LEFT, RIGHT, TOP = 820, 16, 14, 170, 190, 74
+AT_LIMIT: Final = 0.95  # of a core: from here the load generator may have been what was measured
 SCENARIOS: Final = (("S1, 100 clients", "many", "100 clients"), ("S1, 1,000 clients", "more", "1,000 clients"))
 STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
@@ -54,6 +55,7 @@ def _key() -> Iterator[str]:
         yield f'<rect class="{kind}" x="{x}" y="45" width="12" height="12"/>'
         yield _text(x + 18, 56, text)
         x += 130
+    yield _text(x, 56, "≥: the load generator was at its limit")
 
 
 def _server(label: str, server: Mapping[str, Mapping[str, float]], y: float, scale: float) -> Iterator[str]:
@@ -62,12 +64,13 @@ def _server(label: str, server: Mapping[str, Mapping[str, float]], y: float, sca
         rate = server[scenario]["per_s"]
         top, width = y + place * BAR, rate * scale
         yield f'<rect class="{kind}" x="{LEFT}" y="{top}" width="{width:.1f}" height="{BAR - 2}"/>'
-        busy = " (generator at its limit)" if server[scenario]["load_busy"] > 0.95 else ""
-        yield _text(LEFT + width + 6, top + BAR - 4, f"{rate:,.0f}{busy}")
+        least = "≥ " if server[scenario]["load_busy"] > AT_LIMIT else ""
+        yield _text(LEFT + width + 6, top + BAR - 4, f"{least}{rate:,.0f}")
     lost = server["crash"]["lost"]
     yield _text(WIDTH - 16, y + BAR + 5, f"{lost:,.0f} lost", "lost" if lost else "none", end=True)
 
 
 def _text(x: float, y: float, text: str, kind: str = "", *, end: bool = False) -> str:
     anchor = ' text-anchor="end"' if end else ""
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}"{anchor}>{escape(text)}</text>'
+    style = f' class="{kind}"' if kind else ""
+    return f'<text{style} x="{x:.1f}" y="{y:.1f}"{anchor}>{escape(text)}</text>'
