@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Annotated, ClassVar, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -35,6 +35,7 @@ ALL_DEVICES: Final = 0  # recipient_device of an envelope for every device of th
 USER_ID_PATTERN: Final = r"\A(?!(?:relay|server)\Z)[a-z0-9][a-z0-9._-]{2,31}\Z"
 
 UserId = Annotated[str, Meta(pattern=USER_ID_PATTERN)]
+Party = Annotated[str, Meta(max_length=32)]  # a user id in an envelope; see `decode_envelope`
 Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 DeviceId = Annotated[int, Meta(ge=1, le=2**16 - 1)]
 Nonce = Annotated[bytes, Meta(min_length=NONCE_SIZE, max_length=NONCE_SIZE)]
@@ -168,10 +169,10 @@ class Envelope(Frame, frozen=True, kw_only=True, dict=True):
     encrypted_content: Annotated[str, Meta(min_length=4, max_length=_base64_size(MAX_ENCRYPTED_CONTENT))]
     id: EnvelopeId
     recipient_device: Annotated[int, Meta(ge=ALL_DEVICES, le=2**16 - 1)]
-    recipient_id: UserId
+    recipient_id: Party
     recipient_key: KeyId
     sender_device: DeviceId
-    sender_id: UserId
+    sender_id: Party
     sender_key: KeyId
     signature: Annotated[str, Meta(min_length=_base64_size(64), max_length=_base64_size(256))]
     suite: Annotated[int, Meta(ge=1, le=255)]
@@ -358,6 +359,8 @@ def decode_envelope(data: bytes | Raw) -> Message | Receipt:
     frame = decode_frame(bytes(data))
     if not isinstance(frame, Message | Receipt):
         raise RemoteProtocolError(Code.MALFORMED, "not an envelope")
+    if not (is_user_id(frame.sender_id) and is_user_id(frame.recipient_id)):  # the relay knows both and need not ask
+        raise RemoteProtocolError(Code.MALFORMED, "not a user id")
     return frame
 
 
@@ -367,10 +370,16 @@ def decode_frame(data: bytes) -> Frame:
     Raises:
         RemoteProtocolError: They are not exactly one frame (docs/PROTOCOL.md section 2.2).
     """
-    frame: Frame = decode_strictly(_frames, data)
+    frame: Frame = decode_strictly(_by_end.get(data[data.rfind(b":") :], _frames), data)
     if isinstance(frame, Envelope):
         frame.__dict__["encoded"] = data
     return frame
+
+
+# The type is the last field of most frames. Known beforehand, it saves the decoder a first pass to find it.
+_by_end: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
+    f':"{frame_type(kind)}"}}'.encode(): msgspec.json.Decoder(kind) for kind in get_args(AnyFrame)
+}
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -451,7 +460,8 @@ class Connection:
         self.failure: RemoteProtocolError | None = None
         self._ours = _ALLOWED[role]
         self._theirs = _ALLOWED[Role.SERVER if role is Role.CLIENT else Role.CLIENT]
-        self._buffer = bytearray()
+        self._begun = bytearray()  # a frame that is not complete
+        self._needed = 0  # bytes of it before it makes sense to look again
         self.state = State.OPEN
 
     @property
@@ -463,16 +473,12 @@ class Connection:
     def state(self, state: State) -> None:
         self._state = state
         self._may_send, self._may_come = self._ours[state], self._theirs[state]
+        self._max_frame = MAX_FRAME if state is State.READY else MAX_FRAME_BEFORE_LOGIN  # bytes, of the other end's
 
     @property
     def mid_frame(self) -> bool:
         """Whether a frame has begun and not ended."""
-        return bool(self._buffer)
-
-    @property
-    def max_frame(self) -> int:
-        """The largest frame in bytes that the other end may send now."""
-        return MAX_FRAME if self.state is State.READY else MAX_FRAME_BEFORE_LOGIN
+        return bool(self._begun)
 
     def send(self, frame: Frame) -> bytes:
         """Return the bytes for the socket.
@@ -498,33 +504,39 @@ class Connection:
         """
         if self.failure is not None:
             raise self.failure
-        self._buffer += data
+        if self._begun:
+            self._begun += data
+            if len(self._begun) < self._needed:
+                return []
+            data = bytes(self._begun)
+            self._begun.clear()
         frames: list[Frame] = []
         try:
-            start = self._take_frames(frames)
+            self._begun += data[self._take_frames(data, frames) :]
         except RemoteProtocolError as failure:
             self.failure = failure
-            self._buffer.clear()
-        else:
-            del self._buffer[:start]
         return frames
 
-    def _take_frames(self, frames: list[Frame]) -> int:
-        """Append the complete frames of the buffer to a list and return where the rest begins."""
-        start, view = 0, self._buffer
-        while self._state is not State.CLOSED and len(view) - start >= LENGTH_SIZE:
+    def _take_frames(self, data: bytes, frames: list[Frame]) -> int:
+        """Append the complete frames of some bytes to a list and return where the rest begins."""
+        start, end = 0, len(data)
+        while start < end and self._state is not State.CLOSED:
             body = start + LENGTH_SIZE
-            size = int.from_bytes(view[start:body], "big")
-            if not 0 < size <= self.max_frame:  # on the length itself: nothing is kept for it
-                raise RemoteProtocolError(Code.TOO_LARGE if size else Code.MALFORMED)
-            if len(view) < body + size:
+            size = int.from_bytes(data[start:body], "big")
+            if body > end:
+                self._needed = LENGTH_SIZE
                 break
-            frame = decode_frame(bytes(view[body : body + size]))
+            if not 0 < size <= self._max_frame:  # on the length itself: nothing is kept for it
+                raise RemoteProtocolError(Code.TOO_LARGE if size else Code.MALFORMED)
+            if body + size > end:
+                self._needed = LENGTH_SIZE + size
+                break
+            start = body + size
+            frame = decode_frame(data[body:start])
             following = self._may_come.get(type(frame))
             if following is None:
                 raise RemoteProtocolError(Code.UNEXPECTED_FRAME, type(frame).__name__.lower())
             if following is not self._state:
                 self.state = following
             frames.append(frame)
-            start = body + size
         return start

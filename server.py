@@ -58,7 +58,7 @@ from transport import Link, LinkLimits, Loop, turn_away
 
 log = logging.getLogger("securechat.server")
 
-IO_THREADS: Final = 2  # more gain nothing: one interpreter lock
+IO_THREADS: Final = 1  # more gain nothing: one interpreter lock
 ACCEPT_PAUSE_S: Final = 0.2  # when no descriptor is free; without it the loop would spin
 SEND_CODE_TIMEOUT_S: Final = 10
 MAX_QUEUED_CODES: Final = 100
@@ -323,6 +323,10 @@ class Server:
         """Hand the relay its commands."""
         self._writer.submit(Job(link, partial(_receive, self._relay, link, frames), frames))
 
+    def rest(self) -> None:
+        """Have it all done."""
+        self._writer.work()
+
     def closed(self, link: Link, reason: SecureChatError | None) -> None:
         """Tell the relay that a link has ended."""
         log.info("link closed: %s", reason or "orderly")
@@ -367,6 +371,7 @@ class Server:
                 lambda _now: self._relay.code_delivered(action.link, action.user_id, delivered=delivered),
             )
         )
+        self._writer.work()
 
 
 def _receive(relay: Relay, link: Link, frames: list[Frame], now: Now) -> Iterator[Action]:

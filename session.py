@@ -93,6 +93,9 @@ class _Exchange:
         del link
         self._inbox.put(reason)
 
+    def rest(self) -> None:
+        pass
+
     def _next(self) -> Link | Frame:
         try:
             item = self._inbox.get(timeout=ANSWER_TIMEOUT_S)
@@ -187,6 +190,9 @@ class Session:
     def closed(self, link: Link, reason: SecureChatError | None) -> None:
         """Called by the transport."""
         self.submit(partial(self._closed, link, reason))
+
+    def rest(self) -> None:
+        """Called by the transport; the session's thread has it all already."""
 
     # ------------------------------------------------------------ the session's thread
 

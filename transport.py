@@ -30,9 +30,10 @@ from tls import TURN_AWAY, TURNED_AWAY, client_context, pinned_key
 
 log = logging.getLogger("securechat.transport")
 
-READ_SIZE: Final = 64 * 1024  # bytes; four TLS records
+READ_SIZE: Final = 16 * 1024  # bytes: a whole TLS record (RFC 8446 section 5.1), so that TLS keeps no rest of one
 WRITE_SIZE: Final = 256 * 1024  # bytes handed to TLS at once
 CONNECT_TIMEOUT_S: Final = 10  # for each address of a name
+ROUND: Final = 32  # links that are read before what came is acted on: more would not fit into the processor's cache
 LINGER_S: Final = 2  # how long a closing link may take to flush and to hear that the other end closes too
 _SCAN_S: Final = 1.0  # how often deadlines are looked at; they are all much longer
 
@@ -65,6 +66,9 @@ class Handler(Protocol):
     def closed(self, link: Link, reason: SecureChatError | None) -> None:
         """The link has ended, or never came about; None when this end closed it."""
 
+    def rest(self) -> None:
+        """Everything that came at once, over all links, has been told: now is the time to act on it."""
+
 
 class _Phase(Enum):
     HANDSHAKE = auto()
@@ -95,7 +99,9 @@ class Link:
         self._socket: ssl.SSLSocket | None = None
         self._queue: deque[Frame] = deque()
         self._output = bytearray()
+        self._writing = False  # whether the loop waits until the socket takes more
         self._closing = False
+        self.touched = False  # whether the loop knows that it has something to do
         self._goodbye: Code | None = None
         self._why: SecureChatError | None = None  # what ends it, when it is not this end's wish
         self._began_s = self._heard_s = loop.clock()
@@ -133,7 +139,8 @@ class Link:
                 return
             if self.phase in {_Phase.OPEN, _Phase.CLOSING}:
                 self._read()
-            self.flush()
+            if self._queue or self._writing:
+                self.flush()
         except _AGAIN as again:
             self._want(again)
         except RemoteProtocolError as failure:
@@ -150,8 +157,9 @@ class Link:
     def _want(self, again: OSError | None) -> None:
         """Wait for what TLS waits for."""
         writing = isinstance(again, ssl.SSLWantWriteError | BlockingIOError) or bool(self._output)
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
-        if self.phase is not _Phase.CLOSED and self._loop.selector.get_key(self._sock()).events != events:
+        if writing is not self._writing and self.phase is not _Phase.CLOSED:
+            self._writing = writing
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
             self._loop.selector.modify(self._sock(), events, self)
 
     def _handshake(self) -> bool:
@@ -165,6 +173,7 @@ class Link:
 
     def _tell(self, what: Callable[[Handler], None]) -> bool:
         """Call the handler; its failure ends this link and no other."""
+        self._loop.told = True
         try:
             what(self._loop.handler)
         except Exception:
@@ -174,16 +183,13 @@ class Link:
         return True
 
     def _read(self) -> None:
-        while True:
-            data = self._sock().recv(READ_SIZE)
-            if not data:
-                self._drop(NetworkError("the other end closed the connection"))
-                return
-            self._heard_s, self._pinged = self._loop.clock(), False
-            if self.phase is _Phase.OPEN:
-                self._take(data)
-            if self.phase is _Phase.CLOSED or (len(data) < READ_SIZE and not self._sock().pending()):
-                return
+        data = self._sock().recv(READ_SIZE)
+        if not data:
+            self._drop(NetworkError("the other end closed the connection"))
+            return
+        self._heard_s, self._pinged = self._loop.clock(), False
+        if self.phase is _Phase.OPEN:
+            self._take(data)
 
     def _take(self, data: bytes) -> None:
         frames = self.connection.receive(data)
@@ -206,6 +212,7 @@ class Link:
 
     def flush(self) -> None:
         """Encode what is queued and write as much as the socket takes; close when that was the last of it."""
+        self.touched = False  # before the queue is read: whoever adds to it now touches the link again
         if self.phase is _Phase.HANDSHAKE and self._closing:
             self._drop(None)
         if self.phase not in {_Phase.OPEN, _Phase.CLOSING}:
@@ -288,6 +295,7 @@ class Link:
             self._socket.close()
         self._loop.forget(self)
         self._settle()
+        self._loop.told = True
         with suppress(Exception):  # there is nothing left to end for it
             self._loop.handler.closed(self, reason)
 
@@ -349,6 +357,7 @@ class Loop:
         self._woken = False
         self._stop_at_s: float | None = None
         self._stop_code: Code | None = None
+        self.told = False  # whether the handler was told of something since it could last act
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         shortest_s = min(self.limits.handshake_s, self.limits.login_s, self.limits.frame_s, self.limits.heartbeat_s)
         self._scan_s = min(_SCAN_S, shortest_s / 4)
@@ -401,15 +410,17 @@ class Loop:
 
     def touch(self, link: Link) -> None:
         """Note that a link has something to do, and wake the thread."""
-        self._touched.append(link)
-        self._wake_up()
+        if not link.touched:
+            link.touched = True
+            self._touched.append(link)
+            self._wake_up()
 
     def _do(self, task: Callable[[], None]) -> None:
         self._tasks.append(task)
         self._wake_up()
 
     def _wake_up(self) -> None:
-        if not self._woken:
+        if not self._woken and threading.current_thread() is not self._thread:
             self._woken = True
             with suppress(OSError):  # full: it is awake already; closed: it has ended
                 self._waker.send(b"\0")
@@ -452,31 +463,45 @@ class Loop:
         self.selector.register(self._wake, selectors.EVENT_READ, None)
         scan_at_s = self.clock() + self._scan_s
         while self._stop_at_s is None or (self._links and self.clock() < self._stop_at_s):
-            for key, _ in self.selector.select(self._scan_s):
+            for number, (key, _) in enumerate(self.selector.select(self._scan_s)):
                 if key.data is not None:
                     self._guarded(key.data, key.data.ready)
-            self._drain()
+                if number % ROUND == ROUND - 1:
+                    self._act()
+            self._take_tasks()
             now_s = self.clock()
             if now_s >= scan_at_s:
                 scan_at_s = now_s + self._scan_s
                 for link in list(self._links):
                     self._guarded(link, partial(link.check_deadlines, now_s))
+            self._act()
         for link in list(self._links):
             link.abandon()
         self.selector.close()
         self._wake.close()
         self._waker.close()
 
-    def _drain(self) -> None:
+    def _take_tasks(self) -> None:
         """Do what other threads have asked for."""
-        with suppress(BlockingIOError):
-            self._wake.recv(4096)
-        self._woken = False  # before the queues are read: whoever adds to them now wakes us again
+        if self._woken:
+            with suppress(BlockingIOError):
+                self._wake.recv(4096)
+            self._woken = False  # before the queues are read: whoever adds to them now wakes us again
         while self._tasks:
             self._tasks.popleft()()
-        while self._touched:
-            link = self._touched.popleft()
-            self._guarded(link, link.flush)
+
+    def _act(self) -> None:
+        """Let the handler act on what it was told, and write what that brings, until there is nothing left."""
+        while self.told or self._touched:
+            if self.told:
+                self.told = False
+                try:
+                    self.handler.rest()
+                except Exception:
+                    log.exception("a handler failed")
+            while self._touched:
+                link = self._touched.popleft()
+                self._guarded(link, link.flush)
 
     def _guarded(self, link: Link, work: Callable[[], None]) -> None:
         """Work for one link; a mistake of ours ends that one, and not the thread of all others."""

@@ -79,7 +79,7 @@ class Accounts:
         return code
 
     def _check_room(self, user_id: str) -> None:
-        if self._directory.identity_hash(user_id) is not None:
+        if self._store.account(user_id) is not None:
             raise Refused(Code.ALREADY_REGISTERED)
         if self._limits.max_users is not None and self._store.count_accounts() >= self._limits.max_users:
             raise Refused(Code.SERVER_FULL)
@@ -174,5 +174,6 @@ class Accounts:
             verify(signing_key(record), Label.LOGIN, statement, command.proof)
         except CryptoError as error:
             raise Refused(Code.AUTHENTICATION_FAILED) from error
-        if command.device_id not in self._store.devices(command.user_id):
+        account = self._store.account(command.user_id)
+        if account is None or (command.user_id, command.device_id) not in account.mailboxes:
             raise Refused(Code.AUTHENTICATION_FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errors import Code, CryptoError, Refused
 from identity import identity_hash, verify_record
-from protocol import KEY_ID_SIZE, IdentityRecord, canonical, decode
+from protocol import IdentityRecord, canonical, decode
 from relay.limits import Limits, Now, RateLimiter
 from relay.storage import Store
 
@@ -35,15 +35,6 @@ class Directory:
         self._store.append_identity(
             record.user_id, record.epoch, identity_hash(record), canonical(record), recorded_at=now.wall_s
         )
-
-    def identity_hash(self, user_id: str) -> bytes | None:
-        """Return the hash of an account's current identity, or None when there is no such account."""
-        return self._store.identity_hash(user_id)
-
-    def key_id(self, user_id: str) -> bytes | None:
-        """Return the 16 bytes by which envelopes name an account's current identity."""
-        current = self._store.identity_hash(user_id)
-        return current[:KEY_ID_SIZE] if current is not None else None
 
     def fetch(self, user_id: str, *, asked_by: str, now: Now) -> IdentityRecord:
         """Answer a look-up.

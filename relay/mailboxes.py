@@ -79,21 +79,21 @@ class Mailboxes:
 
     def _check_sender(self, envelope: Envelope, sender: Address) -> None:
         """Refuse to carry an envelope in another's name: the link's account wrote it, with its current identity."""
-        named = Address(envelope.sender_id, envelope.sender_device)
-        if named != sender or envelope.sender_key != self._directory.key_id(sender.user_id):
+        named, account = (envelope.sender_id, envelope.sender_device), self._store.account(sender.user_id)
+        if named != sender or account is None or envelope.sender_key != account.key_id:
             raise Refused(Code.WRONG_SENDER)
 
-    def _recipients(self, envelope: Envelope, now: Now) -> list[Address]:
-        current = self._directory.key_id(envelope.recipient_id)
-        devices = self._store.devices(envelope.recipient_id)
+    def _recipients(self, envelope: Envelope, now: Now) -> tuple[Address, ...]:
+        account = self._store.account(envelope.recipient_id)
+        mailboxes = account.mailboxes if account is not None else ()
         if envelope.recipient_device != ALL_DEVICES:
-            devices = [device for device in devices if device == envelope.recipient_device]
-        if current == envelope.recipient_key and devices:
-            return [Address(envelope.recipient_id, device) for device in devices]
+            mailboxes = tuple(mailbox for mailbox in mailboxes if mailbox.device_id == envelope.recipient_device)
+        if account is not None and account.key_id == envelope.recipient_key and mailboxes:
+            return mailboxes
         self._directory.charge(envelope.sender_id, now=now)  # the answer tells who exists
-        raise Refused(Code.KEY_CHANGED if current is not None and devices else Code.UNKNOWN_USER)
+        raise Refused(Code.KEY_CHANGED if mailboxes else Code.UNKNOWN_USER)
 
-    def _check_quotas(self, envelope: Envelope, mailboxes: list[Address]) -> None:
+    def _check_quotas(self, envelope: Envelope, mailboxes: tuple[Address, ...]) -> None:
         """Hold the stranger rule and the mailbox limit; the sender hears of it (delivery contract G5)."""
         stranger = not self._store.has_written(envelope.recipient_id, envelope.sender_id)
         for mailbox in mailboxes:
@@ -163,7 +163,9 @@ class Mailboxes:
         self._store.acknowledge(mailbox, sequences)
         self._pushed.difference_update(sequences)
         online = self._presence.of(mailbox)
-        online.acknowledge(sequences)
+        gone = online.acknowledge(sequences)
+        if mailbox in self._at_most:
+            self._at_most[mailbox] -= gone
         return self.fill(mailbox, online)
 
     def expire(self, *, now: Now) -> int:

@@ -34,10 +34,12 @@ class Online:
         self.unacknowledged[sequence] = size
         self.in_flight += size
 
-    def acknowledge(self, sequences: list[int]) -> None:
-        """Note that the device has these; those that it was not sent are passed over."""
+    def acknowledge(self, sequences: list[int]) -> int:
+        """Note that the device has these, and return how many it was sent; the others are passed over."""
+        before = len(self.unacknowledged)
         for sequence in sequences:
             self.in_flight -= self.unacknowledged.pop(sequence, 0)
+        return before - len(self.unacknowledged)
 
 
 class Presence:

@@ -1,16 +1,17 @@
-"""The one thread that owns the relay and its database, and commits in groups.
+"""Who works on the relay and its database, one thread at a time, and commits in groups.
 
-Whatever is queued when a commit ends becomes the next group: one transaction, one fsync, then the actions.
-A commit for each message would be some twenty times slower.
+A thread that has jobs does them itself when nobody else is at it: what is pushed to somebody online then waits for no
+other thread. What must be on disk before its reply waits in a group for the writer's own thread: one transaction, one
+fsync, then the replies. Jobs that come meanwhile are done when it has ended. A commit for each message would be some
+twenty times slower.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -23,18 +24,16 @@ from relay.storage import Store
 
 log = logging.getLogger("securechat.relay")
 
-MAX_GROUP: Final = 1024  # jobs taken at once: bounds how long the first of them waits
-MAX_QUEUE: Final = 2048  # jobs, each of what one read brought; beyond that the I/O threads wait, and so the senders
+MAX_ROUND: Final = 1024  # jobs taken at once: bounds how long the first of them waits
+MAX_QUEUE: Final = 256  # jobs, each of what one read brought; beyond that the I/O threads wait, and so the senders
 EXPIRE_EVERY_S: Final = MINUTE
-LINGER_S: Final = 0.02  # at most, for acknowledges of what was pushed, when nothing else waits for the commit
-BUSY_S: Final = 0.002  # after that, as long as jobs come without a pause: what they bring may be the acknowledges
+LINGER_S: Final = 0.02  # after the last job, for acknowledges of what was pushed, when nothing else must be written
 LONGEST_S: Final = 0.25  # and no longer than this: whoever is written to by the same group waits for their reply
-IDLE_S: Final = 1.0  # without a job; then it is time to keep house
-QUEUE_POLL_S: Final = 0.005  # how often a thread that waits for room in the queue looks again
+IDLE_S: Final = 1.0  # between two looks at whether it is time to keep house
 
 
 class Job(NamedTuple):
-    """Something to do in the writer's thread, for a link."""
+    """Something to do on the relay, for a link."""
 
     link: Link
     run: Callable[[Now], Iterable[Action]]
@@ -42,18 +41,18 @@ class Job(NamedTuple):
 
 
 @dataclass(slots=True)
-class Work:
-    """A group under way."""
+class Group:
+    """What was done since the last commit."""
 
-    now: Now
-    jobs: list[Job]
-    actions: list[Action] = field(default_factory=list)  # all of them
-    late: list[Action] = field(default_factory=list)  # those that wait for the commit
+    began_s: float
+    latest_s: float  # when the latest of its jobs came
+    links: set[Link] = field(default_factory=set)  # every link that it is about
+    late: list[Action] = field(default_factory=list)  # what waits for the commit
 
     @property
-    def links(self) -> set[Link]:
-        """Every link that it is about."""
-        return {job.link for job in self.jobs} | {action.link for action in self.actions}
+    def deadline_s(self) -> float:
+        """When it is committed although acknowledges of what it pushed may still come."""
+        return min(self.began_s + LONGEST_S, self.latest_s + LINGER_S)
 
 
 class Writer:
@@ -73,114 +72,132 @@ class Writer:
             relay: Whose jobs they are.
             store: Where a group is one transaction.
             clock: Tells the time.
-            perform: Carries out the actions of a group, after its commit.
-            abandon: Called instead when a group could not be committed, with every link it was about. Nothing
-                of it is on disk; these links must be cut, so that both ends start anew from what is.
+            perform: Carries out actions: those that may go out early at once, the others after the commit.
+            abandon: Called instead when a group failed, with every link it was about. Nothing of it is on disk;
+                these links must be cut, so that both ends start anew from what is.
         """
         self._relay = relay
         self._store = store
         self._clock = clock
         self._perform = perform
         self._abandon = abandon
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="writer")
+        self._jobs: deque[Job] = deque()
+        self._lock = threading.Lock()  # held by whoever works on the relay
+        self._group: Group | None = None
         self._expire_at_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="writer")
+        self._called = threading.Event()  # wakes the thread
+        self._watching = False  # whether the thread looks at a new group by itself
         self._running = True
-        self._ended = threading.Event()
+        self._ended = False
+
+    # ------------------------------------------------------------ any thread
 
     def start(self) -> None:
-        """Begin to work."""
+        """Begin to commit."""
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job; waits while there are too many. After the end nobody looks at it any more."""
-        while self._queue.qsize() >= MAX_QUEUE and not self._ended.wait(QUEUE_POLL_S):
-            pass
-        self._queue.put(job)
+        """Queue a job for the next `work`."""
+        self._jobs.append(job)
+
+    def work(self) -> None:
+        """See to it that what is queued is done: here and now, or by the thread that is at it.
+
+        Whoever works looks into the queue again after letting go of the lock, so nothing stays behind in it. While
+        there is too much in it, this waits for a commit that is under way.
+        """
+        while self._jobs and self._lock.acquire(blocking=len(self._jobs) > MAX_QUEUE):
+            try:
+                self._work_through(self._take())
+            finally:
+                self._lock.release()
 
     def stop(self) -> None:
-        """Finish what is queued, and end."""
-        self._queue.put(None)
+        """Do what is queued, commit it, and end; nobody looks at later jobs any more."""
+        self._running = False
+        self._called.set()
         self._thread.join()
 
-    def _run(self) -> None:
-        try:
-            while self._running:
-                self._commit(self._next_jobs(IDLE_S))
-        finally:
-            self._ended.set()
+    # ------------------------------------------------------------ under the lock
 
-    def _next_jobs(self, timeout_s: float) -> list[Job]:
-        """Wait for a job and take all that came with it."""
-        jobs: list[Job] = []
-        with suppress(queue.Empty):
-            job = self._queue.get(timeout=timeout_s)
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) == MAX_GROUP:
-                    return jobs
-                job = self._queue.get_nowait()
-            self._running = False
-        return jobs
+    def _take(self) -> list[Job]:
+        if self._ended:
+            self._jobs.clear()
+        return [self._jobs.popleft() for _ in range(min(len(self._jobs), MAX_ROUND))]
 
-    def _commit(self, group: list[Job]) -> None:
+    def _work_through(self, jobs: list[Job]) -> None:
         now = self._clock()
-        housekeeping = now.steady_s >= self._expire_at_s
-        if not group and not housekeeping:
-            return
-        work = Work(now, group)
-        try:
-            with self._store.transaction():
-                self._relay.begin()
-                self._do(group, work)
-                self._linger(work)
-                if housekeeping:
-                    self._expire_at_s = now.steady_s + EXPIRE_EVERY_S  # before it can fail: not in every group then
-                    if self._relay.expire(now=now):
-                        self._expire_at_s = now.steady_s
-        except StorageError as error:
-            log.error("%s", error)  # noqa: TRY400 - the reason is in the text, a traceback says no more
-            self._cut(work.links)
-        except Exception:
-            log.exception("a job failed; its group was not committed")
-            self._cut(work.links)
-        else:
-            self._carry_out(work)
+        group = self._present_group(now)
+        group.latest_s = now.steady_s
+        self._guarded(lambda: self._do(jobs, group, now))
+        self._settle()
 
-    def _do(self, jobs: list[Job], work: Work) -> None:
+    def _present_group(self, now: Now) -> Group:
+        if self._group is None:
+            self._group = Group(now.steady_s, now.steady_s)
+            self._relay.begin()
+        return self._group
+
+    def _do(self, jobs: list[Job], group: Group, now: Now) -> None:
         """Run jobs, and push envelopes before they are committed.
 
         What is pushed and then not committed is no harm: its recipient's link is cut before it is heard again, its
         sender was told nothing and sends it once more, and its recipient knows it by its id.
         """
-        self._relay.foresee([frame for job in jobs for frame in job.frames])
-        begin = len(work.actions)
-        for job in jobs:
-            work.actions.extend(job.run(work.now))  # when it fails half way, it is known who was concerned
-        actions = work.actions[begin:]
-        work.late += [action for action in actions if not action.early]
+        group.links.update([job.link for job in jobs])
+        actions: list[Action] = []
+        try:
+            self._relay.foresee([frame for job in jobs for frame in job.frames])
+            for job in jobs:
+                actions.extend(job.run(now))
+        finally:  # when one fails half way, it is known who was concerned
+            group.links.update([action.link for action in actions])
+        group.late += [action for action in actions if not action.early]
         pushed = [action for action in actions if action.early]
         if pushed:
             self._perform(pushed)
 
-    def _linger(self, work: Work) -> None:
-        """Give recipients a moment to acknowledge what was pushed: what they have need not be written at all."""
-        began_s = now_s = self._clock().steady_s
-        while self._running and self._relay.only_awaits_acknowledges and now_s < began_s + LONGEST_S:
-            jobs = self._next_jobs(max(began_s + LINGER_S - now_s, BUSY_S))
-            if not jobs:
-                return
-            now_s = self._clock().steady_s
-            work.jobs += jobs
-            self._do(jobs, work)
+    def _settle(self) -> None:
+        """Close the group where there is nothing to write for it; otherwise the thread will."""
+        if self._group is None:  # it has failed
+            return
+        if not self._store.unwritten:
+            self._close(self._group)
+        elif not self._relay.only_awaits_acknowledges or not self._watching:
+            self._watching = True
+            self._called.set()
 
-    def _carry_out(self, work: Work) -> None:
-        """Perform the actions of a group that is on disk; their failure must not end the thread."""
+    def _close(self, group: Group) -> None:
+        """Bring the group to disk, and only then say so."""
+        if self._guarded(self._store.commit):
+            self._group = None
+            self._answer(group)
+
+    def _answer(self, group: Group) -> None:
+        """Carry out what waited for the commit; the failure of that must not end the thread."""
         try:
-            self._perform(work.late)
+            if group.late:
+                self._perform(group.late)
         except Exception:
             log.exception("the actions of a group failed")
-            self._cut(work.links)
+            self._cut(group.links)
+
+    def _guarded(self, work: Callable[[], None]) -> bool:
+        """Do something in the group; when it fails the group has not happened, and its links are cut."""
+        try:
+            with self._store.attempt():
+                work()
+        except StorageError as error:
+            log.error("%s", error)  # noqa: TRY400 - the reason is in the text, a traceback says no more
+        except Exception:
+            log.exception("a job failed; its group was not committed")
+        else:
+            return True
+        group, self._group = self._group, None
+        if group is not None:
+            self._cut(group.links)
+        return False
 
     def _cut(self, links: set[Link]) -> None:
         """Give up links, in the relay first.
@@ -191,3 +208,44 @@ class Writer:
         for link in links:
             self._relay.closed(link)
         self._abandon(links)
+
+    # ------------------------------------------------------------ its own thread
+
+    def _run(self) -> None:
+        wait_s = 0.0
+        while self._running:
+            self._called.wait(wait_s)
+            self._called.clear()
+            with self._lock:
+                wait_s = self._tend()
+            self.work()
+        with self._lock:
+            while self._jobs:
+                self._work_through(self._take())
+            if self._group is not None:
+                self._close(self._group)
+            self._ended = True
+
+    def _tend(self) -> float:
+        """Commit when it is time, and keep house; return the seconds until the next look."""
+        now, group = self._clock(), self._group
+        if group is not None:
+            if self._relay.only_awaits_acknowledges and now.steady_s < group.deadline_s:
+                return group.deadline_s - now.steady_s
+            self._close(group)
+        if now.steady_s >= self._expire_at_s:
+            self._keep_house(now)
+        wait_s = LINGER_S if self._watching else IDLE_S
+        self._watching = group is not None
+        return wait_s
+
+    def _keep_house(self, now: Now) -> None:
+        """Drop what is too old, as a group of its own: it may fail, and others must not with it."""
+        self._expire_at_s = now.steady_s + EXPIRE_EVERY_S  # before it can fail: not again at once then
+        group = self._present_group(now)
+        if self._guarded(lambda: self._expire(now)):
+            self._close(group)
+
+    def _expire(self, now: Now) -> None:
+        if self._relay.expire(now=now):
+            self._expire_at_s = now.steady_s

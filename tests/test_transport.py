@@ -71,6 +71,9 @@ class Recorder:
     def closed(self, link: Link, reason: SecureChatError | None) -> None:
         self.told.put(("closed", reason, link))
 
+    def rest(self) -> None:
+        pass
+
     def next(self, kind: str) -> Any:
         told, what, link = self.told.get(timeout=WAIT_S)
         assert told == kind, (told, what)

@@ -1,6 +1,6 @@
 """What the relay keeps, as an interface; each file beside this one is a back end of it.
 
-All of it runs in one thread, inside `transaction`. Nothing here decides anything.
+One thread at a time uses it, inside `attempt` or `transaction`. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -14,6 +14,13 @@ class Address(NamedTuple):
 
     user_id: str
     device_id: int
+
+
+class Account(NamedTuple):
+    """An account, as every envelope asks for it."""
+
+    key_id: bytes  # 16 bytes, by which envelopes name its current identity; empty before the first record
+    mailboxes: tuple[Address, ...]  # one for each device, ascending
 
 
 class Stored(NamedTuple):
@@ -33,8 +40,22 @@ class Waiting(NamedTuple):
 class Store(Protocol):
     """A back end."""
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether anything was written since the last commit."""
+
+    def attempt(self) -> AbstractContextManager[None]:
+        """Let something happen; when it fails, nothing since the last commit has happened.
+
+        Raises:
+            StorageError: The store has failed.
+        """
+
+    def commit(self) -> None:
+        """Bring all since the last commit to disk; goes into an `attempt`."""
+
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit all that happens inside to disk, or nothing of it.
+        """Commit all that happens inside, or nothing of it.
 
         Raises:
             StorageError: It could not be committed.
@@ -51,16 +72,13 @@ class Store(Protocol):
     def create_account(self, user_id: str, *, created_at: int) -> None:
         """Add an account with its first device, number 1."""
 
-    def devices(self, user_id: str) -> list[int]:
-        """Return the devices of an account, ascending; none when there is no such account."""
+    def account(self, user_id: str) -> Account | None:
+        """Return an account, or None when there is none."""
 
     def append_identity(
         self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int
     ) -> None:
         """Add an identity record to the log, which nothing is ever removed from."""
-
-    def identity_hash(self, user_id: str) -> bytes | None:
-        """Return the hash of an account's current identity record."""
 
     def identity_record(self, user_id: str) -> bytes | None:
         """Return an account's current identity record, canonical JSON."""

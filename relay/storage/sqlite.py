@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final
 
-from relay.storage import Address, Stored, Waiting
+from protocol import KEY_ID_SIZE
+from relay.storage import Account, Address, Stored, Waiting
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
@@ -24,27 +25,26 @@ MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
 
 class Remembered:
-    """What was read and is asked for with every envelope: devices, identities, and who has written to whom."""
+    """What was read and is asked for with every envelope: accounts, and who has written to whom."""
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.devices: dict[str, list[int]] = {}
-        self.identity_hashes: dict[str, bytes | None] = {}
+        self.accounts: dict[str, Account | None] = {}
         self.written: set[tuple[str, str]] = set()
 
     def forget(self) -> None:
         """Start anew."""
-        for remembered in (self.devices, self.identity_hashes, self.written):
-            remembered.clear()
+        self.accounts.clear()
+        self.written.clear()
 
     def make_room(self) -> None:
         """Start anew where it has become too much; it is soon read again."""
-        if max(len(self.devices), len(self.identity_hashes), len(self.written)) > MAX_REMEMBERED:
+        if max(len(self.accounts), len(self.written)) > MAX_REMEMBERED:
             self.forget()
 
 
 class SqliteStore(SqlFile):
-    """A store in a file. One thread uses it."""
+    """A store in a file. One thread at a time uses it."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it.
@@ -62,38 +62,71 @@ class SqliteStore(SqlFile):
         )  # envelopes that never had to be written
         super().__init__(path, SCHEMA, sqlite3, first=[f"PRAGMA wal_autocheckpoint = {WAL_PAGES}"])
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether anything was written since the last commit."""
+        return bool(self._put or self._gone or self._db.in_transaction)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Let something happen; when it fails, nothing since the last commit has happened.
+
+        Raises:
+            StorageError: The store has failed.
+        """
+        try:
+            yield
+        except BaseException as error:
+            self._undo()
+            if isinstance(error, sqlite3.Error):
+                raise self._failure("write", error) from error
+            raise
+
+    def _undo(self) -> None:
+        with suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+        self._remembered.forget()  # some of it may never have been written
+        for collected in (self._known, self._put, self._gone, self._delivered):
+            collected.clear()
+
+    def commit(self) -> None:
+        """Bring all since the last commit to disk; goes into an `attempt` (delivery contract G1)."""
+        self._write_out()
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
+        self._known.clear()
+        self._remembered.make_room()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all that happens inside to disk, or nothing of it (delivery contract G1).
+        """Commit all that happens inside, or nothing of it.
 
         Raises:
             StorageError: It could not be committed.
         """
-        try:
-            self._remembered.make_room()
-            with super().transaction():
-                yield
-                self._write_out()
-        except BaseException:
-            self._remembered.forget()  # some of it may never have been written
-            self._delivered.clear()
-            raise
-        finally:
-            for collected in (self._known, self._put, self._gone):
-                collected.clear()
+        with self.attempt():
+            yield
+            self.commit()
+
+    def _write(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        """Change something; the first change since a commit begins a transaction."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")  # not plain BEGIN: that fails at once when it turns to writing
+        cursor: sqlite3.Cursor = self._db.execute(statement, values)
+        return cursor
 
     def _write_out(self) -> None:
         """Write what was collected; whoever looks into the mailboxes does so first."""
         rows = list(self._put.values())
         for at, size in _bulks(len(rows)):
-            self._db.execute(
+            self._write(
                 "INSERT INTO mailbox"  # noqa: S608 - question marks
                 " (sequence, recipient_id, device_id, sender_id, envelope_id, digest, received_at, envelope)"
                 f" VALUES {_marks(8, size)}",
                 list(chain.from_iterable(rows[at : at + size])),
             )
         for at, size in _bulks(len(self._gone)):
-            self._db.execute(
+            self._write(
                 f"UPDATE mailbox SET envelope = NULL FROM (VALUES {_marks(3, size)}) AS gone"  # noqa: S608 - question marks
                 " WHERE sequence = gone.column1 AND recipient_id = gone.column2 AND device_id = gone.column3",
                 list(chain.from_iterable(self._gone[at : at + size])),
@@ -110,31 +143,31 @@ class SqliteStore(SqlFile):
     def create_account(self, user_id: str, *, created_at: int) -> None:
         """Add an account with its first device, number 1."""
         self._remembered.forget()
-        self._db.execute("INSERT INTO account (user_id, created_at) VALUES (?, ?)", (user_id, created_at))
-        self._db.execute("INSERT INTO device (user_id, device_id, created_at) VALUES (?, 1, ?)", (user_id, created_at))
+        self._write("INSERT INTO account (user_id, created_at) VALUES (?, ?)", (user_id, created_at))
+        self._write("INSERT INTO device (user_id, device_id, created_at) VALUES (?, 1, ?)", (user_id, created_at))
 
-    def devices(self, user_id: str) -> list[int]:
-        """Return the devices of an account, ascending."""
-        if user_id not in self._remembered.devices:
-            rows = self._db.execute("SELECT device_id FROM device WHERE user_id = ? ORDER BY device_id", (user_id,))
-            self._remembered.devices[user_id] = [device_id for (device_id,) in rows]
-        return self._remembered.devices[user_id]
+    def account(self, user_id: str) -> Account | None:
+        """Return an account, or None when there is none."""
+        accounts = self._remembered.accounts
+        if user_id not in accounts:
+            accounts[user_id] = self._read_account(user_id)
+        return accounts[user_id]
+
+    def _read_account(self, user_id: str) -> Account | None:
+        rows = self._db.execute("SELECT device_id FROM device WHERE user_id = ? ORDER BY device_id", (user_id,))
+        mailboxes = tuple(Address(user_id, device_id) for (device_id,) in rows)
+        identity_hash = self._newest("identity_hash", user_id) or b""
+        return Account(identity_hash[:KEY_ID_SIZE], mailboxes) if mailboxes else None
 
     def append_identity(
         self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int
     ) -> None:
         """Add an identity record to the log."""
         self._remembered.forget()
-        self._db.execute(
+        self._write(
             "INSERT INTO identity_log (user_id, epoch, identity_hash, record, recorded_at) VALUES (?, ?, ?, ?, ?)",
             (user_id, epoch, identity_hash, record, recorded_at),
         )
-
-    def identity_hash(self, user_id: str) -> bytes | None:
-        """Return the hash of an account's current identity record."""
-        if user_id not in self._remembered.identity_hashes:
-            self._remembered.identity_hashes[user_id] = self._newest("identity_hash", user_id)
-        return self._remembered.identity_hashes[user_id]
 
     def identity_record(self, user_id: str) -> bytes | None:
         """Return an account's current identity record."""
@@ -154,7 +187,7 @@ class SqliteStore(SqlFile):
 
     def add_code_failure(self, user_id: str) -> None:
         """Count a wrong verification code."""
-        self._db.execute(
+        self._write(
             "INSERT INTO code_failure (user_id, failures) VALUES (?, 1)"
             " ON CONFLICT (user_id) DO UPDATE SET failures = failures + 1",
             (user_id,),
@@ -164,21 +197,25 @@ class SqliteStore(SqlFile):
 
     def foresee(self, envelopes: list[tuple[str, bytes]]) -> None:
         """Look up at once what `accepted` will be asked for, until the end of the transaction."""
-        self._known.update(dict.fromkeys(envelopes))
-        for at, size in _bulks(len(envelopes)):
+        for envelope in envelopes:
+            self._known[envelope] = self._delivered.get(envelope)
+        for at in range(0, len(envelopes), BULK[0]):
+            wanted = envelopes[at : at + BULK[0]]
+            size = min(size for size in BULK if size >= len(wanted))
             rows = self._db.execute(
                 f"SELECT sender_id, envelope_id, digest, received_at FROM (VALUES {_marks(2, size)}) AS wanted"  # noqa: S608
                 " CROSS JOIN mailbox ON sender_id = wanted.column1 AND envelope_id = wanted.column2",
-                list(chain.from_iterable(envelopes[at : at + size])),
+                list(chain(chain.from_iterable(wanted), repeat(None, 2 * (size - len(wanted))))),
             )
             for sender_id, envelope_id, *stored in rows:
                 self._known[sender_id, envelope_id] = Stored(*stored)
 
     def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
         """Return what is known of an envelope that was accepted."""
-        if (sender_id, envelope_id) not in self._known:
-            self.foresee([(sender_id, envelope_id)])
-        return self._known[sender_id, envelope_id] or self._delivered.get((sender_id, envelope_id))
+        key = (sender_id, envelope_id)
+        if key not in self._known:
+            self.foresee([key])
+        return self._known[key]
 
     def put(  # noqa: PLR0913 - a row has as many columns
         self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
@@ -233,7 +270,7 @@ class SqliteStore(SqlFile):
     def expire(self, *, before: int, limit: int) -> int:
         """Remove at most `limit` of the oldest envelopes received before a time."""
         self._write_out()
-        cursor = self._db.execute(
+        cursor = self._write(
             "DELETE FROM mailbox WHERE sequence IN"
             " (SELECT sequence FROM mailbox WHERE received_at < ? ORDER BY received_at LIMIT ?)",
             (before, limit),
@@ -243,7 +280,7 @@ class SqliteStore(SqlFile):
     def note_written(self, writer: str, reader: str) -> None:
         """Remember that one account has written to another."""
         if (writer, reader) not in self._remembered.written:
-            self._db.execute("INSERT OR IGNORE INTO acquaintance (writer, reader) VALUES (?, ?)", (writer, reader))
+            self._write("INSERT OR IGNORE INTO acquaintance (writer, reader) VALUES (?, ?)", (writer, reader))
             self._remembered.written.add((writer, reader))
 
     def has_written(self, writer: str, reader: str) -> bool:

@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from crypto_utils import PrivateKeys, encode_base64
 from errors import Code
-from identity import identity_hash
 from protocol import (
     Accepted,
     Acknowledge,
@@ -233,7 +232,7 @@ class Histories(RuleBasedStateMachine):
         self.world.visit("thief")
         request = RequestCode(identity_hash=bytes(32), user_id=user)
         assert self.world.refusal("thief", request) is Code.ALREADY_REGISTERED
-        assert self.world.store.identity_hash(user) == identity_hash(self.world.records[user][0])
+        assert self.world.store.identity_record(user) == canonical(self.world.records[user][0])
 
     @precondition(lambda self: self.registered)
     @rule(user=users, device=devices)

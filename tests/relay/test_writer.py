@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,7 +16,7 @@ from relay import writer
 from relay.actions import Action, HangUp, Link, Outgoing
 from relay.limits import DAY, MINUTE, Now
 from relay.storage import Address
-from relay.writer import MAX_GROUP, Job, Writer
+from relay.writer import MAX_ROUND, Job, Writer
 from tests.relay.world import World, contents
 
 TIMEOUT_S = 10
@@ -59,7 +59,10 @@ class Bench:
 
     def run(self, *jobs: Job) -> None:
         """Carry out jobs as one group, here and now."""
-        self.writer._commit(list(jobs))
+        self.submit(*jobs)
+        self.writer.work()
+        if self.writer._group is not None:
+            self.writer._close(self.writer._group)
 
     def run_to_the_end(self) -> None:
         self.writer.start()
@@ -74,22 +77,21 @@ class Bench:
 
 
 @pytest.fixture
-def bench(world: World) -> Bench:
-    return Bench(world)
+def bench(world: World) -> Iterator[Bench]:
+    bench = Bench(world)
+    yield bench
+    if bench.writer._thread.is_alive():  # the test has failed
+        bench.writer.stop()
 
 
 @pytest.fixture
 def full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let every commit fail until `undo`."""
-    transaction = bench.world.store.transaction
 
-    @contextmanager
-    def failing() -> Iterator[None]:
-        with transaction():
-            yield
-            raise StorageError("the disk is full")
+    def failing() -> None:
+        raise StorageError("the disk is full")
 
-    monkeypatch.setattr(bench.world.store, "transaction", failing)
+    monkeypatch.setattr(bench.world.store, "commit", failing)
     return monkeypatch
 
 
@@ -101,11 +103,11 @@ def fail(_now: Now) -> list[Action]:
 
 
 def test_keeps_the_order_and_commits_in_groups(bench: Bench) -> None:
-    names = [str(number) for number in range(MAX_GROUP + 10)]
+    names = [str(number) for number in range(MAX_ROUND + 10)]
     bench.submit(*map(bench.say, names))
     bench.run_to_the_end()
     assert [action.link for action in bench.performed] == names
-    assert [len(group) for group in bench.groups if group] == [MAX_GROUP, 10]
+    assert [len(group) for group in bench.groups if group] == [MAX_ROUND, 10]
 
 
 def test_what_is_queued_during_a_commit_is_the_next_group(bench: Bench) -> None:
@@ -125,20 +127,49 @@ def test_what_is_queued_during_a_commit_is_the_next_group(bench: Bench) -> None:
     assert [[action.link for action in group] for group in bench.groups] == [["slow"], ["a", "b", "c"]]
 
 
-def test_a_group_has_one_time_and_one_commit(bench: Bench) -> None:
+def test_jobs_that_are_done_at_once_have_one_time_and_one_commit(bench: Bench) -> None:
+    world = bench.world.with_pair()
     times: list[Now] = []
     commits: list[str] = []
-    bench.world.store._db.set_trace_callback(commits.append)
+    world.store._db.set_trace_callback(commits.append)
 
     def look(now: Now) -> list[Action]:
-        bench.world.pass_time(1)
+        world.pass_time(1)
         times.append(now)
         return []
 
+    bench.submit(*[bench.command("alice", world.envelope("alice", "bob")) for _ in range(2)])
     bench.submit(*[Job("link", look) for _ in range(5)])
+    bench.writer._expire_at_s = 1e9
     bench.run_to_the_end()
     assert len(set(times)) == 1
     assert commits.count("COMMIT") == 1
+
+
+def test_what_needs_no_disk_is_answered_by_the_thread_that_asks(bench: Bench) -> None:
+    bench.submit(bench.say("a"))
+    bench.writer.work()  # the writer's own thread has not even begun
+    assert [action.link for action in bench.performed] == ["a"]
+
+
+def test_what_comes_while_another_thread_is_at_it_is_done_by_that_one(bench: Bench) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_now: Now) -> list[Action]:
+        begun.set()
+        assert go_on.wait(TIMEOUT_S)
+        return [Outgoing("slow", Ping())]
+
+    bench.submit(Job("slow", slow))
+    other = threading.Thread(target=bench.writer.work)
+    other.start()
+    assert begun.wait(TIMEOUT_S)
+    bench.submit(bench.say("quick"))
+    bench.writer.work()  # does not wait
+    assert bench.performed == []
+    go_on.set()
+    other.join(TIMEOUT_S)
+    assert [action.link for action in bench.performed] == ["slow", "quick"]
 
 
 def test_stopping_finishes_what_is_queued(bench: Bench) -> None:
@@ -149,34 +180,30 @@ def test_stopping_finishes_what_is_queued(bench: Bench) -> None:
     assert [action.link for action in bench.performed] == list("abcdef")
 
 
-def test_who_submits_waits_while_the_queue_is_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_works_waits_for_the_commit_while_the_queue_is_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a link whose commands cannot be done yet is not read any further."""
     monkeypatch.setattr(writer, "MAX_QUEUE", 2)
-    monkeypatch.setattr(writer, "QUEUE_POLL_S", 0.01)
-    bench, done = Bench(world), threading.Event()
+    done = threading.Event()
 
-    def submit() -> None:
+    def work() -> None:
         bench.submit(*map(bench.say, "abc"))
+        bench.writer.work()
         done.set()
 
-    thread = threading.Thread(target=submit)
-    thread.start()
-    assert not done.wait(0.1)
-    bench.writer.start()
+    thread = threading.Thread(target=work)
+    with bench.writer._lock:  # a commit is under way
+        thread.start()
+        assert not done.wait(0.1)
     assert done.wait(TIMEOUT_S)
     thread.join()
-    bench.writer.stop()
     assert [action.link for action in bench.performed] == ["a", "b", "c"]
 
 
-def test_nobody_waits_for_a_writer_that_has_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the server goes down its I/O threads still hear clients; they must be able to end, too."""
-    monkeypatch.setattr(writer, "MAX_QUEUE", 2)
-    bench = Bench(world)
+def test_nothing_is_done_any_more_when_the_writer_has_ended(bench: Bench) -> None:
+    """While the server goes down its I/O threads still hear clients; the store is about to be closed."""
     bench.run_to_the_end()
-    thread = threading.Thread(target=lambda: bench.submit(*map(bench.say, "abcdef")), daemon=True)
-    thread.start()
-    thread.join(TIMEOUT_S)
-    assert not thread.is_alive()
+    bench.submit(*map(bench.say, "abcdef"))
+    bench.writer.work()
     assert bench.performed == []
 
 
@@ -209,9 +236,7 @@ def test_who_is_online_has_it_before_the_commit_and_its_sender_is_told_after(ben
 
     def look(actions: list[Action]) -> None:
         seen.extend(
-            (type(action.frame).__name__, world.store._db.in_transaction)
-            for action in actions
-            if isinstance(action, Outgoing)
+            (type(action.frame).__name__, world.store.unwritten) for action in actions if isinstance(action, Outgoing)
         )
 
     bench.watch = look
@@ -237,15 +262,51 @@ def test_what_is_acknowledged_in_time_is_never_written(bench: Bench) -> None:
     assert world.store._db.execute("SELECT count(*) FROM mailbox").fetchone() == (0,)
 
 
+def accepted(bench: Bench) -> int:
+    return sum(isinstance(frame, Accepted) for frame in bench.replies())
+
+
 def test_nobody_lingers_for_what_must_be_written_anyway(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "LINGER_S", 3600)
+    monkeypatch.setattr(writer, "LONGEST_S", 3600)
     world = bench.world.with_pair()
     world.login("bob")
     world.register("carol", 2)
-    bench.run(
-        bench.command("alice", world.envelope("alice", "bob")), bench.command("alice", world.envelope("alice", "carol"))
-    )
-    assert sum(isinstance(frame, Accepted) for frame in bench.replies()) == 2
+    bench.writer.start()
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+    bench.submit(bench.command("alice", world.envelope("alice", "carol")))
+    bench.writer.work()
+    bench.wait(lambda: accepted(bench) == 2)
+    bench.writer.stop()
+
+
+def test_a_recipient_who_does_not_acknowledge_holds_up_nobody_for_long(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.login("bob")
+    bench.writer.start()
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+    bench.writer.work()
+    with bench.arrived:
+        assert not bench.arrived.wait_for(lambda: accepted(bench), timeout=0.1)  # by the world's clock, no time passes
+    world.pass_time(writer.LINGER_S)
+    bench.wait(lambda: accepted(bench))
+    bench.writer.stop()
+    assert world.store.count_pending(Address("bob", 1), limit=9) == 1
+
+
+def test_a_group_goes_on_while_jobs_come_and_not_for_ever(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.login("bob")
+    world.send("bob", "alice")  # no strangers
+    began_s, sent = world.now.steady_s, 0
+    while not accepted(bench):
+        bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+        bench.writer.work()
+        sent += 1
+        world.pass_time(writer.LINGER_S / 2)
+        bench.writer._tend()  # as the thread does
+    assert accepted(bench) == sent
+    assert writer.LONGEST_S <= world.now.steady_s - began_s <= writer.LONGEST_S + writer.LINGER_S
 
 
 def test_a_device_that_logs_in_hears_of_that_first(bench: Bench) -> None:
@@ -280,6 +341,7 @@ def test_a_group_that_cannot_be_committed_is_abandoned_whole(bench: Bench, full:
         bench.world.store.create_account("alice", created_at=0)
         return [Outgoing("other", Ping()), HangUp("third", Code.REPLACED)]
 
+    bench.writer._expire_at_s = 1e9
     bench.submit(Job("one", create), bench.say("two"))
     bench.writer.start()
     bench.wait(lambda: bench.abandoned)
@@ -411,7 +473,9 @@ def test_keeps_house_also_when_nobody_asks_for_anything(bench: Bench) -> None:
     world.send("alice", "bob")
     world.pass_time(31 * DAY)
     bench.writer.start()
-    bench.wait(lambda: bench.groups)
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while sqlite3.connect(world.path).execute("SELECT count(*) FROM mailbox").fetchone() != (0,):
+        assert time.monotonic() < deadline_s
     bench.writer.stop()
     assert contents(world.login("bob")) == []
 
@@ -427,12 +491,12 @@ def test_keeps_house_once_a_minute_and_at_once_while_there_is_more(
         return more
 
     monkeypatch.setattr(bench.world.relay, "expire", expire)
-    bench.run()
+    bench.writer._tend()
     more = False
-    bench.run()
+    bench.writer._tend()
     for _ in range(4):
         bench.world.pass_time(MINUTE / 2)
-        bench.run()
+        bench.writer._tend()
     assert rounds == [0, 0, MINUTE, 2 * MINUTE]
 
 
@@ -441,15 +505,18 @@ def test_housekeeping_that_fails_does_not_take_every_group_along(bench: Bench, m
         raise ZeroDivisionError
 
     monkeypatch.setattr(bench.world.relay, "expire", fail_to_expire)
-    bench.run(bench.say("one"))
-    bench.run(bench.say("two"))
-    assert bench.abandoned == [{"one"}]
-    assert [action.link for action in bench.performed] == ["two"]
+    world = bench.world.with_pair()
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+    bench.writer.work()
+    bench.writer._tend()
+    assert bench.abandoned == [set()]
+    assert [type(frame) for frame in bench.replies()] == [Accepted]
 
 
 def test_does_not_touch_the_disk_while_there_is_nothing_to_do(bench: Bench) -> None:
-    bench.run()
+    bench.writer._tend()
     statements: list[str] = []
     bench.world.store._db.set_trace_callback(statements.append)
-    bench.run()
+    bench.run(bench.say("one"))
+    bench.writer._tend()
     assert statements == []

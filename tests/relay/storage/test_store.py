@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from errors import StorageError
-from relay.storage import Address, Store, Stored, Waiting
+from relay.storage import Account, Address, Store, Stored, Waiting
 from relay.storage.sqlite import SqliteStore
 
 BACK_ENDS: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore(folder / "relay.db")}
@@ -43,7 +43,7 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
         store.acknowledge(BOB, [sequence])
         put(store)
         raise ZeroDivisionError
-    assert (store.count_accounts(), store.devices("alice"), store.identity_hash("alice")) == (0, [], None)
+    assert (store.count_accounts(), store.account("alice"), store.identity_record("alice")) == (0, None, None)
     assert (store.code_failures("alice"), store.has_written("alice", "bob")) == (0, False)
     assert [row.sequence for row in store.pending(BOB, after=0, limit=10, size=10**6)] == [sequence]
 
@@ -61,7 +61,7 @@ def test_an_account_is_created_once(store: Store) -> None:
         store.create_account("alice", created_at=1)
     with pytest.raises(StorageError), store.transaction():
         store.create_account("alice", created_at=2)
-    assert store.devices("alice") == [1]
+    assert store.account("alice") == Account(b"", (Address("alice", 1),))
 
 
 def test_an_envelope_is_in_a_mailbox_once(store: Store) -> None:
@@ -118,16 +118,18 @@ def test_a_page_ends_after_so_many_envelopes_or_bytes(store: Store) -> None:
 def test_accounts_and_their_first_device(store: Store) -> None:
     with store.transaction():
         store.create_account("alice", created_at=1)
-    assert (store.count_accounts(), store.devices("alice"), store.devices("bob")) == (1, [1], [])
+    assert store.account("alice") == Account(b"", (Address("alice", 1),))
+    assert (store.count_accounts(), store.account("bob")) == (1, None)
 
 
 def test_the_newest_identity_counts(store: Store) -> None:
     with store.transaction():
         store.create_account("alice", created_at=1)
-        assert (store.identity_hash("alice"), store.identity_record("alice")) == (None, None)
+        assert store.identity_record("alice") is None
         store.append_identity("alice", 1, b"1" * 32, b"one", recorded_at=1)
         store.append_identity("alice", 2, b"2" * 32, b"two", recorded_at=2)
-    assert (store.identity_hash("alice"), store.identity_record("alice")) == (b"2" * 32, b"two")
+    assert store.identity_record("alice") == b"two"
+    assert store.account("alice") == Account(b"2" * 16, (Address("alice", 1),))
 
 
 def test_wrong_codes_add_up(store: Store) -> None:
