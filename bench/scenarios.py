@@ -94,12 +94,18 @@ def throughput(make: MakeServer, *, clients: int = 100, seconds: float = 2, size
 
 
 def full_windows(place: Town, load: Load, seconds: float) -> Figures:
-    """Keep every sender's window full, and count for some seconds, once the first of each were answered."""
+    """Keep every sender's window full, and count for some seconds, once the first of each were answered.
+
+    Where thousands write it goes on until as many as are in flight have come: they come in waves.
+    """
     load.keep_in_flight(load.clients[::2], WINDOW)
-    load.run_until("accepted", load.sent, timeout_s=60)
+    wave = load.sent
+    load.run_until("accepted", wave, timeout_s=60)
     load.run(seconds / 2)
     busy, began, accepted, delivered = place.busy(), time.perf_counter(), load.accepted, load.delivered
     load.run(seconds)
+    load.run_until("accepted", accepted + wave, timeout_s=60)
+    load.run_until("delivered", delivered + wave, timeout_s=60)
     taken, shares = time.perf_counter() - began, busy.shares()
     rate = min(load.accepted - accepted, load.delivered - delivered) / taken
     load.stop_sending()
@@ -182,7 +188,7 @@ def crowd(make: MakeServer, *, seconds: float, clients: int = 5000) -> Figures:
         load = Load(links)
         load.run(1)
         at_last = (resident(place.server.process.pid) - before) / len(links)
-        figures = full_windows(place, load, 2 * seconds)  # so many come in waves
+        figures = full_windows(place, load, seconds)
         load.close()
     return {
         "logins_per_s": logins, **{f"login_{name}": share for name, share in shares.items()},
