@@ -1,8 +1,8 @@
 """The client's side: what a message costs beside the sum of its primitives, and how long a start takes.
 
 The engine is the real one, with its SQLCipher database on disk, and without a network: a step's frames are handed to
-the other person. The primitives of each step and its own SQL statements are then run again, bare, in the same order and
-on copies of the databases.
+the other person. After each message its primitives and its own SQL statements are run again, bare, in the same order
+and on copies of the databases.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,23 +159,28 @@ def _delivery(envelope: Envelope, sequence: int) -> bytes:
 # ---------------------------------------------------------------- what it could not do without
 
 
-def floor(exchange: Exchange) -> dict[str, dict[str, list[float]]]:
-    """Do again what none of the steps can do without: its primitives, and its SQL on the copies of the databases.
+class Floor:
+    """Does again what none of the steps can do without: its primitives, and its SQL on copies of the databases."""
 
-    Returns:
-        For each step and part of it how long it took, each time.
-    """
-    acts = primitives(exchange.sender.account, exchange.envelopes[-1])
-    databases = {person.copy: bare(person.copy) for person in (exchange.sender, exchange.recipient)}
-    taken: dict[str, dict[str, list[float]]] = {step: defaultdict(list) for step in exchange.taken}
-    for step, path, statements in exchange.ran:
-        parts = {f"{name}_us": timed(acts[name]) for name in STEPS.get(step, ())}
-        parts["sql_us"] = timed(lambda path=path, statements=statements: run(databases[path], statements))  # type: ignore[misc]
-        for name, seconds in parts.items():
-            taken[step][name].append(seconds)
-    for database in databases.values():
-        database.close()
-    return taken
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._databases = {person.copy: bare(person.copy) for person in (exchange.sender, exchange.recipient)}
+        self._acts: dict[str, Callable[[], object]] = {}
+        self.taken: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))  # by step and part
+
+    def follow(self) -> None:
+        """Do the steps of the exchange that it has not done yet."""
+        if not self._acts:
+            self._acts = primitives(self._exchange.sender.account, self._exchange.envelopes[0])
+        for step, path, statements in self._exchange.ran:
+            for name in STEPS.get(step, ()):
+                self.taken[step][f"{name}_us"].append(timed(self._acts[name]))
+            self.taken[step]["sql_us"].append(timed(partial(run, self._databases[path], statements)))
+        self._exchange.ran.clear()
+
+    def close(self) -> None:
+        for database in self._databases.values():
+            database.close()
 
 
 def bare(path: Path) -> Any:
@@ -216,13 +222,15 @@ def messages(folder: Path, count: int = MESSAGES) -> dict[str, Figures]:
     """Return each step's microseconds: in all, of its primitives, and the share of these."""
     alice, bob = (generate(name, suites=sorted(SUITES), now=0) for name in ("alice", "bob"))
     exchange = Exchange(Person(folder, alice, bob), Person(folder, bob, alice))
+    floor, figures = Floor(exchange), {}
     for sequence in range(1, count + 1):
         exchange.message(sequence)
+        floor.follow()  # in turn, so that both have the same machine
+    floor.close()
     for person in (exchange.sender, exchange.recipient):
         person.database.close()
-    again, figures = floor(exchange), {}
     for step in STEPS:
-        parts = {name: _us(taken) for name, taken in again[step].items()}
+        parts = {name: _us(taken) for name, taken in floor.taken[step].items()}
         total = _us(exchange.taken[step])
         figures[step] = {"us": total, **parts, "share": sum(parts.values()) / total}
     return figures
