@@ -464,7 +464,9 @@ class Loop:
         scan_at_s = self.clock() + self._scan_s
         while self._stop_at_s is None or (self._links and self.clock() < self._stop_at_s):
             for number, (key, _) in enumerate(self.selector.select(self._scan_s)):
-                if key.data is not None:
+                if key.data is None:
+                    self._wake.recv(4096)
+                else:
                     self._guarded(key.data, key.data.ready)
                 if number % ROUND == ROUND - 1:
                     self._act()
@@ -483,10 +485,7 @@ class Loop:
 
     def _take_tasks(self) -> None:
         """Do what other threads have asked for."""
-        if self._woken:
-            with suppress(BlockingIOError):
-                self._wake.recv(4096)
-            self._woken = False  # before the queues are read: whoever adds to them now wakes us again
+        self._woken = False  # before the queues are read: whoever adds to them now wakes us again
         while self._tasks:
             self._tasks.popleft()()
 

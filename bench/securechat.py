@@ -6,7 +6,6 @@ import base64
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ from typing import Final
 
 from bench.load import Heard
 from bench.peers.common import connect, secured
-from bench.tls_socket import TlsSocket
 from crypto_utils import (
     AES_IV_SIZE,
     RSA_SIZE,
@@ -145,9 +143,13 @@ class SecureChatClient:
     """A logged-in account that writes to its partner."""
 
     def __init__(self, port: int, server_key_hash: bytes, user_id: str, partner: str, *, size: int = 1024) -> None:
-        self.sock: socket.socket | TlsSocket = secured(connect(port))
+        self.sock = secured(connect(port))
         self._connection = Connection(Role.CLIENT)
-        self._log_in(server_key_hash, user_id)
+        try:
+            self._log_in(server_key_hash, user_id)
+        except BaseException:
+            self.sock.close()
+            raise
         self._rest = b""
         self._prefix, self._suffix = template(user_id, partner, size)
 

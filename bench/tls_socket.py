@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Final
+from typing import Final, Self
 
 READ_SIZE: Final = 256 * 1024  # bytes of the socket at a time
 
@@ -22,21 +22,39 @@ class TlsSocket:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing)
         self.unsent = bytearray()  # encrypted
+        try:
+            self._shake_hands()
+        except BaseException:
+            sock.close()
+            raise
+
+    def _shake_hands(self) -> None:
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 self.flush()
-                self._fetch()
+                if not self._fetch():
+                    message = "the server closed the connection in the handshake"
+                    raise ConnectionError(message) from None
             else:
-                break
-        self.flush()
+                self.flush()
+                return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - as a socket's
         self._socket.setblocking(flag)
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self._socket.setsockopt(level, option, value)
 
     def settimeout(self, seconds: float | None) -> None:
         self._socket.settimeout(seconds)
@@ -63,6 +81,8 @@ class TlsSocket:
                     break
                 continue
             except ssl.SSLZeroReturnError:
+                break
+            if not piece:  # the other end has said that it closes
                 break
             pieces.append(piece)
             size -= len(piece)
@@ -96,3 +116,6 @@ class TlsSocket:
         while self.unsent:
             sent = self._socket.send(self.unsent)
             del self.unsent[:sent]
+
+
+Socket = socket.socket | TlsSocket

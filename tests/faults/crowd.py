@@ -14,6 +14,7 @@ from typing import Self
 
 from bench.load import Load
 from bench.securechat import SecureChatClient, create_accounts, key_hash
+from bench.tls_socket import Socket
 from tests.system.programs import Server
 from tls import client_context
 
@@ -115,7 +116,7 @@ class HonestPair:
         return ordered[len(ordered) * 99 // 100]
 
 
-def is_over(sock: socket.socket, within_s: float) -> bool:
+def is_over(sock: Socket, within_s: float) -> bool:
     """Return whether the other end closes a connection in time, whatever it says before."""
     deadline = time.monotonic() + within_s
     with suppress(OSError):

@@ -15,6 +15,7 @@ from random import Random
 import msgspec
 
 from bench.securechat import SecureChatClient
+from bench.tls_socket import Socket
 from protocol import Hello, encode_frame
 from tests.faults.crowd import HonestPair, Relay, is_over
 from tests.strategies import FRAMES
@@ -59,7 +60,7 @@ def nonsense(relay: Relay, number: int, frames: list[bytes], chance: Random) -> 
                 raw.sendall(chance.randbytes(chance.randrange(200)))
             return 1
         if state == "logged in":
-            sock: socket.socket = SecureChatClient(relay.port, relay.key_hash, "carol", "david").sock
+            sock: Socket = SecureChatClient(relay.port, relay.key_hash, "carol", "david").sock
         else:
             sock = relay.speak(source)
         with sock:
@@ -111,9 +112,9 @@ def test_who_is_slow_is_let_go_and_keeps_nobody_out(tmp_path: Path, trial: Trial
     patience_s = trial.size(1, 20)
     limits = [f"--limit={name}={patience_s}" for name in ("handshake_s", "login_s", "frame_s", "heartbeat_s")]
     with Relay(tmp_path / "server", PEOPLE, *limits) as relay, ExitStack() as stack:
-        silent: list[socket.socket] = [relay.connect(elsewhere(0)) for _ in range(4)]
-        spoken: list[socket.socket] = [relay.speak(elsewhere(1)) for _ in range(4)]
-        inside: list[socket.socket] = [relay.log_in("carol", "david").sock]
+        silent: list[Socket] = [relay.connect(elsewhere(0)) for _ in range(4)]
+        spoken: list[Socket] = [relay.speak(elsewhere(1)) for _ in range(4)]
+        inside: list[Socket] = [relay.log_in("carol", "david").sock]
         for sock in (*silent, *spoken, *inside):
             stack.enter_context(sock)
         over = threading.Event()
@@ -132,7 +133,7 @@ def test_who_is_slow_is_let_go_and_keeps_nobody_out(tmp_path: Path, trial: Trial
         assert relay.end(signal.SIGTERM) == 0
 
 
-def drip(slow: list[tuple[socket.socket, bytes]], patience_s: float, over: threading.Event) -> None:
+def drip(slow: list[tuple[Socket, bytes]], patience_s: float, over: threading.Event) -> None:
     """Send each of these byte by byte, never silent for long."""
     at = 0
     while not over.wait(patience_s / 10):
