@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from crypto_utils import PrivateKeys
-from tests.trial import Outcome, Trial, table, write_results
+from tests.trial import Outcome, Trial, players, summed, table, write_results
 
 settings.register_profile(
     "tests", print_blob=True, deadline=None, max_examples=int(os.environ.get("EXAMPLES", "50")),
@@ -25,7 +26,7 @@ def some_keys() -> list[PrivateKeys]:
     return [PrivateKeys.generate() for _ in range(3)]
 
 
-# ---------------------------------------------------------------- fault tests: those that use `trial`
+# ---------------------------------------------------------------- fault tests: those of docs/RELIABILITY.md
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,8 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note which fault each test plays; for the soak, keep those that do, or that use `trial`."""
+    played = players()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if fault := played.get(test) or played.get(test.partition("::")[0]):
+            item.user_properties.append(("fault", fault))
     if config.getoption("--soak"):
-        items[:] = [item for item in items if "trial" in getattr(item, "fixturenames", ())]
+        items[:] = [item for item in items if item.user_properties or "trial" in getattr(item, "fixturenames", ())]
 
 
 @pytest.fixture
@@ -47,15 +54,17 @@ def trial(request: pytest.FixtureRequest) -> Trial:
     return made
 
 
+def outcome(report: pytest.TestReport) -> Outcome:
+    noted = dict(report.user_properties)
+    figures: dict[str, Any] = noted.get("trial", {})  # type: ignore[assignment]
+    return Outcome(report.nodeid, str(noted.get("fault", "")), report.outcome, report.duration, figures)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if not config.getoption("--soak"):
         return
-    outcomes = [
-        Outcome(report.nodeid, report.outcome, report.duration, dict(report.user_properties)["trial"])
-        for kind in ("passed", "failed")
-        for report in terminalreporter.stats.get(kind, [])
-        if report.when == "call" and "trial" in dict(report.user_properties)
-    ]
+    kinds = ("passed", "failed", "skipped", "error")  # an error is a test that failed before or after itself
+    outcomes = summed([outcome(report) for kind in kinds for report in terminalreporter.stats.get(kind, [])])
     write_results(outcomes, RESULTS)
     terminalreporter.section(f"soak; one JSON line a test in {RESULTS}")
     for line in table(outcomes):

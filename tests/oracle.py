@@ -27,6 +27,16 @@ class Verdict(Generic[M]):
         return not (self.lost or self.duplicated or self.unexpected or self.disordered)
 
 
+def figures(verdict: Verdict[M]) -> dict[str, int]:
+    """Return what is counted: the first three must be 0."""
+    return {
+        "lost": len(verdict.lost),
+        "duplicated": len(verdict.duplicated),
+        "unexpected": len(verdict.unexpected),
+        "recovered": verdict.recovered,
+    }
+
+
 def judge(*, sent: Sequence[M], accepted: Iterable[M], shown: Sequence[M]) -> Verdict[M]:
     """Judge a history; each message is sent once and has a name of its own."""
     promised, counts = set(accepted), Counter(shown)

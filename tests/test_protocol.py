@@ -227,8 +227,8 @@ def test_mutated_frames_bring_nothing_but_the_documented_error(trial: Trial) -> 
         b"\xef\xbb\xbf",
         b"9" * 400,
     ]
-    accepted = 0
-    for _ in range(trial.size(50_000, 1_000_000)):
+    accepted, count = 0, trial.size(50_000, 1_000_000)
+    for _ in range(count):
         data = bytearray(chance.choice(bodies))
         for _ in range(chance.randint(1, 4)):
             place = chance.randrange(len(data) + 1)
@@ -248,7 +248,7 @@ def test_mutated_frames_bring_nothing_but_the_documented_error(trial: Trial) -> 
         accepted += 1
         assert canonical(frame) == bytes(data)
     trial.note(still_valid=accepted)
-    assert accepted < 5_000
+    assert accepted < count / 10
 
 
 # ---------------------------------------------------------------- a link

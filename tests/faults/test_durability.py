@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -17,7 +18,7 @@ from bench.scenarios import SERVER_CORE
 from bench.securechat import SecureChatServer
 from relay.storage import Address
 from relay.storage.sqlite import SqliteStore
-from tests.oracle import judge
+from tests.oracle import figures, judge
 from tests.trial import Trial
 
 SECTOR = 512  # bytes: what a disk writes whole
@@ -124,7 +125,7 @@ def test_torn_copies_open_and_hold_all_that_was_accepted(
     path = tmp_path / "relay.db"
     log, sent, copied_back = path.with_name("relay.db-wal"), list[bytes](), 0
     store = SqliteStore(path)
-    recovered = 0
+    found = Counter[str]()
     for number in range(trial.size(300, 5000)):
         db0, log0, accepted = path.read_bytes(), log.read_bytes(), list(sent)
         with store.transaction():
@@ -143,9 +144,9 @@ def test_torn_copies_open_and_hold_all_that_was_accepted(
             copy.with_name("relay.db-wal").write_bytes(wal)
             verdict = judge(sent=sent, accepted=promised, shown=contents(copy))
             assert verdict.kept, f"--seed {trial.seed}: {len(verdict.lost)} lost"
-            recovered += verdict.recovered
+            found.update(figures(verdict))
             shutil.rmtree(copy.parent)
     store.close()
-    trial.note(copied_back=copied_back, recovered=recovered)
+    trial.note(**found, copied_back=copied_back)
     assert copied_back
     assert contents(path) == sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import threading
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from messenger.database import Database
-from tests.oracle import judge
+from tests.oracle import figures, judge
 from tests.system.programs import PASSWORD, Person, Program, Server
 from tests.trial import Trial
 
@@ -66,6 +67,14 @@ def stored(person: Person) -> list[str]:
     return texts
 
 
+def is_whole(path: Path) -> bool:
+    """Return what the server's database says of itself; looking at it repairs what a kill left, as a start would."""
+    database = sqlite3.connect(path)
+    answer = database.execute("PRAGMA integrity_check").fetchone()
+    database.close()
+    return bool(answer == ("ok",))
+
+
 def kill_at_random(nursery: Nursery, role: str, lives: int, chance: random.Random) -> None:
     for life in range(lives):
         pid = nursery.live(role, f"life{life}")
@@ -99,6 +108,8 @@ def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> Non
             for _ in range(cycles):
                 time.sleep(trial.random.uniform(0.0, 1.5))
                 server.end(signal.SIGKILL)
+                copied = shutil.copytree(tmp_path / "server" / "data", tmp_path / "copy", dirs_exist_ok=True)
+                assert is_whole(copied / "relay.db")
                 began = time.monotonic()
                 server = Server(tmp_path / "server", *OPTIONS, port=port)
                 slowest_s = max(slowest_s, time.monotonic() - began)
@@ -113,11 +124,10 @@ def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> Non
         assert not any("missing" in line for line in b.lines)
     assert server.end(signal.SIGTERM) == 0
     verdict = judge(sent=sent, accepted=sent, shown=shown)
-    trial.note(messages=len(sent), lost=len(verdict.lost), slowest_restart_s=round(slowest_s, 1))
+    trial.note(**figures(verdict), messages=len(sent), slowest_restart_s=round(slowest_s, 2))
     assert verdict.kept, verdict
-    database = sqlite3.connect(tmp_path / "server" / "data" / "relay.db")
-    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    database.close()
+    assert slowest_s < 2
+    assert is_whole(tmp_path / "server" / "data" / "relay.db")
 
 
 def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial) -> None:
@@ -130,7 +140,7 @@ def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial
         sent, promised, shown = a.lived("writes"), a.lived("wrote"), b.lived("shown")
         assert stored(bob) == shown
     verdict = judge(sent=sent, accepted=promised, shown=shown)
-    trial.note(messages=len(sent), lost=len(verdict.lost), recovered=verdict.recovered)
+    trial.note(**figures(verdict), messages=len(sent))
     assert verdict.kept, verdict
     assert promised
 
@@ -148,6 +158,6 @@ def test_kill_9_of_the_receiving_client_stores_each_message_once(tmp_path: Path,
         sent, promised = a.lived("writes"), a.lived("wrote")
         verdict = judge(sent=sent, accepted=promised, shown=stored(bob))
         again = len(b.lived("shown")) - len(set(b.lived("shown")))
-    trial.note(messages=len(sent), lost=len(verdict.lost), shown_again_after_a_kill=again)
+    trial.note(**figures(verdict), messages=len(sent), shown_again_after_a_kill=again)
     assert verdict.kept, verdict
     assert again <= b.lives * 16  # what was shown and not yet noted as shown, when it was killed

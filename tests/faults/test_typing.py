@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pexpect
 
-from tests.oracle import judge
+from tests.oracle import figures, judge
 from tests.system.programs import Person, Program, Server
 from tests.system.terminal import Terminal
 from tests.trial import Trial
@@ -42,7 +42,7 @@ def test_what_comes_in_is_shown_and_what_is_typed_stays(tmp_path: Path, trial: T
         terminal.type("quit")
         assert terminal.end() == 0
     verdict = judge(sent=sent, accepted=sent, shown=re.findall(r"alice: (number\d+)", screen))
-    trial.note(shown_per_s=round(len(sent) / taken_s), lost=len(verdict.lost))
+    trial.note(**figures(verdict), shown_per_s=round(len(sent) / taken_s))
     assert verdict.kept, verdict
 
 
