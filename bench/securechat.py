@@ -28,6 +28,7 @@ from crypto_utils import (
 )
 from identity import create_record, identity_hash, key_id, login_statement
 from messenger.content import Text, pack
+from messenger.outbox import PREFIX
 from protocol import (
     Connection,
     Frame,
@@ -84,7 +85,7 @@ def fill(home: Path, owner: str, writer: str, waiting: int) -> None:
         with store.transaction():
             for number in range(at, min(at + BULK, waiting)):
                 to = owner if number % 2 else f"other{number // 2 % 1000:03}"
-                message_id = envelope_id(WAITING + number)
+                message_id = envelope_id(WAITING + number, now - (waiting - number) // 100)
                 envelope = before[4:] + base64.b64encode(message_id) + after
                 store.put(Address(to, 1), writer, message_id, envelope, sha256(envelope), received_at=now)
     store.close()
@@ -150,7 +151,7 @@ class SecureChatClient:
         except BaseException:
             self.sock.close()
             raise
-        self._rest = b""
+        self._rest, self._began = b"", int(time.time())
         self._prefix, self._suffix = template(user_id, partner, size)
 
     def _ask(self, frame: Frame) -> Frame:
@@ -178,7 +179,7 @@ class SecureChatClient:
         assert isinstance(answer, LoggedIn), answer
 
     def message(self, number: int) -> bytes:
-        return self._prefix + base64.b64encode(envelope_id(number)) + self._suffix
+        return self._prefix + base64.b64encode(envelope_id(number, self._began)) + self._suffix
 
     def hear(self, data: bytes) -> Heard:
         data = self._rest + data
@@ -212,9 +213,9 @@ class SecureChatClient:
 PONG: Final = encode_frame(Pong())
 
 
-def envelope_id(number: int) -> bytes:
-    """Return an id that has a number in it, and in the order of an index a place like that of a random one."""
-    return (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "big") + number.to_bytes(8, "big")
+def envelope_id(number: int, now: int) -> bytes:
+    """Return an id like those of a client (messenger.outbox) in which a number can be found again."""
+    return PREFIX.pack(now, number % 2**32) + number.to_bytes(8, "big")
 
 
 def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:

@@ -26,7 +26,6 @@ from messenger.inbox import Inbox, Shown
 from messenger.outbox import Entry, Outbox
 from messenger.sealing import Sealer
 from protocol import (
-    ID_SIZE,
     MAX_ACKNOWLEDGED,
     NONCE_SIZE,
     VERSIONS,
@@ -220,7 +219,7 @@ class Messenger:
         contact = self.contacts.find(peer)
         if contact is not None and contact.trust is Trust.CHANGED:
             raise identity_changed(peer)
-        message_id = secrets.token_bytes(ID_SIZE)
+        message_id = self.outbox.new_id(now)
         with self._step(now) as output:
             self.history.add_sent(peer, message_id, text, now=now)
             self.outbox.add_message(message_id, peer)
@@ -391,7 +390,7 @@ class Messenger:
         with self._step(now) as output:
             for peer, ids in self._inbox.shown(messages).items():
                 for at in range(0, len(ids), MAX_RECEIPTS):
-                    self.outbox.add_receipt(secrets.token_bytes(ID_SIZE), peer, ids[at : at + MAX_RECEIPTS])
+                    self.outbox.add_receipt(self.outbox.new_id(now), peer, ids[at : at + MAX_RECEIPTS])
         return output
 
 

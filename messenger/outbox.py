@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+import struct
 from dataclasses import dataclass
+from typing import Final
 
 from messenger.database import Database
 from protocol import ID_SIZE
+
+PREFIX: Final = struct.Struct(">II")  # of an id
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,16 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         """Work on a database; every change runs inside the caller's transaction."""
         self._db = database
+        self._made = 0  # ids
+
+    def new_id(self, now: int) -> bytes:
+        """Make the id of an envelope, 16 bytes: the time, a count, and 8 random bytes (docs/PROTOCOL.md section 6.1).
+
+        What one sender writes lies together in the relay's index then, and so is written to disk together.
+        """
+        self._made += 1
+        prefix = PREFIX.pack(now % 2**32, self._made % 2**32)
+        return prefix + secrets.token_bytes(ID_SIZE - PREFIX.size)
 
     def add_message(self, message_id: bytes, peer: str) -> None:
         """Queue an own message of the history."""

@@ -164,9 +164,13 @@ class Writer:
             return
         if not self._store.unwritten:
             self._close(self._group)
-        elif not self._relay.only_awaits_acknowledges or not self._watching:
+        elif not self._may_wait(self._group) or not self._watching:
             self._watching = True
             self._called.set()
+
+    def _may_wait(self, group: Group) -> bool:
+        """Tell whether the commit can: nobody waits for it, or only for what need not be written once acknowledged."""
+        return not group.late or self._relay.only_awaits_acknowledges
 
     def _close(self, group: Group) -> None:
         """Bring the group to disk, and only then say so."""
@@ -230,7 +234,7 @@ class Writer:
         """Commit when it is time, and keep house; return the seconds until the next look."""
         now, group = self._clock(), self._group
         if group is not None:
-            if self._relay.only_awaits_acknowledges and now.steady_s < group.deadline_s:
+            if self._may_wait(group) and now.steady_s < group.deadline_s:
                 return group.deadline_s - now.steady_s
             self._close(group)
         if now.steady_s >= self._expire_at_s:

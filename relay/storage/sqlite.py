@@ -20,6 +20,7 @@ from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
 WAL_PAGES: Final = 16384  # 64 MiB: a page that is written again and again is copied into the database once
+CACHE_SIZE: Final = 32 * 1024 * 1024  # bytes: holds what a group writes, or some of it would be written twice
 BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
@@ -60,7 +61,12 @@ class SqliteStore(SqlFile):
         self._delivered: OrderedDict[tuple[str, bytes], Stored] = (
             OrderedDict()
         )  # envelopes that never had to be written
-        super().__init__(path, SCHEMA, sqlite3, first=[f"PRAGMA wal_autocheckpoint = {WAL_PAGES}"])
+        super().__init__(
+            path,
+            SCHEMA,
+            sqlite3,
+            first=[f"PRAGMA wal_autocheckpoint = {WAL_PAGES}", f"PRAGMA cache_size = -{CACHE_SIZE // 1024}"],
+        )
 
     @property
     def unwritten(self) -> bool:
@@ -120,7 +126,7 @@ class SqliteStore(SqlFile):
         rows = list(self._put.values())
         for at, size in _bulks(len(rows)):
             self._write(
-                "INSERT INTO mailbox"  # noqa: S608 - question marks
+                "INSERT OR FAIL INTO mailbox"  # noqa: S608 - question marks
                 " (sequence, recipient_id, device_id, sender_id, envelope_id, digest, received_at, envelope)"
                 f" VALUES {_marks(8, size)}",
                 list(chain.from_iterable(rows[at : at + size])),
