@@ -58,15 +58,9 @@ class SqliteStore(SqlFile):
         self._put: dict[int, tuple[Any, ...]] = {}  # rows that are yet to be written, by their sequence
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
         self._remembered = Remembered()
-        self._delivered: OrderedDict[tuple[str, bytes], Stored] = (
-            OrderedDict()
-        )  # envelopes that never had to be written
-        super().__init__(
-            path,
-            SCHEMA,
-            sqlite3,
-            first=[f"PRAGMA wal_autocheckpoint = {WAL_PAGES}", f"PRAGMA cache_size = -{CACHE_SIZE // 1024}"],
-        )
+        self._delivered: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # never had to be written
+        settings = [f"PRAGMA wal_autocheckpoint = {WAL_PAGES}", f"PRAGMA cache_size = -{CACHE_SIZE // 1024}"]
+        super().__init__(path, SCHEMA, sqlite3, first=settings)
 
     @property
     def unwritten(self) -> bool:
@@ -126,6 +120,7 @@ class SqliteStore(SqlFile):
         rows = list(self._put.values())
         for at, size in _bulks(len(rows)):
             self._write(
+                # OR FAIL: the transaction is undone anyway, and SQLite keeps no journal to undo the statement alone
                 "INSERT OR FAIL INTO mailbox"  # noqa: S608 - question marks
                 " (sequence, recipient_id, device_id, sender_id, envelope_id, digest, received_at, envelope)"
                 f" VALUES {_marks(8, size)}",
