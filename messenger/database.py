@@ -11,6 +11,7 @@ from errors import KeyFileError, StorageError
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
+_QUIET: Final = "PRAGMA cipher_log_level = NONE"  # or SQLCipher writes to the terminal whatever fails, beside our error
 
 
 class Database(SqlFile):
@@ -30,7 +31,7 @@ class Database(SqlFile):
         """
         quoted = password.decode().replace("'", "''")  # a PRAGMA takes no parameters
         try:
-            super().__init__(path, SCHEMA, sqlcipher, first=[f"PRAGMA key = '{quoted}'"])
+            super().__init__(path, SCHEMA, sqlcipher, first=[_QUIET, f"PRAGMA key = '{quoted}'"])
         except StorageError as error:
             if "not a database" not in str(error):
                 raise

@@ -74,7 +74,7 @@ def test_a_full_disk_of_the_client_loses_nothing(tmp_path: Path, trial: Trial) -
         sent = [f"number{number}" for number in range(trial.size(60, 500))]
         with bob.converse() as reader:
             reader.expect("online")
-            size = (bob.home / "data" / "bob.db-wal").stat().st_size + trial.random.randrange(4000, 600_000)
+            size = (bob.home / "data" / "bob.db-wal").stat().st_size + trial.random.randrange(4000, 500 * len(sent))
             resource.prlimit(reader.process.pid, resource.RLIMIT_FSIZE, (size, UNLIMITED))
             with alice.converse() as writer:
                 writer.type("bob", *sent)
