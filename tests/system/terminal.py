@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
+import termios
 
 import pexpect
 
@@ -19,6 +22,8 @@ class Terminal:
             dimensions=(24, 160),
             env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
         )  # fmt: skip
+        self._found = termios.tcgetattr(self.child.child_fd)
+        self.written = self.child.logfile_read = io.StringIO()
 
     def expect(self, pattern: str) -> None:
         self.child.expect(pattern)
@@ -26,8 +31,16 @@ class Terminal:
     def type(self, text: str, *, enter: bool = True) -> None:
         self.child.send(text + ("\r" if enter else ""))
 
-    def end(self) -> int:
-        self.child.expect(pexpect.EOF)
+    def end(self, *, within_s: float = 20) -> int:
+        """Wait for the end, see that the terminal is as it was found, and return the exit code."""
+        self.child.expect(pexpect.EOF, timeout=within_s)
+        assert termios.tcgetattr(self.child.child_fd) == self._found
+        assert _last(self.written.getvalue(), r"\x1b\[\?25([hl])", "h") == "h"  # the cursor is shown
+        assert _last(self.written.getvalue(), r"\x1b\[\?2004([hl])", "l") == "l"  # and a paste is not marked any more
         self.child.close()
         assert "Traceback" not in (self.child.before or "")
         return int(self.child.exitstatus if self.child.exitstatus is not None else 128 + (self.child.signalstatus or 0))
+
+
+def _last(text: str, pattern: str, otherwise: str) -> str:
+    return str((re.findall(pattern, text) or [otherwise])[-1])

@@ -316,7 +316,7 @@ def test_signals_end_a_plain_client_at_once(alice: Person, number: signal.Signal
         client.expect("online")
         began = time.monotonic()
         assert client.end(number) == code
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 1
 
 
 def test_a_reader_that_goes_away_is_no_traceback(alice: Person, bob: Person) -> None:
@@ -375,7 +375,7 @@ def test_two_terminals_from_registration_to_quit(server: Server, tmp_path: Path)
     theo.expect("half a sentence")
     assert theo.end() == 0
     tina.type("\x03", enter=False)
-    assert tina.end() == ExitCode.INTERRUPTED
+    assert tina.end(within_s=1) == ExitCode.INTERRUPTED
 
 
 def test_a_terminal_that_closes_ends_the_client(alice: Person) -> None:
@@ -383,11 +383,11 @@ def test_a_terminal_that_closes_ends_the_client(alice: Person) -> None:
     terminal = Terminal(*alice.options)
     terminal.expect("online")
     terminal.child.kill(signal.SIGTERM)
-    assert terminal.end() == ExitCode.TERMINATED
+    assert terminal.end(within_s=1) == ExitCode.TERMINATED
     terminal = Terminal(*alice.options)
     terminal.expect("online")
     terminal.child.close(force=False)  # hangs up
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 1
     while terminal.child.isalive() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not terminal.child.isalive()
@@ -423,4 +423,23 @@ def test_leaving_at_a_question(alice: Person, prompt: str, sent: str, code: int)
         terminal.expect(prompt)
     time.sleep(0.2)
     terminal.type(sent, enter=False)
-    assert terminal.end() == code
+    assert terminal.end(within_s=1) == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_leaving_while_the_server_is_gone_and_messages_wait(
+    tmp_path: Path, alice: Person, number: signal.Signals
+) -> None:
+    """R-36: the outbox cannot go out, and does not keep anybody."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # accepts nothing, and refuses nothing
+        options = [*alice.options[:-1], f"localhost:{deaf.getsockname()[1]}"]
+        terminal = Terminal(*options)
+        terminal.expect("Enter recipient phone number")
+        terminal.type("bob")
+        terminal.expect("Enter message to bob:")
+        terminal.type("for later")
+        terminal.expect("queued")
+        time.sleep(0.2)
+        terminal.child.kill(number)
+        assert terminal.end(within_s=1) == 128 + number
+    assert alice.run("recv")[0] == 0
