@@ -30,7 +30,8 @@ from tls import TURN_AWAY, TURNED_AWAY, client_context, pinned_key
 
 log = logging.getLogger("securechat.transport")
 
-READ_SIZE: Final = 16 * 1024  # bytes: a whole TLS record (RFC 8446 section 5.1), so that TLS keeps no rest of one
+RECORD_SIZE: Final = 16 * 1024  # bytes: a whole TLS record (RFC 8446 section 5.1), so that TLS keeps no rest of one
+MAX_RECORDS: Final = 4  # read from one link at a time
 WRITE_SIZE: Final = 256 * 1024  # bytes handed to TLS at once
 CONNECT_TIMEOUT_S: Final = 10  # for each address of a name
 ROUND: Final = 32  # links that are read before what came is acted on: more would not fit into the processor's cache
@@ -183,13 +184,23 @@ class Link:
         return True
 
     def _read(self) -> None:
-        data = self._sock().recv(READ_SIZE)
+        data = self._sock().recv(RECORD_SIZE)
         if not data:
             self._drop(NetworkError("the other end closed the connection"))
             return
         self._heard_s, self._pinged = self._loop.clock(), False
+        if len(data) == RECORD_SIZE:
+            data = self._read_on(data)
         if self.phase is _Phase.OPEN:
             self._take(data)
+
+    def _read_on(self, data: bytes) -> bytes:
+        """Read what comes after a full record: mostly the rest of what was sent at once."""
+        records = [data]
+        with suppress(*_AGAIN):
+            while len(records) < MAX_RECORDS and len(records[-1]) == RECORD_SIZE:
+                records.append(self._sock().recv(RECORD_SIZE))
+        return b"".join(records)
 
     def _take(self, data: bytes) -> None:
         frames = self.connection.receive(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from msgspec import Raw
 
 from crypto_utils import sha256
@@ -14,7 +16,36 @@ from relay.presence import Online, Presence
 from relay.storage import Address, Store
 
 MAX_COUNTS = 100_000  # mailboxes whose fill is remembered, about 20 MB
+TOGETHER_S = 0.02  # how long after each other envelopes may come that are answered together
 EXPIRE_AT_ONCE = 1000  # rows a round: a large mailbox must not hold up everybody's commits
+
+
+@dataclass(slots=True)
+class Answers:
+    """Replies to a sender whose envelopes every device was handed; they go out together.
+
+    Attributes:
+        since_s: When the first of the envelopes was pushed.
+        replies: One for each.
+        links: Where they were pushed.
+        missing: How many acknowledges the replies wait for.
+    """
+
+    since_s: float
+    replies: list[Outgoing] = field(default_factory=list)
+    links: set[Link] = field(default_factory=set)
+    missing: int = 0
+
+    def add(self, reply: Outgoing, pushed: list[Outgoing]) -> None:
+        """Add a reply, and what it waits for."""
+        self.replies.append(reply)
+        self.links.update([push.link for push in pushed])
+        self.missing += len(pushed)
+
+    def are_complete(self) -> bool:
+        """Take one acknowledge, and tell whether it was the last."""
+        self.missing -= 1
+        return self.missing == 0
 
 
 class Mailboxes:
@@ -26,23 +57,16 @@ class Mailboxes:
         self._directory = directory
         self._presence = presence
         self._limits = limits
-        self.transaction = 0  # its number
-        self._pushed: set[int] = set()  # sequences put and pushed in this transaction, not yet acknowledged
-        self._kept = False  # whether something was put in this transaction and not pushed
+        self.group = 0  # the number of what is committed together
+        self._awaited: dict[int, Answers] = {}  # by the sequences whose acknowledge they wait for, oldest first
+        self._answers: dict[Link, Answers] = {}  # to which the next reply to a sender is added
         self._at_most: dict[Address, int] = {}  # no more than so many wait: counting each time would be dear
 
     # ------------------------------------------------------------ store
 
     def begin(self) -> None:
-        """Begin a transaction."""
-        self.transaction += 1
-        self._pushed.clear()
-        self._kept = False
-
-    @property
-    def only_awaits_acknowledges(self) -> bool:
-        """Whether all that was put in this transaction has been pushed, and some not acknowledged yet."""
-        return bool(self._pushed) and not self._kept
+        """Begin a group."""
+        self.group += 1
 
     def foresee(self, envelopes: list[Envelope]) -> None:
         """Prepare for `accept` of envelopes, all at once."""
@@ -63,19 +87,30 @@ class Mailboxes:
         if before is not None:
             if before.digest != digest:
                 raise Refused(Code.DUPLICATE_ID)
+            self._store.keep(self._awaited)  # it may be one of these: then it must be on disk before this answer
             return [Outgoing(link, Accepted(id=envelope.id, timestamp=before.received_at))]
         mailboxes = self._recipients(envelope, now)
         self._check_quotas(envelope, mailboxes)
-        actions: list[Action] = [Outgoing(link, Accepted(id=envelope.id, timestamp=now.wall_s))]
+        reply = Accepted(id=envelope.id, timestamp=now.wall_s)
         sequences = [
             self._store.put(mailbox, envelope.sender_id, envelope.id, data, digest, received_at=now.wall_s)
             for mailbox in mailboxes
         ]
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
             self._store.note_written(envelope.sender_id, envelope.recipient_id)
+        pushed: list[Outgoing] = []
         for mailbox, sequence in zip(mailboxes, sequences, strict=True):  # the store may fail; from here nothing can
-            actions += self._push_new(mailbox, sequence, data)
-        return actions
+            pushed += self._push_new(mailbox, sequence, data)
+        if len(pushed) < len(sequences) or not all(push.early for push in pushed):
+            return [Outgoing(link, reply), *pushed]
+        answers = self._answers.get(link)
+        if answers is None or now.steady_s >= answers.since_s + TOGETHER_S:
+            answers = self._answers[link] = Answers(now.steady_s)
+        answers.add(Outgoing(link, reply, early=True), pushed)
+        for sequence in sequences:
+            self._store.spare(sequence)
+            self._awaited[sequence] = answers
+        return list(pushed)
 
     def _check_sender(self, envelope: Envelope, sender: Address) -> None:
         """Refuse to carry an envelope in another's name: the link's account wrote it, with its current identity."""
@@ -117,24 +152,17 @@ class Mailboxes:
 
     # ------------------------------------------------------------ deliver
 
-    def _push_new(self, mailbox: Address, sequence: int, data: bytes) -> list[Action]:
+    def _push_new(self, mailbox: Address, sequence: int, data: bytes) -> list[Outgoing]:
         """Push an envelope at once where that keeps the order; otherwise it waits for its page."""
         online = self._presence.find(mailbox)
-        if online is not None and online.caught_up and self._has_room(online):
-            pushed = self._push(online, sequence, data)
-            if pushed.early:
-                self._pushed.add(sequence)
-            else:
-                self._kept = True
-            return [pushed]
-        self._kept = True
-        if online is not None:
-            online.caught_up = False
-        return []
+        if online is None:
+            return []
+        online.caught_up = online.caught_up and self._has_room(online)
+        return [self._push(online, sequence, data)] if online.caught_up else []
 
     def _push(self, online: Online, sequence: int, data: bytes) -> Outgoing:
         online.push(sequence, len(data))
-        early = online.since != self.transaction
+        early = online.since != self.group
         return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence), early)
 
     def _has_room(self, online: Online) -> bool:
@@ -143,7 +171,7 @@ class Mailboxes:
         return len(online.unacknowledged) < limits.delivery_window and online.in_flight < limits.delivery_window_size
 
     def fill(self, mailbox: Address, online: Online) -> list[Action]:
-        """Push the next page of the mailbox of a device that logs in or is, as far as its link's window goes."""
+        """Push the next page of a device's mailbox, as far as its link's window goes."""
         if online.caught_up or not self._has_room(online):
             return []
         room = self._limits.delivery_window - len(online.unacknowledged)
@@ -152,6 +180,13 @@ class Mailboxes:
         online.caught_up = len(waiting) < room and sum(len(envelope) for _, envelope in waiting) < size
         return [self._push(online, *envelope) for envelope in waiting]
 
+    def enter(self, device: Address, online: Online) -> list[Action]:
+        """Push the first page to a device that logs in; what was pushed over a link that it had is pushed again."""
+        before = self._presence.find(device)
+        if before is not None:
+            self._store.keep(before.unacknowledged)
+        return self.fill(device, online)
+
     def count(self, mailbox: Address) -> int:
         """Return how many envelopes wait in a mailbox."""
         return self._store.count_pending(mailbox, limit=self._limits.mailbox_limit)
@@ -159,14 +194,54 @@ class Mailboxes:
     # ------------------------------------------------------------ acknowledge, expire
 
     def acknowledge(self, mailbox: Address, sequences: list[int]) -> list[Action]:
-        """Forget envelopes that their device has stored; unknown and repeated ones are passed over (G7)."""
-        self._store.acknowledge(mailbox, sequences)
-        self._pushed.difference_update(sequences)
+        """Forget envelopes that their device has stored; unknown and repeated ones are passed over (G7).
+
+        A sender whose envelope all devices have now is answered: it is on disk, although not here.
+        """
         online = self._presence.of(mailbox)
+        actions: list[Action] = []
+        for sequence in online.unacknowledged.keys() & sequences:
+            answers = self._awaited.pop(sequence, None)
+            if answers is not None and answers.are_complete():
+                actions += self._close(answers)
+        self._store.acknowledge(mailbox, sequences)
         gone = online.acknowledge(sequences)
         if mailbox in self._at_most:
             self._at_most[mailbox] -= gone
-        return self.fill(mailbox, online)
+        return actions + self.fill(mailbox, online)
+
+    def leave(self, device: Address) -> None:
+        """Note that a device's link has ended; what was pushed over it and not acknowledged stays in its mailbox."""
+        self._store.keep(self._presence.of(device).unacknowledged)
+        self._presence.leave(device)
+
+    # ------------------------------------------------------------ what is awaited
+
+    @property
+    def awaits_since_s(self) -> float | None:
+        """When the oldest envelope was pushed whose acknowledge is awaited before it would be written."""
+        return next(iter(self._awaited.values())).since_s if self._awaited else None
+
+    def _close(self, answers: Answers) -> list[Outgoing]:
+        """Give out replies; the next to the same sender are others."""
+        link = answers.replies[0].link
+        if self._answers.get(link) is answers:
+            del self._answers[link]
+        return answers.replies
+
+    def _await_nothing(self) -> list[Answers]:
+        answers = list({id(each): each for each in self._awaited.values()}.values())
+        self._awaited.clear()
+        self._answers.clear()
+        return answers
+
+    def committed(self) -> list[Outgoing]:
+        """Answer the senders of all that was pushed: everything is on disk."""
+        return [reply for answers in self._await_nothing() for reply in answers.replies]
+
+    def give_up(self) -> set[Link]:
+        """Await nothing any more: nothing since the last commit has happened. Return the links that it was about."""
+        return {link for each in self._await_nothing() for link in (each.replies[0].link, *each.links)}
 
     def expire(self, *, now: Now) -> int:
         """Drop what is older than the retention, a round of it; return how many."""

@@ -14,7 +14,7 @@ class Online:
 
     Attributes:
         link: Where it can be reached.
-        since: The transaction in which it logged in; until that is on disk, it has not heard that it has.
+        since: The group in which it logged in; until that is on disk, it has not heard that it has.
         cursor: The highest sequence that was pushed; the mailbox is pushed in order.
         caught_up: Whether everything in the mailbox has been pushed, so that a new envelope may go out at once.
         unacknowledged: Sequences pushed and not yet acknowledged, and their sizes in bytes.

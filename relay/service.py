@@ -97,20 +97,32 @@ class Relay:
         """Forget a link; what was pushed over it and not acknowledged stays in its mailbox."""
         visitor = self._visitors.pop(link, None)
         if visitor is not None and visitor.device is not None:
-            self._presence.leave(visitor.device)
+            self._mailboxes.leave(visitor.device)
         return []
 
+    # ------------------------------------------------------------ groups
+
     def begin(self) -> None:
-        """Begin a transaction."""
+        """Begin a group: what is committed together."""
         self._mailboxes.begin()
 
     @property
-    def only_awaits_acknowledges(self) -> bool:
-        """Whether all that was put in this transaction has been pushed, and some not acknowledged yet."""
-        return self._mailboxes.only_awaits_acknowledges
+    def awaits_since_s(self) -> float | None:
+        """Since when an acknowledge is awaited that would save an envelope from being written; None: there is none."""
+        return self._mailboxes.awaits_since_s
+
+    def committed(self) -> list[Outgoing]:
+        """Answer whatever waited for an acknowledge or a commit, now that everything is on disk."""
+        return self._mailboxes.committed()
+
+    def give_up(self) -> set[Link]:
+        """Take back what was not committed; return the links that must be cut because they were told of it."""
+        return self._mailboxes.give_up()
+
+    # ------------------------------------------------------------ commands
 
     def foresee(self, frames: list[Frame]) -> None:
-        """Prepare for commands that come in this transaction: what is looked up at once is cheaper."""
+        """Prepare for commands that are about to come: what is looked up at once is cheaper."""
         self._mailboxes.foresee([frame for frame in frames if isinstance(frame, Envelope)])
 
     def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:
@@ -155,9 +167,9 @@ class Relay:
     def _log_in(self, link: Link, visitor: Visitor, command: Login, now: Now) -> list[Action]:
         assert visitor.challenge is not None  # noqa: S101 - protocol.TRANSITIONS holds it
         self._accounts.log_in(command, visitor.challenge, address=visitor.address, now=now)
-        device, online = Address(command.user_id, command.device_id), Online(link, self._mailboxes.transaction)
+        device, online = Address(command.user_id, command.device_id), Online(link, self._mailboxes.group)
         pending = self._mailboxes.count(device)
-        pushed = self._mailboxes.fill(device, online)  # the store may fail; from here nothing can
+        pushed = self._mailboxes.enter(device, online)  # the store may fail; from here nothing can
         visitor.device = device
         actions: list[Action] = []
         replaced = self._presence.enter(device, online)

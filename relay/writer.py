@@ -27,8 +27,8 @@ log = logging.getLogger("securechat.relay")
 MAX_ROUND: Final = 1024  # jobs taken at once: bounds how long the first of them waits
 MAX_QUEUE: Final = 256  # jobs, each of what one read brought; beyond that the I/O threads wait, and so the senders
 EXPIRE_EVERY_S: Final = MINUTE
-LINGER_S: Final = 0.02  # after the last job, for acknowledges of what was pushed, when nothing else must be written
-LONGEST_S: Final = 0.25  # and no longer than this: whoever is written to by the same group waits for their reply
+LINGER_S: Final = 0.05  # without a job; then acknowledges that would have saved envelopes from being written are late
+LONGEST_S: Final = 1.0  # the same while jobs come: under load acknowledges may be here already, and not read yet
 IDLE_S: Final = 1.0  # between two looks at whether it is time to keep house
 
 
@@ -45,14 +45,8 @@ class Group:
     """What was done since the last commit."""
 
     began_s: float
-    latest_s: float  # when the latest of its jobs came
     links: set[Link] = field(default_factory=set)  # every link that it is about
     late: list[Action] = field(default_factory=list)  # what waits for the commit
-
-    @property
-    def deadline_s(self) -> float:
-        """When it is committed although acknowledges of what it pushed may still come."""
-        return min(self.began_s + LONGEST_S, self.latest_s + LINGER_S)
 
 
 class Writer:
@@ -84,6 +78,7 @@ class Writer:
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()  # held by whoever works on the relay
         self._group: Group | None = None
+        self._latest_s = 0.0  # when the latest jobs came
         self._expire_at_s = 0.0
         self._thread = threading.Thread(target=self._run, name="writer")
         self._called = threading.Event()  # wakes the thread
@@ -128,14 +123,14 @@ class Writer:
 
     def _work_through(self, jobs: list[Job]) -> None:
         now = self._clock()
+        self._latest_s = now.steady_s
         group = self._present_group(now)
-        group.latest_s = now.steady_s
         self._guarded(lambda: self._do(jobs, group, now))
         self._settle()
 
     def _present_group(self, now: Now) -> Group:
         if self._group is None:
-            self._group = Group(now.steady_s, now.steady_s)
+            self._group = Group(now.steady_s)
             self._relay.begin()
         return self._group
 
@@ -159,23 +154,22 @@ class Writer:
             self._perform(pushed)
 
     def _settle(self) -> None:
-        """Close the group where there is nothing to write for it; otherwise the thread will."""
-        if self._group is None:  # it has failed
-            return
-        if not self._store.unwritten:
-            self._close(self._group)
-        elif not self._may_wait(self._group) or not self._watching:
+        """Close the group if there is nothing to write for it; otherwise the thread will, at once if somebody waits."""
+        group = self._group
+        if group is not None and not self._store.unwritten:
+            self._close(group)
+        waits = self._group is not None and bool(self._group.late)
+        watched = self._watching or (self._group is None and self._relay.awaits_since_s is None)
+        if waits or not watched:
             self._watching = True
             self._called.set()
 
-    def _may_wait(self, group: Group) -> bool:
-        """Tell whether the commit can: nobody waits for it, or only for what need not be written once acknowledged."""
-        return not group.late or self._relay.only_awaits_acknowledges
-
-    def _close(self, group: Group) -> None:
-        """Bring the group to disk, and only then say so."""
-        if self._guarded(self._store.commit):
+    def _close(self, group: Group, *, spared: bool = False) -> None:
+        """Bring the group to disk, and only then say so; what was spared until now, too, or not."""
+        if self._guarded(lambda: self._store.commit(spared=spared)):
             self._group = None
+            if spared:
+                group.late += self._relay.committed()
             self._answer(group)
 
     def _answer(self, group: Group) -> None:
@@ -199,8 +193,7 @@ class Writer:
         else:
             return True
         group, self._group = self._group, None
-        if group is not None:
-            self._cut(group.links)
+        self._cut(self._relay.give_up() | (group.links if group is not None else set()))
         return False
 
     def _cut(self, links: set[Link]) -> None:
@@ -226,26 +219,29 @@ class Writer:
         with self._lock:
             while self._jobs:
                 self._work_through(self._take())
-            if self._group is not None:
-                self._close(self._group)
+            self._close(self._present_group(self._clock()), spared=True)
             self._ended = True
 
     def _tend(self) -> float:
         """Commit when it is time, and keep house; return the seconds until the next look."""
-        now, group = self._clock(), self._group
-        if group is not None:
-            if self._may_wait(group) and now.steady_s < group.deadline_s:
-                return group.deadline_s - now.steady_s
-            self._close(group)
+        now, group, since_s = self._clock(), self._group, self._relay.awaits_since_s
+
+        def is_late(began_s: float) -> bool:
+            return now.steady_s >= min(self._latest_s + LINGER_S, began_s + LONGEST_S)
+
+        spared = since_s is not None and is_late(since_s)
+        if spared or (group is not None and (group.late or is_late(group.began_s))):
+            self._close(self._present_group(now), spared=spared)
         if now.steady_s >= self._expire_at_s:
             self._keep_house(now)
-        wait_s = LINGER_S if self._watching else IDLE_S
-        self._watching = group is not None
-        return wait_s
+        self._watching = group is not None or since_s is not None
+        return LINGER_S if self._watching else IDLE_S
 
     def _keep_house(self, now: Now) -> None:
         """Drop what is too old, as a group of its own: it may fail, and others must not with it."""
         self._expire_at_s = now.steady_s + EXPIRE_EVERY_S  # before it can fail: not again at once then
+        if self._group is not None:
+            self._close(self._group)
         group = self._present_group(now)
         if self._guarded(lambda: self._expire(now)):
             self._close(group)

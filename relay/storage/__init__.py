@@ -5,6 +5,7 @@ One thread at a time uses it, inside `attempt` or `transaction`. Nothing here de
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -42,7 +43,7 @@ class Store(Protocol):
 
     @property
     def unwritten(self) -> bool:
-        """Whether anything was written since the last commit."""
+        """Whether there is anything for a commit to write, apart from what is spared."""
 
     def attempt(self) -> AbstractContextManager[None]:
         """Let something happen; when it fails, nothing since the last commit has happened.
@@ -51,8 +52,8 @@ class Store(Protocol):
             StorageError: The store has failed.
         """
 
-    def commit(self) -> None:
-        """Bring all since the last commit to disk; goes into an `attempt`."""
+    def commit(self, *, spared: bool) -> None:
+        """Bring all since the last commit to disk, also what was spared or not; goes into an `attempt`."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit all that happens inside, or nothing of it.
@@ -101,6 +102,12 @@ class Store(Protocol):
         self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
     ) -> int:
         """Add an envelope to a mailbox and return its sequence."""
+
+    def spare(self, sequence: int) -> None:
+        """Leave an envelope out of commits for a while: its device was handed it, and may acknowledge it soon."""
+
+    def keep(self, sequences: Iterable[int]) -> None:
+        """Spare envelopes no longer: their device has gone."""
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox with a sequence above `after`, in order.

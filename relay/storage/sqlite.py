@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
@@ -56,15 +56,16 @@ class SqliteStore(SqlFile):
         self._sequence: int | None = None  # the highest that was ever given out
         self._known: dict[tuple[str, bytes], Stored | None] = {}  # of this transaction
         self._put: dict[int, tuple[Any, ...]] = {}  # rows that are yet to be written, by their sequence
+        self._spared: dict[int, tuple[Any, ...]] = {}  # such rows that need not be if they are acknowledged soon
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
         self._remembered = Remembered()
-        self._delivered: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # never had to be written
+        self._unwritten: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # spared, or acknowledged before
         settings = [f"PRAGMA wal_autocheckpoint = {WAL_PAGES}", f"PRAGMA cache_size = -{CACHE_SIZE // 1024}"]
         super().__init__(path, SCHEMA, sqlite3, first=settings)
 
     @property
     def unwritten(self) -> bool:
-        """Whether anything was written since the last commit."""
+        """Whether there is anything for a commit to write, apart from what is spared."""
         return bool(self._put or self._gone or self._db.in_transaction)
 
     @contextmanager
@@ -86,11 +87,13 @@ class SqliteStore(SqlFile):
         with suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
         self._remembered.forget()  # some of it may never have been written
-        for collected in (self._known, self._put, self._gone, self._delivered):
+        for collected in (self._known, self._put, self._spared, self._gone, self._unwritten):
             collected.clear()
 
-    def commit(self) -> None:
-        """Bring all since the last commit to disk; goes into an `attempt` (delivery contract G1)."""
+    def commit(self, *, spared: bool) -> None:
+        """Bring all since the last commit to disk, also what was spared or not; goes into an `attempt`."""
+        if spared:
+            self.keep(list(self._spared))
         self._write_out()
         if self._db.in_transaction:
             self._db.execute("COMMIT")
@@ -106,7 +109,7 @@ class SqliteStore(SqlFile):
         """
         with self.attempt():
             yield
-            self.commit()
+            self.commit(spared=True)
 
     def _write(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
         """Change something; the first change since a commit begins a transaction."""
@@ -198,10 +201,11 @@ class SqliteStore(SqlFile):
 
     def foresee(self, envelopes: list[tuple[str, bytes]]) -> None:
         """Look up at once what `accepted` will be asked for, until the end of the transaction."""
-        for envelope in envelopes:
-            self._known[envelope] = self._delivered.get(envelope)
-        for at in range(0, len(envelopes), BULK[0]):
-            wanted = envelopes[at : at + BULK[0]]
+        unknown = [envelope for envelope in envelopes if envelope not in self._known]
+        for envelope in unknown:
+            self._known[envelope] = self._unwritten.get(envelope)
+        for at in range(0, len(unknown), BULK[0]):
+            wanted = unknown[at : at + BULK[0]]
             size = min(size for size in BULK if size >= len(wanted))
             rows = self._db.execute(
                 f"SELECT sender_id, envelope_id, digest, received_at FROM (VALUES {_marks(2, size)}) AS wanted"  # noqa: S608
@@ -230,6 +234,17 @@ class SqliteStore(SqlFile):
         self._known[sender_id, envelope_id] = Stored(digest, received_at)
         return self._sequence
 
+    def spare(self, sequence: int) -> None:
+        """Leave an envelope out of commits for a while: its device was handed it, and may acknowledge it soon."""
+        self._spared[sequence] = self._put.pop(sequence)
+        self._remember(self._spared[sequence])
+
+    def keep(self, sequences: Iterable[int]) -> None:
+        """Spare envelopes no longer: their device has gone."""
+        for sequence in sequences:
+            if sequence in self._spared:
+                self._put[sequence] = self._spared.pop(sequence)
+
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
         self._write_out()
@@ -254,19 +269,26 @@ class SqliteStore(SqlFile):
             " AND device_id = ?2 AND envelope IS NOT NULL AND (?3 IS NULL OR sender_id = ?3) LIMIT ?4)",
             (*address, sender_id, limit),
         ).fetchone()
-        return int(row[0])
+        spared = sum(row[1:3] == address and sender_id in {None, row[3]} for row in self._spared.values())
+        return min(limit, int(row[0]) + spared)
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes in this mailbox; those that are not written yet never will be."""
         for sequence in sequences:
-            row = self._put.get(sequence)
+            rows = self._spared if sequence in self._spared else self._put
+            row = rows.get(sequence)
             if row is None or (row[1], row[2]) != address:
                 self._gone.append((sequence, *address))
                 continue
-            del self._put[sequence]
-            self._delivered[row[3], row[4]] = Stored(row[5], row[6])
-            if len(self._delivered) > MAX_REMEMBERED:
-                self._delivered.popitem(last=False)
+            del rows[sequence]
+            if rows is self._put:
+                self._remember(row)
+
+    def _remember(self, row: tuple[Any, ...]) -> None:
+        """Know an envelope again that is perhaps never written."""
+        self._unwritten[row[3], row[4]] = Stored(row[5], row[6])
+        if len(self._unwritten) > MAX_REMEMBERED:
+            self._unwritten.popitem(last=False)
 
     def expire(self, *, before: int, limit: int) -> int:
         """Remove at most `limit` of the oldest envelopes received before a time."""

@@ -61,8 +61,10 @@ class Bench:
         """Carry out jobs as one group, here and now."""
         self.submit(*jobs)
         self.writer.work()
-        if self.writer._group is not None:
-            self.writer._close(self.writer._group)
+        self.commit()
+
+    def commit(self) -> None:
+        self.writer._close(self.writer._present_group(self.world.now), spared=True)
 
     def run_to_the_end(self) -> None:
         self.writer.start()
@@ -266,18 +268,100 @@ def accepted(bench: Bench) -> int:
     return sum(isinstance(frame, Accepted) for frame in bench.replies())
 
 
-def test_nobody_lingers_for_what_must_be_written_anyway(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_mailboxes(world: World) -> int:
+    return int(world.store._db.execute("SELECT count(*) FROM mailbox").fetchone()[0])
+
+
+def test_what_must_be_written_waits_for_nothing_and_takes_nothing_along(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writer, "LINGER_S", 3600)
     monkeypatch.setattr(writer, "LONGEST_S", 3600)
     world = bench.world.with_pair()
     world.login("bob")
     world.register("carol", 2)
+    to_bob, to_carol = world.envelope("alice", "bob"), world.envelope("alice", "carol")
     bench.writer.start()
-    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
-    bench.submit(bench.command("alice", world.envelope("alice", "carol")))
+    bench.submit(bench.command("alice", to_bob), bench.command("alice", to_carol))
     bench.writer.work()
-    bench.wait(lambda: accepted(bench) == 2)
+    bench.wait(lambda: accepted(bench))
+    assert [frame.id for frame in bench.replies() if isinstance(frame, Accepted)] == [to_carol.id]
+    with bench.writer._lock:
+        assert in_mailboxes(world) == 1
     bench.writer.stop()
+    assert accepted(bench) == 2
+    assert in_mailboxes(world) == 2
+
+
+def test_the_same_envelope_again_is_not_answered_before_it_is_safe(bench: Bench) -> None:
+    """G1: Bob was handed it, and has not said that he has it."""
+    world = bench.world.with_pair()
+    world.login("bob")
+    envelope = world.envelope("alice", "bob")
+    stored: list[int] = []
+
+    def look(actions: list[Action]) -> None:
+        if any(isinstance(action, Outgoing) and isinstance(action.frame, Accepted) for action in actions):
+            stored.append(in_mailboxes(world))
+
+    bench.watch = look
+    for _ in range(2):
+        bench.submit(bench.command("alice", envelope))
+        bench.writer.work()
+    assert stored == []
+    bench.writer._tend()
+    assert stored == [1]
+
+
+def test_with_two_devices_both_must_have_it(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.add_device("bob", 2)
+    for device_id in (1, 2):
+        world.login("bob", f"bob {device_id}", device_id=device_id)
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+    bench.writer.work()
+    pushed = {action.link: action.frame for action in bench.performed if isinstance(action, Outgoing)}
+    for link, answered in (("bob 1", 0), ("bob 2", 1)):
+        delivery = pushed[link]
+        assert isinstance(delivery, Delivery)
+        bench.submit(bench.command(link, Acknowledge(sequences=[delivery.sequence])))
+        bench.writer.work()
+        assert accepted(bench) == answered
+    assert in_mailboxes(world) == 0
+
+
+def test_who_comes_back_over_another_link_gets_it_again(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.login("bob")
+    again = world.login_frame("bob", world.visit("bob again"))
+    envelope = world.envelope("alice", "bob")
+    bench.submit(bench.command("alice", envelope))
+    bench.writer.work()
+    bench.run(bench.command("bob again", again))
+    frames = [action.frame for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob again"]
+    assert contents(frames) == [canonical(envelope)]
+
+
+def test_what_was_handed_to_a_link_that_ends_is_written(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.login("bob")
+    envelope = world.envelope("alice", "bob")
+    bench.submit(bench.command("alice", envelope))
+    bench.writer.work()
+    bench.run(Job("bob", lambda _now: world.relay.closed("bob")))
+    assert accepted(bench) == 1
+    assert contents(world.login("bob")) == [canonical(envelope)]
+
+
+def test_who_waits_for_an_acknowledge_is_cut_with_a_failed_group(bench: Bench) -> None:
+    """Its envelope was only in memory, with the rest of what has not happened; it will be sent again."""
+    world = bench.world.with_pair()
+    world.login("bob")
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+    bench.writer.work()
+    bench.run(Job("other", fail))
+    assert bench.abandoned == [{"alice", "bob", "other"}]
+    assert accepted(bench) == 0
 
 
 def test_a_recipient_who_does_not_acknowledge_holds_up_nobody_for_long(bench: Bench) -> None:
@@ -294,19 +378,35 @@ def test_a_recipient_who_does_not_acknowledge_holds_up_nobody_for_long(bench: Be
     assert world.store.count_pending(Address("bob", 1), limit=9) == 1
 
 
-def test_a_group_goes_on_while_jobs_come_and_not_for_ever(bench: Bench) -> None:
+def test_while_jobs_come_acknowledges_may_be_on_their_way_but_not_for_ever(bench: Bench) -> None:
     world = bench.world.with_pair()
     world.login("bob")
-    world.send("bob", "alice")  # no strangers
-    began_s, sent = world.now.steady_s, 0
+    began_s = world.now.steady_s
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
     while not accepted(bench):
-        bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+        bench.submit(bench.say("somebody"))
         bench.writer.work()
-        sent += 1
         world.pass_time(writer.LINGER_S / 2)
         bench.writer._tend()  # as the thread does
-    assert accepted(bench) == sent
     assert writer.LONGEST_S <= world.now.steady_s - began_s <= writer.LONGEST_S + writer.LINGER_S
+
+
+def test_one_who_is_slow_does_not_delay_the_answers_of_others(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.register("carol", 2)
+    for user_id in ("bob", "carol"):
+        world.login(user_id)
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))  # who says nothing
+    bench.submit(bench.command("bob", world.envelope("bob", "carol")))
+    bench.writer.work()
+    (delivery,) = [
+        action.frame for action in bench.performed if isinstance(action, Outgoing) and action.link == "carol"
+    ]
+    assert isinstance(delivery, Delivery)
+    bench.submit(bench.command("carol", Acknowledge(sequences=[delivery.sequence])))
+    bench.writer.work()
+    assert [action.link for action in bench.performed[-1:]] == ["bob"]
+    assert accepted(bench) == 1
 
 
 def test_a_device_that_logs_in_hears_of_that_first(bench: Bench) -> None:
