@@ -56,6 +56,8 @@ from crypto_utils import (
     write_key_file,
 )
 from errors import CryptoError, ExitCode, KeyFileError, StorageError, UsageError, WrongPasswordError
+from messenger.database import Database
+from tests.trial import Trial
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command on this machine")
 PASSWORD = normalise_password("correct horse")
@@ -227,6 +229,25 @@ def test_another_password_does_not_open_it(pem: bytes) -> None:
     assert raised.value.exit_code is ExitCode.PASSWORD
 
 
+def test_a_wrong_guess_takes_a_tenth_of_a_second(keys: PrivateKeys, tmp_path: Path) -> None:
+    """R-23: at the iterations that are written; a thief has the history too, and would guess at whichever is faster."""
+    pem, history, wrong = encrypt_private_keys(keys, PASSWORD), tmp_path / "alice.db", normalise_password("wrong horse")
+    Database(history, PASSWORD).close()
+    took_s: dict[str, list[float]] = {"keys": [], "history": []}
+    for _ in range(3):
+        for name, guess in (
+            ("keys", lambda: decrypt_private_keys(pem, wrong)),
+            ("history", lambda: Database(history, wrong)),
+        ):
+            began = time.monotonic()
+            with pytest.raises(KeyFileError):
+                guess()
+            took_s[name].append(time.monotonic() - began)
+    assert min(took_s["keys"]) >= 0.1
+    assert min(took_s["history"]) >= 0.1
+    assert decrypt_private_keys(pem, PASSWORD).public == keys.public
+
+
 def blocks_of(pem: bytes) -> list[bytes]:
     return [
         block + b"-----END ENCRYPTED PRIVATE KEY-----\n"
@@ -381,16 +402,16 @@ while True:
 """
 
 
-def test_kill_9_while_writing_leaves_a_whole_file(tmp_path: Path) -> None:
+def test_kill_9_while_writing_leaves_a_whole_file(tmp_path: Path, trial: Trial) -> None:
     """R-25."""
     path, root = tmp_path / "key.pem", Path(__file__).parents[1]
-    for cycle in range(5):
+    for _ in range(trial.size(5, 100)):
         with subprocess.Popen(
             [sys.executable, "-c", REWRITE, str(path), str(root)], stdout=subprocess.PIPE, text=True
         ) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
-            time.sleep(0.02 + cycle * 0.013)
+            time.sleep(trial.random.uniform(0.02, 0.1))
             os.kill(writer.pid, signal.SIGKILL)
         data = path.read_bytes()
         assert len(data) == 18_000

@@ -38,7 +38,8 @@ def test_steps_and_transactions_are_the_same_for_both_drivers(tmp_path: Path, sc
     (schema / "0002_second.sql").write_text("ALTER TABLE thing ADD COLUMN y INTEGER;")
     file = SqlFile(path, schema, driver)
     assert file._db.execute("SELECT x, y FROM thing").fetchall() == [(1, None)]
-    assert file._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert file._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert file._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     file.close()
     (schema / "0002_second.sql").unlink()
     with pytest.raises(StorageError, match="newer version"):
