@@ -216,9 +216,8 @@ class Writer:
             with self._lock:
                 wait_s = self._tend()
             self.work()
+        self.work()
         with self._lock:
-            while self._jobs:
-                self._work_through(self._take())
             self._close(self._present_group(self._clock()), spared=True)
             self._ended = True
 
@@ -240,8 +239,7 @@ class Writer:
     def _keep_house(self, now: Now) -> None:
         """Drop what is too old, as a group of its own: it may fail, and others must not with it."""
         self._expire_at_s = now.steady_s + EXPIRE_EVERY_S  # before it can fail: not again at once then
-        if self._group is not None:
-            self._close(self._group)
+        self._close(self._present_group(now))
         group = self._present_group(now)
         if self._guarded(lambda: self._expire(now)):
             self._close(group)

@@ -197,6 +197,13 @@ def test_an_envelope_is_carried_byte_for_byte() -> None:
         decode_envelope(canonical(Ping()))
 
 
+@pytest.mark.parametrize("field", ["sender_id", "recipient_id"])
+def test_an_envelope_names_people_as_user_ids(field: str) -> None:
+    """The relay knows whom it lets in; what it hands out is looked at anew."""
+    with pytest.raises(RemoteProtocolError, match="not a user id"):
+        decode_envelope(canonical(msgspec.structs.replace(FRAMES["message"], **{field: "../x"})))
+
+
 def test_a_signature_covers_the_type_and_all_but_what_is_left_out() -> None:
     message = FRAMES["message"]
     assert isinstance(message, Message)

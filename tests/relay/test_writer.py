@@ -15,6 +15,7 @@ from protocol import Accepted, Acknowledge, Delivery, FetchIdentity, Frame, Logg
 from relay import writer
 from relay.actions import Action, HangUp, Link, Outgoing
 from relay.limits import DAY, MINUTE, Now
+from relay.mailboxes import TOGETHER_S
 from relay.storage import Address
 from relay.writer import MAX_ROUND, Job, Writer
 from tests.relay.world import World, contents
@@ -389,6 +390,23 @@ def test_while_jobs_come_acknowledges_may_be_on_their_way_but_not_for_ever(bench
         world.pass_time(writer.LINGER_S / 2)
         bench.writer._tend()  # as the thread does
     assert writer.LONGEST_S <= world.now.steady_s - began_s <= writer.LONGEST_S + writer.LINGER_S
+
+
+def test_envelopes_that_come_together_are_answered_together_and_others_are_not(bench: Bench) -> None:
+    world = bench.world.with_pair()
+    world.login("bob")
+    world.send("bob", "alice")  # no strangers
+    for pause_s in (TOGETHER_S / 2, TOGETHER_S, 0):
+        bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+        bench.writer.work()
+        world.pass_time(pause_s)
+    sequences = [frame.sequence for frame in bench.replies() if isinstance(frame, Delivery)]
+    answered = []
+    for sequence in sequences:
+        bench.submit(bench.command("bob", Acknowledge(sequences=[sequence])))
+        bench.writer.work()
+        answered.append(accepted(bench))
+    assert answered == [0, 2, 3]
 
 
 def test_one_who_is_slow_does_not_delay_the_answers_of_others(bench: Bench) -> None:
