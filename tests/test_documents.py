@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from relay.limits import Limits
+from transport import LinkLimits
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("keys/*.md")])
@@ -42,3 +46,12 @@ def test_all_thirty_eight_failures_are_accounted_for() -> None:
     rows = re.findall(r"^\| (\d+) \| .+? \| (.+) \|$", text, re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 39))
     assert all("::test_" in keeper for _, keeper in rows)
+
+
+def test_every_limit_has_somebody_who_reaches_it_and_somebody_who_does_not() -> None:
+    text = (ROOT / "docs" / "RELIABILITY.md").read_text(encoding="utf-8").partition("## The limits")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    assert [name for name, _, _ in rows] == [each.name for each in (*fields(Limits), *fields(LinkLimits))]
+    for name, who, who_not in rows:
+        assert "::test_" in who, name
+        assert "::test_" in who_not or who_not.startswith("the same"), name

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from errors import Code, ExitCode, Refused, SetupError, UsageError
 from messenger.account import generate
 from messenger.server_address import locate
 from relay.actions import SendCode
-from relay.limits import Rate
+from relay.limits import Limits, Rate
 from server import (
     MAX_QUEUED_CODES,
     CodeSender,
@@ -28,6 +29,7 @@ from server import (
     parse_arguments,
 )
 from session import request_code, wall_time
+from transport import LinkLimits
 
 
 @contextmanager
@@ -77,6 +79,26 @@ def test_limits_are_set() -> None:
         parse_arguments(["--max-users", "10", "--limit", "lookups=5/2", "--limit", "login_s=3"])
     )
     assert (limits.max_users, limits.lookups, link_limits.login_s) == (10, Rate(5, 2), 3)
+
+
+SETTINGS = {each.name: "7" for each in fields(Limits) + fields(LinkLimits)} | {
+    each.name: "7/8" for each in fields(Limits) if isinstance(getattr(Limits(), each.name), Rate)
+} | {"startups": "7:8:9", "outbox_size": "8000000"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_limit_is_set_by_its_name_and_no_other_with_it(name: str) -> None:
+    usual, chosen = (
+        choose_limits(parse_arguments([])),
+        choose_limits(parse_arguments([f"--limit={name}={SETTINGS[name]}"])),
+    )
+    changed = [
+        (each.name, str(getattr(now, each.name)))
+        for before, now in zip(usual, chosen, strict=True)
+        for each in fields(before)  # type: ignore[arg-type]
+        if getattr(before, each.name) != getattr(now, each.name)
+    ]
+    assert [(key, value.removesuffix(".0")) for key, value in changed] == [(name, SETTINGS[name])]
 
 
 def test_a_key_pair_is_made_once(tmp_path: Path) -> None:

@@ -359,6 +359,22 @@ def test_a_frame_that_takes_too_long_is_refused(make: Callable[..., Line]) -> No
     assert "frame" in str(line.at_server.next("closed"))
 
 
+def test_many_frames_in_pieces_may_take_as_long_as_they_like(make: Callable[..., Line]) -> None:
+    """An honest client that sends without a pause is always within some frame, and within none for long."""
+    line = make(frame_s=0.4)
+    client, _ = line.log_in()
+    stream = encode_frame(FRAMES["message"]) * 8
+    piece = len(stream) // 20
+    began, received = time.monotonic(), list[Frame]()
+    for at in range(0, len(stream), piece):
+        line.client._do(lambda part=stream[at : at + piece]: client._sock().send(part))  # type: ignore[misc, arg-type]
+        time.sleep(0.06)
+    assert time.monotonic() - began > 2 * 0.4
+    while len(received) < 8:
+        received += line.at_server.next("received")
+    assert received == [FRAMES["message"]] * 8
+
+
 def test_silence_is_pinged_and_then_dropped(make: Callable[..., Line]) -> None:
     """R-11, G6: TCP does not notice a process that was stopped."""
     line = make(heartbeat_s=0.3)

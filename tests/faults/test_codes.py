@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 from bench.securechat import keys, record
 from crypto_utils import RSAPublicKey, public_key_from_pem
@@ -64,7 +65,7 @@ def test_a_code_is_good_for_one_of_fifty_and_for_nobody_who_guesses(tmp_path: Pa
         used = Counter(replies)
         assert used[Registered.__name__] == 1
         assert used[Code.CODE_EXPIRED] + used[Code.ALREADY_REGISTERED] == 49
-        answers = Counter(guess(visitors, trial, guesses))
+        answers = Counter(guess(visitors, trial.random, guesses))
         for visitor in visitors:
             visitor.sock.close()
     trial.note(**answers)
@@ -72,13 +73,13 @@ def test_a_code_is_good_for_one_of_fifty_and_for_nobody_who_guesses(tmp_path: Pa
     assert answers[Code.WRONG_CODE] == 9  # three guesses at each of the three codes that a number gets in ten minutes
 
 
-def guess(visitors: list[Visitor], trial: Trial, guesses: int) -> list[str]:
+def guess(visitors: list[Visitor], chance: Random, guesses: int) -> list[str]:
     """Ask for a code again and again, guess four times, and return what was answered."""
     victim, answers = create_record(keys(), "victim", created=0, suites=[1]), list[str]()
     for number in range(guesses // 5):
-        visitor = trial.random.choice(visitors)
+        visitor = chance.choice(visitors)
         asked = kind(visitor.request(victim))
         assert asked == CodeSent.__name__ if number < 3 else asked == Code.RATE_LIMITED
         answers += [asked] if number >= 3 else []
-        answers += [kind(visitor.register(victim, f"{trial.random.randrange(10**6):06}")) for _ in range(4)]
+        answers += [kind(visitor.register(victim, f"{chance.randrange(10**6):06}")) for _ in range(4)]
     return answers

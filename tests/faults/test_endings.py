@@ -43,7 +43,7 @@ def hangers_on(relay: Relay) -> list[socket.socket | TlsSocket]:
 def test_a_server_that_stops_is_gone_in_time_and_keeps_what_it_accepted(tmp_path: Path, trial: Trial) -> None:
     """R-36: among connections that say nothing, are within a frame, do not read; while messages come in."""
     slowest_s, found = 0.0, dict[str, int]()
-    for number in range(trial.size(2, 20)):
+    for number in range(trial.size(1, 20)):
         home = tmp_path / str(number)
         with Relay(home, PEOPLE) as relay, ExitStack() as stack:
             for sock in hangers_on(relay):
