@@ -21,7 +21,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from Crypto.IO import PEM, PKCS8
 from Crypto.Util.asn1 import DerNull, DerSequence
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -314,6 +313,8 @@ def encrypt_private_keys(keys: PrivateKeys, password: bytes, *, iterations: int 
         password: From `normalise_password`.
         iterations: Of PBKDF2-HMAC-SHA256, for each block with its own 16-byte salt (RFC 8018).
     """
+    from Crypto.IO import PEM, PKCS8  # noqa: PLC0415 - 40 ms of each start, for what is done once in an account's life
+
     blocks = []
     for key in (keys.rsa, keys.ed25519, keys.x25519, keys.mldsa65):
         oid, inner, _ = PKCS8.unwrap(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
@@ -368,7 +369,7 @@ def _damaged() -> KeyFileError:
 def _check_protection(block: bytes) -> None:
     """Refuse a PEM block whose PBKDF2 count is out of bounds, before it costs any time (RFC 8018 appendix A.2)."""
     try:
-        der, _, _ = PEM.decode(block.decode("ascii"))
+        der = b64decode(b"".join(block.splitlines()[1:-1]))
         algorithm = DerSequence().decode(DerSequence().decode(der)[0])
         key_derivation = DerSequence().decode(DerSequence().decode(algorithm[1])[0])
         iterations = DerSequence().decode(key_derivation[1])[1]

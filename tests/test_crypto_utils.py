@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from Crypto.IO import PEM, PKCS8
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -285,15 +286,15 @@ def test_the_library_s_own_protection_is_refused(keys: PrivateKeys) -> None:
 def test_a_file_under_an_unknown_cipher_is_refused(pem: bytes) -> None:
     (one, *rest) = blocks_of(pem)
     aes_256_cbc, unknown = bytes.fromhex("60864801650304012a"), bytes.fromhex("60864801650304017f")
-    der = crypto_utils.PEM.decode(one.decode())[0].replace(aes_256_cbc, unknown)
-    changed = f"{crypto_utils.PEM.encode(der, 'ENCRYPTED PRIVATE KEY')}\n".encode() + b"".join(rest)
+    der = PEM.decode(one.decode())[0].replace(aes_256_cbc, unknown)
+    changed = f"{PEM.encode(der, 'ENCRYPTED PRIVATE KEY')}\n".encode() + b"".join(rest)
     with pytest.raises(KeyFileError):
         decrypt_private_keys(changed, PASSWORD)
 
 
 def test_a_file_with_a_key_of_an_unknown_kind_is_refused(pem: bytes) -> None:
     (_, *rest) = blocks_of(pem)
-    strange = crypto_utils.PKCS8.wrap(
+    strange = PKCS8.wrap(
         bytes(34),
         "1.3.101.127",
         PASSWORD,
@@ -301,7 +302,7 @@ def test_a_file_with_a_key_of_an_unknown_kind_is_refused(pem: bytes) -> None:
         {"iteration_count": FAST, "salt_size": 16},
         key_params=None,
     )
-    block = f"{crypto_utils.PEM.encode(strange, 'ENCRYPTED PRIVATE KEY')}\n".encode()
+    block = f"{PEM.encode(strange, 'ENCRYPTED PRIVATE KEY')}\n".encode()
     with pytest.raises(KeyFileError, match="damaged"):
         decrypt_private_keys(block + b"".join(rest), PASSWORD)
 
@@ -331,7 +332,7 @@ def test_other_server_keys_are_refused(keys: PrivateKeys, pem: bytes) -> None:
 
 def test_the_certificate_holds_the_server_s_key(keys: PrivateKeys) -> None:
     certificate = self_signed_certificate(keys.rsa, dt.datetime.now(dt.UTC))
-    der = crypto_utils.PEM.decode(certificate.decode())[0]
+    der = PEM.decode(certificate.decode())[0]
     assert certificate_key(der) == keys.public.rsa
 
 
