@@ -20,7 +20,9 @@ verify() { # name, then options
 right="$(verify right)"
 states="$(grep -o '[0-9.e+]* states, stored' right.txt)"
 echo "commit, then reply: $right, $states"
-wrong="$(verify wrong -DREPLY_FIRST)"
-echo "reply, then commit: $wrong"
 [ "$right" = "errors: 0" ] || { echo "the contract does not hold" >&2; exit 1; }
-[ "$wrong" != "errors: 0" ] || { echo "the check cannot fail" >&2; exit 1; }
+for mistake in REPLY_FIRST ACKNOWLEDGE_FIRST NOTE_NOTHING; do
+  wrong="$(verify wrong "-D$mistake")"
+  echo "$mistake: $wrong"
+  [ "$wrong" = "errors: 1" ] || { echo "the check cannot fail" >&2; exit 1; }
+done

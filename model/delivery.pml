@@ -4,14 +4,18 @@
  *   G1  an accepted message is on the relay's disk or on the recipient's, always
  *   G2  no message is shown twice (to show and to note it is one step here; docs/adr/0005 says what is between them)
  *
- * -DREPLY_FIRST makes the relay answer before it commits. The check must fail then: that shows that it can.
+ * Three mistakes, with each of which the check must fail; that shows that it can:
+ *
+ *   -DREPLY_FIRST        the relay answers before it commits
+ *   -DACKNOWLEDGE_FIRST  the recipient acknowledges before it stores
+ *   -DNOTE_NOTHING       the recipient does not note what it has shown
  */
 
 #ifndef MESSAGES
 #define MESSAGES 2   /* from as many senders */
 #endif
 #ifndef CRASHES
-#define CRASHES 2    /* of the relay, and as many of the recipient */
+#define CRASHES 2    /* of the relay, and as many of the recipient; a sender may crash at any time */
 #endif
 
 /* What is on disk. */
@@ -79,6 +83,8 @@ proctype Life(byte m) {
   /* the sender, over and over until it is answered */
   :: atomic { outbox[m] && !sending[m] -> sending[m] = 1 }
   :: atomic { accepting[m] -> arrives(accepting[m]); outbox[m] = 0; accepted[m] = 1 }
+  /* it crashes, as often as it likes: the outbox stays, what is on its link does not */
+  :: atomic { sending[m] || accepting[m] -> sending[m] = 0; accepting[m] = 0 }
   /* the relay */
   :: atomic { sending[m] -> relay_takes(m) }
   :: atomic { held[m] -> held[m] = 0; on_relay[m] = 1; known[m] = 1; reply_due[m] = 1 }
@@ -89,7 +95,14 @@ proctype Life(byte m) {
   /* the recipient: store, show, note, acknowledge */
   :: atomic { pushing[m] && stored[m] && shown_noted[m] -> arrives(pushing[m]); ack_due[m] = 1 }
   :: atomic { pushing[m] && !stored[m] -> arrives(pushing[m]); stored[m] = 1 }
+#ifdef ACKNOWLEDGE_FIRST
+  :: atomic { pushing[m] && !stored[m] -> arrives(pushing[m]); ack_due[m] = 1 }
+#endif
+#ifdef NOTE_NOTHING
+  :: atomic { stored[m] && shown[m] < 2 -> shown[m]++; ack_due[m] = 1 }
+#else
   :: atomic { stored[m] && !shown_noted[m] -> shown[m]++; shown_noted[m] = 1; ack_due[m] = 1 }
+#endif
   :: atomic { ack_due[m] -> ack_due[m] = 0; acknowledging[m] = 1 }
   /* the network */
   :: atomic { sending[m] -> sending[m] = 0 }
