@@ -321,7 +321,7 @@ class Server:
 
     def received(self, link: Link, frames: list[Frame]) -> None:
         """Hand the relay its commands."""
-        self._writer.submit(Job(link, partial(_receive, self._relay, link, frames), frames))
+        self._writer.submit(Job(link, partial(_receive, self._relay, link, frames)))
 
     def rest(self) -> None:
         """Have it all done."""

@@ -68,10 +68,6 @@ class Mailboxes:
         """Begin a group."""
         self.group += 1
 
-    def foresee(self, envelopes: list[Envelope]) -> None:
-        """Prepare for `accept` of envelopes, all at once."""
-        self._store.foresee([(envelope.sender_id, envelope.id) for envelope in envelopes])
-
     def accept(self, envelope: Envelope, *, sender: Address, link: Link, now: Now) -> list[Action]:
         """Put an envelope into the mailboxes of its recipient, and push it to those who are online.
 

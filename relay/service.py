@@ -121,10 +121,6 @@ class Relay:
 
     # ------------------------------------------------------------ commands
 
-    def foresee(self, frames: list[Frame]) -> None:
-        """Prepare for commands that are about to come: what is looked up at once is cheaper."""
-        self._mailboxes.foresee([frame for frame in frames if isinstance(frame, Envelope)])
-
     def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:
         """Carry out one command of a link."""
         visitor = self._visitors.get(link)

@@ -11,12 +11,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from errors import StorageError
-from protocol import Frame
 from relay.actions import Action, Link
 from relay.limits import MINUTE, Now
 from relay.service import Relay
@@ -37,7 +36,6 @@ class Job(NamedTuple):
 
     link: Link
     run: Callable[[Now], Iterable[Action]]
-    frames: Sequence[Frame] = ()  # the commands that it carries out
 
 
 @dataclass(slots=True)
@@ -143,7 +141,6 @@ class Writer:
         group.links.update([job.link for job in jobs])
         actions: list[Action] = []
         try:
-            self._relay.foresee([frame for job in jobs for frame in job.frames])
             for job in jobs:
                 actions.extend(job.run(now))
         finally:  # when one fails half way, it is known who was concerned

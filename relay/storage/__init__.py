@@ -92,9 +92,6 @@ class Store(Protocol):
 
     # mailboxes
 
-    def foresee(self, envelopes: list[tuple[str, bytes]]) -> None:
-        """Look up at once what `accepted` will be asked for, sender and id, until the end of the transaction."""
-
     def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
         """Return what is known of an envelope that was accepted, also after it was acknowledged."""
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,21 +26,23 @@ MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
 
 class Remembered:
-    """What was read and is asked for with every envelope: accounts, and who has written to whom."""
+    """What was read and is asked for with every envelope: accounts, who has written to whom, each one's highest id."""
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.accounts: dict[str, Account | None] = {}
         self.written: set[tuple[str, str]] = set()
+        self.highest_ids: dict[str, bytes] = {}
 
     def forget(self) -> None:
         """Start anew."""
         self.accounts.clear()
         self.written.clear()
+        self.highest_ids.clear()
 
     def make_room(self) -> None:
         """Start anew where it has become too much; it is soon read again."""
-        if max(len(self.accounts), len(self.written)) > MAX_REMEMBERED:
+        if max(len(self.accounts), len(self.written), len(self.highest_ids)) > MAX_REMEMBERED:
             self.forget()
 
 
@@ -54,7 +56,7 @@ class SqliteStore(SqlFile):
             StorageError: It cannot be opened or written, is damaged, or was written by a newer program.
         """
         self._sequence: int | None = None  # the highest that was ever given out
-        self._known: dict[tuple[str, bytes], Stored | None] = {}  # of this transaction
+        self._known: dict[tuple[str, bytes], Stored] = {}  # put since the last commit
         self._put: dict[int, tuple[Any, ...]] = {}  # rows that are yet to be written, by their sequence
         self._spared: dict[int, tuple[Any, ...]] = {}  # such rows that need not be if they are acknowledged soon
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
@@ -199,28 +201,27 @@ class SqliteStore(SqlFile):
 
     # ------------------------------------------------------------ mailboxes
 
-    def foresee(self, envelopes: list[tuple[str, bytes]]) -> None:
-        """Look up at once what `accepted` will be asked for, until the end of the transaction."""
-        unknown = [envelope for envelope in envelopes if envelope not in self._known]
-        for envelope in unknown:
-            self._known[envelope] = self._unwritten.get(envelope)
-        for at in range(0, len(unknown), BULK[0]):
-            wanted = unknown[at : at + BULK[0]]
-            size = min(size for size in BULK if size >= len(wanted))
-            rows = self._db.execute(
-                f"SELECT sender_id, envelope_id, digest, received_at FROM (VALUES {_marks(2, size)}) AS wanted"  # noqa: S608
-                " CROSS JOIN mailbox ON sender_id = wanted.column1 AND envelope_id = wanted.column2",
-                list(chain(chain.from_iterable(wanted), repeat(None, 2 * (size - len(wanted))))),
-            )
-            for sender_id, envelope_id, *stored in rows:
-                self._known[sender_id, envelope_id] = Stored(*stored)
-
     def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
-        """Return what is known of an envelope that was accepted."""
+        """Return what is known of an envelope that was accepted.
+
+        Ids of one sender mostly grow (docs/PROTOCOL.md section 6.1): what is above all others needs no look-up.
+        """
         key = (sender_id, envelope_id)
-        if key not in self._known:
-            self.foresee([key])
-        return self._known[key]
+        known = self._known.get(key) or self._unwritten.get(key)
+        if known is not None or envelope_id > self._highest_id(sender_id):
+            return known
+        row = self._db.execute(
+            "SELECT digest, received_at FROM mailbox WHERE sender_id = ? AND envelope_id = ? LIMIT 1", key
+        ).fetchone()
+        return Stored(*row) if row else None
+
+    def _highest_id(self, sender_id: str) -> bytes:
+        highest = self._remembered.highest_ids.get(sender_id)
+        if highest is None:
+            query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
+            highest = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
+            self._remembered.highest_ids[sender_id] = highest
+        return highest
 
     def put(  # noqa: PLR0913 - a row has as many columns
         self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
@@ -232,6 +233,8 @@ class SqliteStore(SqlFile):
         self._sequence += 1  # never one that was given out before, not even in a transaction that failed
         self._put[self._sequence] = (self._sequence, *to, sender_id, envelope_id, digest, received_at, envelope)
         self._known[sender_id, envelope_id] = Stored(digest, received_at)
+        if envelope_id > self._highest_id(sender_id):
+            self._remembered.highest_ids[sender_id] = envelope_id
         return self._sequence
 
     def spare(self, sequence: int) -> None:

@@ -100,6 +100,24 @@ def test_knows_what_was_accepted_also_after_the_acknowledge(store: Store) -> Non
     assert store.accepted("alice", b"i" * 16) is None
 
 
+@pytest.mark.parametrize("acknowledged", [False, True])
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])
+def test_knows_ids_in_any_order(store: Store, numbers: tuple[int, ...], acknowledged: bool) -> None:
+    """They mostly grow, and are not looked for then; a clock that was set back must not make a re-sent one new."""
+    for number in numbers:
+        envelope_id = bytes([number]) * 16
+        with store.transaction():
+            assert store.accepted("alice", envelope_id) is None
+            sequence = store.put(BOB, "alice", envelope_id, b"{}", bytes(32), received_at=number)
+            if acknowledged:
+                store.acknowledge(BOB, [sequence])
+    for number in (1, 2, 3):
+        assert store.accepted("alice", bytes([number]) * 16) == Stored(bytes(32), number)
+        assert store.accepted("bob", bytes([number]) * 16) is None
+    assert store.accepted("alice", bytes(16)) is None
+    assert store.accepted("alice", bytes([2]) * 15 + b"\0") is None
+
+
 def test_a_page_ends_after_so_many_envelopes_or_bytes(store: Store) -> None:
     with store.transaction():
         sequences = [put(store, envelope=bytes(100)) for _ in range(5)]
