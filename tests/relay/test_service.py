@@ -353,6 +353,7 @@ class Histories(RuleBasedStateMachine):
 
         with pytest.raises(ZeroDivisionError):
             work()
+        links.update(map(str, self.world.relay.give_up()))
         for link in links:
             self.world.relay.closed(link)
         self.clients = {address: client for address, client in self.clients.items() if client.link not in links}
