@@ -31,7 +31,7 @@ from tls import TURN_AWAY, TURNED_AWAY, client_context, pinned_key
 log = logging.getLogger("securechat.transport")
 
 RECORD_SIZE: Final = 16 * 1024  # bytes: a whole TLS record (RFC 8446 section 5.1), so that TLS keeps no rest of one
-MAX_RECORDS: Final = 4  # read from one link at a time
+MAX_RECORDS: Final = 2  # read from one link at a time
 WRITE_SIZE: Final = 256 * 1024  # bytes handed to TLS at once
 CONNECT_TIMEOUT_S: Final = 10  # for each address of a name
 ROUND: Final = 32  # links that are read before what came is acted on: more would not fit into the processor's cache
