@@ -22,6 +22,7 @@ VERSIONS: Final = (1,)  # versions of the protocol that this program speaks
 LENGTH_SIZE: Final = 4  # bytes before each frame
 MAX_FRAME_BEFORE_LOGIN: Final = 64 * 1024  # bytes; an identity record takes 9 KiB
 MAX_FRAME: Final = 256 * 1024  # bytes; the largest text, sealed, takes about 100 KiB
+MAX_ENVELOPE: Final = MAX_FRAME - 256  # bytes: what a client sends after login must fit into a delivery
 MAX_ENCRYPTED_KEY: Final = 16 * 1024  # bytes before base64; suite 1 takes 256
 MAX_ENCRYPTED_CONTENT: Final = 180 * 1024  # bytes before base64, which makes a third more of it
 MAX_ACKNOWLEDGED: Final = 256  # sequences in one acknowledge frame
@@ -197,10 +198,10 @@ class Receipt(Envelope, frozen=True, kw_only=True, tag="receipt"):
 
 
 class Accepted(Frame, frozen=True, kw_only=True, tag="accepted"):
-    """Server: the envelope is committed to disk."""
+    """Server: the envelope is safe, on the relay's disk or on that of each of its recipient's devices."""
 
     id: EnvelopeId
-    timestamp: Integer  # seconds since 1970, when it was committed first
+    timestamp: Integer  # seconds since 1970, when it was taken first
 
 
 class Rejected(Frame, frozen=True, kw_only=True, tag="rejected"):
@@ -473,7 +474,8 @@ class Connection:
     def state(self, state: State) -> None:
         self._state = state
         self._may_send, self._may_come = self._ours[state], self._theirs[state]
-        self._max_frame = MAX_FRAME if state is State.READY else MAX_FRAME_BEFORE_LOGIN  # bytes, of the other end's
+        ready = MAX_FRAME if self.role is Role.CLIENT else MAX_ENVELOPE  # bytes that the other end may send
+        self._max_frame = ready if state is State.READY else MAX_FRAME_BEFORE_LOGIN
 
     @property
     def mid_frame(self) -> bool:
@@ -504,6 +506,8 @@ class Connection:
         """
         if self.failure is not None:
             raise self.failure
+        if self._state is State.CLOSED:
+            return []
         if self._begun:
             self._begun += data
             if len(self._begun) < self._needed:
@@ -539,4 +543,4 @@ class Connection:
             if following is not self._state:
                 self.state = following
             frames.append(frame)
-        return start
+        return end if self._state is State.CLOSED else start  # after a goodbye nothing is read any more

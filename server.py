@@ -266,7 +266,7 @@ class CodeSender:
 
 
 class Server:
-    """Joins links and relay: frames go to the writer's thread, actions come back to the links."""
+    """Joins links and relay: frames go to the relay, actions come back to the links."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         """Open everything but the door.
@@ -332,10 +332,10 @@ class Server:
         log.info("link closed: %s", reason or "orderly")
         self._writer.submit(Job(link, lambda _now: self._relay.closed(link)))
 
-    # ------------------------------------------------------------ called by the writer's thread
+    # ------------------------------------------------------------ called by whoever works on the relay
 
     def _perform(self, actions: list[Action]) -> None:
-        """Carry out what the relay wants, now that its transaction is on disk."""
+        """Carry out what the relay wants."""
         frames: dict[LinkKey, list[Frame]] = {}
         for action in actions:
             if isinstance(action, Outgoing):
@@ -350,7 +350,7 @@ class Server:
                 link.send(*queued)
 
     def _send_code(self, action: SendCode) -> None:
-        """Have a code brought, or refuse at once: this thread empties the writer's queue and must not wait for it."""
+        """Have a code brought, or refuse at once: whoever works on the relay must not wait."""
         try:
             self._codes.submit(action)
         except queue.Full:

@@ -56,7 +56,7 @@ class LinkLimits:
 
 
 class Handler(Protocol):
-    """Whoever is told what happens on links, in the loop's thread; must not block."""
+    """Whoever is told what happens on links, in the loop's thread; only `rest` may block, and so hold up all links."""
 
     def opened(self, link: Link) -> None:
         """TLS is up and, on the client's side, the pin holds."""
@@ -102,6 +102,7 @@ class Link:
         self._output = bytearray()
         self._writing = False  # whether the loop waits until the socket takes more
         self._closing = False
+        self._closing_since_s: float | None = None
         self.touched = False  # whether the loop knows that it has something to do
         self._goodbye: Code | None = None
         self._why: SecureChatError | None = None  # what ends it, when it is not this end's wish
@@ -184,7 +185,12 @@ class Link:
         return True
 
     def _read(self) -> None:
-        data = self._sock().recv(RECORD_SIZE)
+        try:
+            data = self._sock().recv(RECORD_SIZE)
+        except _AGAIN:
+            if not self._writing:
+                raise
+            return  # the socket is ready for what waits to be written
         if not data:
             self._drop(NetworkError("the other end closed the connection"))
             return
@@ -197,7 +203,7 @@ class Link:
     def _read_on(self, data: bytes) -> bytes:
         """Read what comes after a full record: mostly the rest of what was sent at once."""
         records = [data]
-        with suppress(*_AGAIN):
+        with suppress(OSError):  # nothing more now, or an end, of which the next read will hear again
             while len(records) < MAX_RECORDS and len(records[-1]) == RECORD_SIZE:
                 records.append(self._sock().recv(RECORD_SIZE))
         return b"".join(records)
@@ -323,6 +329,10 @@ class Link:
         elif self.phase is _Phase.HANDSHAKE:
             if self._socket is not None and age_s > limits.handshake_s:
                 self._drop(NetworkError("the other end did not answer in time"))
+        elif self._closing:  # and the other end does not take what comes before the goodbye
+            self._closing_since_s = now_s if self._closing_since_s is None else self._closing_since_s
+            if now_s - self._closing_since_s > LINGER_S:
+                self._drop(None)
         elif self._frame_began_s is not None and now_s - self._frame_began_s > limits.frame_s:
             self._end(NetworkError("a frame took too long"), Code.TOO_SLOW)
         elif self.connection.state is State.READY:

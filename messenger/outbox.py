@@ -30,13 +30,15 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         """Work on a database; every change runs inside the caller's transaction."""
         self._db = database
-        self._made = 0  # ids
+        self._second, self._made = 0, 0  # ids made in that second
 
     def new_id(self, now: int) -> bytes:
         """Make the id of an envelope, 16 bytes: the time, a count, and 8 random bytes (docs/PROTOCOL.md section 6.1).
 
         What one sender writes lies together in the relay's index then, and so is written to disk together.
         """
+        if now != self._second:  # begun anew, so that an id does not tell how much was written to others before
+            self._second, self._made = now, 0
         self._made += 1
         prefix = PREFIX.pack(now % 2**32, self._made % 2**32)
         return prefix + secrets.token_bytes(ID_SIZE - PREFIX.size)

@@ -1,4 +1,4 @@
-"""What the relay wants done after its transaction is on disk."""
+"""What the relay wants done: after its transaction is on disk, or early where that is safe."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from msgspec import Raw
 
@@ -13,7 +14,9 @@ from relay.actions import Action, Link, Outgoing
 from relay.directory import Directory
 from relay.limits import Limits, Now
 from relay.presence import Online, Presence
-from relay.storage import Address, Store
+from relay.storage import Address, Store, Stored
+
+EnvelopeName = tuple[str, bytes]  # sender and id
 
 MAX_COUNTS = 100_000  # mailboxes whose fill is remembered, about 20 MB
 TOGETHER_S = 0.02  # how long after each other envelopes may come that are answered together
@@ -26,18 +29,21 @@ class Answers:
 
     Attributes:
         since_s: When the first of the envelopes was pushed.
-        replies: One for each.
+        names: Senders and ids of these.
+        replies: One for each, and one for each time that it was sent again.
         links: Where they were pushed.
         missing: How many acknowledges the replies wait for.
     """
 
     since_s: float
+    names: list[EnvelopeName] = field(default_factory=list)
     replies: list[Outgoing] = field(default_factory=list)
     links: set[Link] = field(default_factory=set)
     missing: int = 0
 
-    def add(self, reply: Outgoing, pushed: list[Outgoing]) -> None:
+    def add(self, name: EnvelopeName, reply: Outgoing, pushed: list[Outgoing]) -> None:
         """Add a reply, and what it waits for."""
+        self.names.append(name)
         self.replies.append(reply)
         self.links.update([push.link for push in pushed])
         self.missing += len(pushed)
@@ -46,6 +52,13 @@ class Answers:
         """Take one acknowledge, and tell whether it was the last."""
         self.missing -= 1
         return self.missing == 0
+
+
+class Held(NamedTuple):
+    """An envelope that is neither on disk nor acknowledged."""
+
+    answers: Answers
+    stored: Stored  # as it will be
 
 
 class Mailboxes:
@@ -60,6 +73,7 @@ class Mailboxes:
         self.group = 0  # the number of what is committed together
         self._awaited: dict[int, Answers] = {}  # by the sequences whose acknowledge they wait for, oldest first
         self._answers: dict[Link, Answers] = {}  # to which the next reply to a sender is added
+        self._held: dict[EnvelopeName, Held] = {}
         self._at_most: dict[Address, int] = {}  # no more than so many wait: counting each time would be dear
 
     # ------------------------------------------------------------ store
@@ -79,12 +93,17 @@ class Mailboxes:
         self._check_sender(envelope, sender)
         data = envelope.encoded
         digest = sha256(data)
-        before = self._store.accepted(envelope.sender_id, envelope.id)
+        name = (envelope.sender_id, envelope.id)
+        held = self._held.get(name)
+        before = held.stored if held is not None else self._store.accepted(*name)
         if before is not None:
             if before.digest != digest:
                 raise Refused(Code.DUPLICATE_ID)
-            self._store.keep(self._awaited)  # it may be one of these: then it must be on disk before this answer
-            return [Outgoing(link, Accepted(id=envelope.id, timestamp=before.received_at))]
+            again = Outgoing(link, Accepted(id=envelope.id, timestamp=before.received_at), early=held is not None)
+            if held is None:
+                return [again]
+            held.answers.replies.append(again)  # it is not safe yet
+            return []
         mailboxes = self._recipients(envelope, now)
         self._check_quotas(envelope, mailboxes)
         reply = Accepted(id=envelope.id, timestamp=now.wall_s)
@@ -102,7 +121,8 @@ class Mailboxes:
         answers = self._answers.get(link)
         if answers is None or now.steady_s >= answers.since_s + TOGETHER_S:
             answers = self._answers[link] = Answers(now.steady_s)
-        answers.add(Outgoing(link, reply, early=True), pushed)
+        answers.add(name, Outgoing(link, reply, early=True), pushed)
+        self._held[name] = Held(answers, Stored(digest, now.wall_s))
         for sequence in sequences:
             self._store.spare(sequence)
             self._awaited[sequence] = answers
@@ -130,7 +150,7 @@ class Mailboxes:
         for mailbox in mailboxes:
             if stranger:
                 limit = self._limits.stranger_pending
-                if self._store.count_pending(mailbox, limit=limit, sender_id=envelope.sender_id) >= limit:
+                if self._count(mailbox, limit, envelope.sender_id) >= limit:
                     raise Refused(Code.STRANGER_LIMIT)
             if self._is_full(mailbox):
                 raise Refused(Code.MAILBOX_FULL)
@@ -140,7 +160,7 @@ class Mailboxes:
         limit = self._limits.mailbox_limit
         most = self._at_most.get(mailbox, limit)
         if most >= limit:
-            most = self._store.count_pending(mailbox, limit=limit)
+            most = self._count(mailbox, limit)
         if len(self._at_most) >= MAX_COUNTS:
             self._at_most.clear()
         self._at_most[mailbox] = most + 1  # with the one that is about to be put there
@@ -185,7 +205,12 @@ class Mailboxes:
 
     def count(self, mailbox: Address) -> int:
         """Return how many envelopes wait in a mailbox."""
-        return self._store.count_pending(mailbox, limit=self._limits.mailbox_limit)
+        return self._count(mailbox, self._limits.mailbox_limit)
+
+    def _count(self, mailbox: Address, limit: int, sender_id: str | None = None) -> int:
+        online = self._presence.find(mailbox)
+        handed = online.unacknowledged if online is not None else ()
+        return self._store.count_pending(mailbox, limit=limit, sender_id=sender_id, handed=handed)
 
     # ------------------------------------------------------------ acknowledge, expire
 
@@ -195,8 +220,9 @@ class Mailboxes:
         A sender whose envelope all devices have now is answered: it is on disk, although not here.
         """
         online = self._presence.of(mailbox)
+        sequences = sorted(online.unacknowledged.keys() & sequences)  # it may name any, and as many as it likes
         actions: list[Action] = []
-        for sequence in online.unacknowledged.keys() & sequences:
+        for sequence in sequences:
             answers = self._awaited.pop(sequence, None)
             if answers is not None and answers.are_complete():
                 actions += self._close(answers)
@@ -223,12 +249,14 @@ class Mailboxes:
         link = answers.replies[0].link
         if self._answers.get(link) is answers:
             del self._answers[link]
+        for name in answers.names:
+            del self._held[name]
         return answers.replies
 
     def _await_nothing(self) -> list[Answers]:
         answers = list({id(each): each for each in self._awaited.values()}.values())
-        self._awaited.clear()
-        self._answers.clear()
+        for remembered in (self._awaited, self._answers, self._held):
+            remembered.clear()
         return answers
 
     def committed(self) -> list[Outgoing]:
@@ -237,7 +265,10 @@ class Mailboxes:
 
     def give_up(self) -> set[Link]:
         """Await nothing any more: nothing since the last commit has happened. Return the links that it was about."""
-        return {link for each in self._await_nothing() for link in (each.replies[0].link, *each.links)}
+        self._at_most.clear()
+        return {
+            link for each in self._await_nothing() for link in (*(reply.link for reply in each.replies), *each.links)
+        }
 
     def expire(self, *, now: Now) -> int:
         """Drop what is older than the retention, a round of it; return how many."""

@@ -1,7 +1,7 @@
 """The relay: one method for each command of the protocol.
 
-A command and the time go in, actions come out; they are carried out after the transaction around the call is
-on disk. All of it runs in one thread (relay/writer.py), so nothing here takes a lock.
+A command and the time go in, actions come out; they are carried out when the transaction around the call is on disk,
+but for those that may go out early. One thread at a time calls (relay/writer.py), so nothing here takes a lock.
 """
 
 from __future__ import annotations

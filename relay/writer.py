@@ -236,7 +236,7 @@ class Writer:
     def _keep_house(self, now: Now) -> None:
         """Drop what is too old, as a group of its own: it may fail, and others must not with it."""
         self._expire_at_s = now.steady_s + EXPIRE_EVERY_S  # before it can fail: not again at once then
-        self._close(self._present_group(now))
+        self._close(self._present_group(now), spared=True)
         group = self._present_group(now)
         if self._guarded(lambda: self._expire(now)):
             self._close(group)

@@ -15,6 +15,7 @@ import protocol
 from errors import Code, LocalProtocolError, RemoteProtocolError
 from protocol import (
     LENGTH_SIZE,
+    MAX_ENVELOPE,
     MAX_FRAME,
     MAX_FRAME_BEFORE_LOGIN,
     TRANSITIONS,
@@ -300,7 +301,7 @@ def test_frames_before_a_bad_one_are_returned() -> None:
         (State.OPEN, MAX_FRAME_BEFORE_LOGIN + 1, Code.TOO_LARGE),
         (State.OPEN, 2**31, Code.TOO_LARGE),
         (State.OPEN, 2**32 - 1, Code.TOO_LARGE),
-        (State.READY, MAX_FRAME + 1, Code.TOO_LARGE),
+        (State.READY, MAX_ENVELOPE + 1, Code.TOO_LARGE),
     ],
 )
 def test_a_bad_length_is_refused_on_the_length(state: State, size: int, code: Code) -> None:
@@ -312,10 +313,17 @@ def test_a_bad_length_is_refused_on_the_length(state: State, size: int, code: Co
     assert not connection.mid_frame
 
 
-@pytest.mark.parametrize(("state", "size"), [(State.OPEN, MAX_FRAME_BEFORE_LOGIN), (State.READY, MAX_FRAME)])
+@pytest.mark.parametrize(("state", "size"), [(State.OPEN, MAX_FRAME_BEFORE_LOGIN), (State.READY, MAX_ENVELOPE)])
 def test_the_largest_length_is_taken(state: State, size: int) -> None:
     connection = at(state, Role.SERVER)
     assert connection.receive(size.to_bytes(LENGTH_SIZE, "big")) == []
+    assert connection.failure is None
+
+
+def test_what_a_server_may_send_is_larger_than_what_a_client_may() -> None:
+    """By the delivery around an envelope."""
+    connection = at(State.READY, Role.CLIENT)
+    assert connection.receive(MAX_FRAME.to_bytes(LENGTH_SIZE, "big")) == []
     assert connection.failure is None
 
 
@@ -341,8 +349,10 @@ def test_what_the_table_does_not_allow_is_refused(state: State, role: Role, fram
 def test_nothing_is_read_after_goodbye() -> None:
     client = at(State.READY, Role.CLIENT)
     goodbye = Goodbye(code=Code.SHUTTING_DOWN)
-    assert client.receive(wire(goodbye, Ping())) == [goodbye]
+    assert client.receive(wire(goodbye, Ping()) + b"\0\0\0") == [goodbye]
     assert client.state is State.CLOSED
+    assert client.receive(wire(Ping())) == []
+    assert not client.mid_frame
 
 
 LOGIN = [HELLO, Welcome(nonce=bytes(32), version=1), FRAMES["login"], LoggedIn(pending=0, retention_s=1)]

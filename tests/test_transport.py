@@ -43,6 +43,7 @@ from protocol import (
     Role,
     State,
     Welcome,
+    canonical,
     encode_frame,
 )
 from tests.strategies import ENVELOPE, FRAMES
@@ -412,6 +413,52 @@ def test_a_client_that_never_reads_costs_so_much_and_no_more(make: Callable[...,
                 break
             time.sleep(0.001)
         assert "does not read" in str(line.at_server.next("closed"))
+
+
+def much_to_read(line: Line, sock: ssl.SSLSocket) -> Link:
+    """Hand a link more than the kernel takes for a client that does not read."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server: Link = line.at_server.next("opened")
+    server.connection.state = State.READY
+    large = canonical(Message(**ENVELOPE | {"encrypted_content": "A" * 150_000}))
+    server.send(*[Delivery(envelope=msgspec.Raw(large), sequence=number) for number in range(27)])
+    return server
+
+
+def test_a_client_that_reads_on_gets_the_rest_and_nobody_spins_meanwhile(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing, so only the socket tells that there is room again."""
+    calls, ready = [0], Link.ready
+
+    def counted(link: Link) -> None:
+        calls[0] += 1
+        ready(link)
+
+    monkeypatch.setattr(Link, "ready", counted)
+    with line.raw() as sock:
+        much_to_read(line, sock)
+        time.sleep(0.3)
+        connection, frames = Connection(Role.CLIENT), list[Frame]()
+        connection.state = State.READY
+        while len(frames) < 27:
+            frames += connection.receive(sock.recv(65536))
+        assert [frame.sequence for frame in frames if isinstance(frame, Delivery)] == list(range(27))
+    assert calls[0] < 5_000
+
+
+def test_a_link_that_closes_and_cannot_say_so_is_dropped(line: Line) -> None:
+    """And what comes after its goodbye is not kept."""
+    with line.raw() as sock:
+        server = much_to_read(line, sock)
+        time.sleep(0.2)
+        server.close(Code.REPLACED)
+        with suppress(OSError):
+            for _ in range(100):
+                sock.sendall(b"\0\0\xff\0" + bytes(10_000))
+        assert line.at_server.next("closed") is None
+        assert not server.connection.mid_frame
+        assert line.server.links == 0
 
 
 def test_too_many_frames_at_once_end_the_link(make: Callable[..., Line]) -> None:

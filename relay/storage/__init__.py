@@ -5,7 +5,7 @@ One thread at a time uses it, inside `attempt` or `transaction`. Nothing here de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -93,7 +93,10 @@ class Store(Protocol):
     # mailboxes
 
     def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
-        """Return what is known of an envelope that was accepted, also after it was acknowledged."""
+        """Return what is known of an envelope that was accepted, also after it was acknowledged.
+
+        Of one that is spared nothing: whoever has it spared knows.
+        """
 
     def put(  # noqa: PLR0913 - a row has as many columns
         self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
@@ -104,7 +107,7 @@ class Store(Protocol):
         """Leave an envelope out of commits for a while: its device was handed it, and may acknowledge it soon."""
 
     def keep(self, sequences: Iterable[int]) -> None:
-        """Spare envelopes no longer: their device has gone."""
+        """Spare envelopes no longer: the next commit writes them."""
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox with a sequence above `after`, in order.
@@ -112,8 +115,13 @@ class Store(Protocol):
         At most `limit` envelopes, and no more after they have reached `size` bytes.
         """
 
-    def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
-        """Return how many envelopes wait (from one sender), counting no further than `limit`."""
+    def count_pending(
+        self, address: Address, *, limit: int, sender_id: str | None = None, handed: Collection[int] = ()
+    ) -> int:
+        """Return how many envelopes wait (from one sender), counting no further than `limit`.
+
+        Of those that are spared it counts the ones whose sequences are among `handed`.
+        """
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes; what is not in this mailbox is passed over."""

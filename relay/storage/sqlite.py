@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -26,23 +26,21 @@ MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
 
 class Remembered:
-    """What was read and is asked for with every envelope: accounts, who has written to whom, each one's highest id."""
+    """What was read and is asked for with every envelope: accounts, and who has written to whom."""
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.accounts: dict[str, Account | None] = {}
+        self.accounts: dict[str, Account] = {}
         self.written: set[tuple[str, str]] = set()
-        self.highest_ids: dict[str, bytes] = {}
 
     def forget(self) -> None:
         """Start anew."""
         self.accounts.clear()
         self.written.clear()
-        self.highest_ids.clear()
 
     def make_room(self) -> None:
         """Start anew where it has become too much; it is soon read again."""
-        if max(len(self.accounts), len(self.written), len(self.highest_ids)) > MAX_REMEMBERED:
+        if max(len(self.accounts), len(self.written)) > MAX_REMEMBERED:
             self.forget()
 
 
@@ -56,12 +54,13 @@ class SqliteStore(SqlFile):
             StorageError: It cannot be opened or written, is damaged, or was written by a newer program.
         """
         self._sequence: int | None = None  # the highest that was ever given out
-        self._known: dict[tuple[str, bytes], Stored] = {}  # put since the last commit
+        self._put_ids: dict[tuple[str, bytes], Stored] = {}  # of rows that are not committed, but for spared ones
         self._put: dict[int, tuple[Any, ...]] = {}  # rows that are yet to be written, by their sequence
         self._spared: dict[int, tuple[Any, ...]] = {}  # such rows that need not be if they are acknowledged soon
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
         self._remembered = Remembered()
-        self._unwritten: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # spared, or acknowledged before
+        self._acknowledged_ids: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # of rows never written
+        self._highest_ids: dict[str, bytes] = {}  # by their sender; higher than that is new
         settings = [f"PRAGMA wal_autocheckpoint = {WAL_PAGES}", f"PRAGMA cache_size = -{CACHE_SIZE // 1024}"]
         super().__init__(path, SCHEMA, sqlite3, first=settings)
 
@@ -89,7 +88,7 @@ class SqliteStore(SqlFile):
         with suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
         self._remembered.forget()  # some of it may never have been written
-        for collected in (self._known, self._put, self._spared, self._gone, self._unwritten):
+        for collected in (self._put, self._put_ids, self._spared, self._gone, self._acknowledged_ids):
             collected.clear()
 
     def commit(self, *, spared: bool) -> None:
@@ -99,7 +98,7 @@ class SqliteStore(SqlFile):
         self._write_out()
         if self._db.in_transaction:
             self._db.execute("COMMIT")
-        self._known.clear()
+        self._put_ids.clear()
         self._remembered.make_room()
 
     @contextmanager
@@ -154,10 +153,12 @@ class SqliteStore(SqlFile):
 
     def account(self, user_id: str) -> Account | None:
         """Return an account, or None when there is none."""
-        accounts = self._remembered.accounts
-        if user_id not in accounts:
-            accounts[user_id] = self._read_account(user_id)
-        return accounts[user_id]
+        account = self._remembered.accounts.get(user_id)
+        if account is None:
+            account = self._read_account(user_id)
+            if account is not None:  # names that are nobody's come from outside, in any number
+                self._remembered.accounts[user_id] = account
+        return account
 
     def _read_account(self, user_id: str) -> Account | None:
         rows = self._db.execute("SELECT device_id FROM device WHERE user_id = ? ORDER BY device_id", (user_id,))
@@ -207,7 +208,7 @@ class SqliteStore(SqlFile):
         Ids of one sender mostly grow (docs/PROTOCOL.md section 6.1): what is above all others needs no look-up.
         """
         key = (sender_id, envelope_id)
-        known = self._known.get(key) or self._unwritten.get(key)
+        known = self._put_ids.get(key) or self._acknowledged_ids.get(key)
         if known is not None or envelope_id > self._highest_id(sender_id):
             return known
         row = self._db.execute(
@@ -216,11 +217,15 @@ class SqliteStore(SqlFile):
         return Stored(*row) if row else None
 
     def _highest_id(self, sender_id: str) -> bytes:
-        highest = self._remembered.highest_ids.get(sender_id)
+        highest = self._highest_ids.get(sender_id)
         if highest is None:
             query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
             highest = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
-            self._remembered.highest_ids[sender_id] = highest
+            rows = chain(self._put.values(), self._spared.values())
+            highest = max([highest, *(row[4] for row in rows if row[3] == sender_id)])
+            if len(self._highest_ids) >= MAX_REMEMBERED:
+                self._highest_ids.clear()
+            self._highest_ids[sender_id] = highest
         return highest
 
     def put(  # noqa: PLR0913 - a row has as many columns
@@ -232,21 +237,21 @@ class SqliteStore(SqlFile):
             self._sequence = row[0] if row else 0
         self._sequence += 1  # never one that was given out before, not even in a transaction that failed
         self._put[self._sequence] = (self._sequence, *to, sender_id, envelope_id, digest, received_at, envelope)
-        self._known[sender_id, envelope_id] = Stored(digest, received_at)
-        if envelope_id > self._highest_id(sender_id):
-            self._remembered.highest_ids[sender_id] = envelope_id
+        self._put_ids[sender_id, envelope_id] = Stored(digest, received_at)
+        self._highest_ids[sender_id] = max(self._highest_id(sender_id), envelope_id)
         return self._sequence
 
     def spare(self, sequence: int) -> None:
         """Leave an envelope out of commits for a while: its device was handed it, and may acknowledge it soon."""
-        self._spared[sequence] = self._put.pop(sequence)
-        self._remember(self._spared[sequence])
+        row = self._spared[sequence] = self._put.pop(sequence)
+        self._put_ids.pop((row[3], row[4]), None)
 
     def keep(self, sequences: Iterable[int]) -> None:
-        """Spare envelopes no longer: their device has gone."""
+        """Spare envelopes no longer: the next commit writes them."""
         for sequence in sequences:
             if sequence in self._spared:
-                self._put[sequence] = self._spared.pop(sequence)
+                row = self._put[sequence] = self._spared.pop(sequence)
+                self._put_ids[row[3], row[4]] = Stored(row[5], row[6])
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
@@ -264,7 +269,9 @@ class SqliteStore(SqlFile):
                 break
         return waiting
 
-    def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
+    def count_pending(
+        self, address: Address, *, limit: int, sender_id: str | None = None, handed: Collection[int] = ()
+    ) -> int:
         """Return how many envelopes wait (from one sender), counting no further than `limit`."""
         self._write_out()
         row = self._db.execute(
@@ -272,8 +279,8 @@ class SqliteStore(SqlFile):
             " AND device_id = ?2 AND envelope IS NOT NULL AND (?3 IS NULL OR sender_id = ?3) LIMIT ?4)",
             (*address, sender_id, limit),
         ).fetchone()
-        spared = sum(row[1:3] == address and sender_id in {None, row[3]} for row in self._spared.values())
-        return min(limit, int(row[0]) + spared)
+        spared = [self._spared[sequence] for sequence in handed if sequence in self._spared]
+        return min(limit, int(row[0]) + sum(sender_id in {None, row[3]} for row in spared))
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes in this mailbox; those that are not written yet never will be."""
@@ -284,14 +291,9 @@ class SqliteStore(SqlFile):
                 self._gone.append((sequence, *address))
                 continue
             del rows[sequence]
-            if rows is self._put:
-                self._remember(row)
-
-    def _remember(self, row: tuple[Any, ...]) -> None:
-        """Know an envelope again that is perhaps never written."""
-        self._unwritten[row[3], row[4]] = Stored(row[5], row[6])
-        if len(self._unwritten) > MAX_REMEMBERED:
-            self._unwritten.popitem(last=False)
+            self._acknowledged_ids[row[3], row[4]] = Stored(row[5], row[6])
+            if len(self._acknowledged_ids) > MAX_REMEMBERED:
+                self._acknowledged_ids.popitem(last=False)
 
     def expire(self, *, before: int, limit: int) -> int:
         """Remove at most `limit` of the oldest envelopes received before a time."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from crypto_utils import encode_base64
@@ -91,7 +92,7 @@ def bench(world: World) -> Iterator[Bench]:
 def full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let every commit fail until `undo`."""
 
-    def failing() -> None:
+    def failing(*, spared: bool) -> None:
         raise StorageError("the disk is full")
 
     monkeypatch.setattr(bench.world.store, "commit", failing)
@@ -310,8 +311,28 @@ def test_the_same_envelope_again_is_not_answered_before_it_is_safe(bench: Bench)
         bench.submit(bench.command("alice", envelope))
         bench.writer.work()
     assert stored == []
-    bench.writer._tend()
+    bench.commit()
     assert stored == [1]
+    assert accepted(bench) == 2  # each time that it was sent
+
+
+def test_the_same_envelope_again_is_answered_with_the_first_once_it_is_acknowledged(bench: Bench) -> None:
+    """Also over another link: the first may be dead."""
+    world = bench.world.with_pair()
+    world.login("bob")
+    envelope = world.envelope("alice", "bob")
+    other = world.login_frame("alice", world.visit("alice again"))
+    bench.submit(bench.command("alice", envelope))
+    bench.writer.work()
+    (delivery,) = [frame for frame in bench.replies() if isinstance(frame, Delivery)]
+    bench.submit(bench.command("alice again", other), bench.command("alice again", envelope))
+    bench.submit(bench.command("bob", Acknowledge(sequences=[delivery.sequence])))
+    bench.writer.work()
+    answers = [one for one in bench.performed if isinstance(one, Outgoing) and isinstance(one.frame, Accepted)]
+    assert [answer.link for answer in answers] == ["alice", "alice again"]
+    assert in_mailboxes(world) == 0
+    changed = msgspec.structs.replace(envelope, timestamp=1)
+    assert world.rejection("alice again", changed) is Code.DUPLICATE_ID
 
 
 def test_with_two_devices_both_must_have_it(bench: Bench) -> None:
@@ -382,6 +403,7 @@ def test_a_recipient_who_does_not_acknowledge_holds_up_nobody_for_long(bench: Be
 def test_while_jobs_come_acknowledges_may_be_on_their_way_but_not_for_ever(bench: Bench) -> None:
     world = bench.world.with_pair()
     world.login("bob")
+    bench.writer._expire_at_s = 1e9
     began_s = world.now.steady_s
     bench.submit(bench.command("alice", world.envelope("alice", "bob")))
     while not accepted(bench):
@@ -624,11 +646,14 @@ def test_housekeeping_that_fails_does_not_take_every_group_along(bench: Bench, m
 
     monkeypatch.setattr(bench.world.relay, "expire", fail_to_expire)
     world = bench.world.with_pair()
-    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+    world.login("bob")
+    world.register("carol", 2)
+    for recipient in ("bob", "carol"):  # one is online, and does not acknowledge
+        bench.submit(bench.command("alice", world.envelope("alice", recipient)))
     bench.writer.work()
     bench.writer._tend()
     assert bench.abandoned == [set()]
-    assert [type(frame) for frame in bench.replies()] == [Accepted]
+    assert accepted(bench) == 2
 
 
 def test_does_not_touch_the_disk_while_there_is_nothing_to_do(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from errors import StorageError
 from relay.storage import Account, Address, Store, Stored, Waiting
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite import MAX_REMEMBERED, SqliteStore
 
 BACK_ENDS: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore(folder / "relay.db")}
 BOB = Address("bob", 1)
@@ -98,6 +98,22 @@ def test_knows_what_was_accepted_also_after_the_acknowledge(store: Store) -> Non
     with store.transaction():
         assert store.expire(before=8, limit=10) == 1
     assert store.accepted("alice", b"i" * 16) is None
+
+
+@pytest.mark.parametrize("forgotten", [1, MAX_REMEMBERED])
+def test_knows_ids_also_when_much_was_forgotten_before_they_were_written(
+    store: Store, forgotten: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alice's higher id is only in memory when somebody registers, or when there is no room for more senders."""
+    monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", forgotten)
+    high, low = b"9" * 16, b"1" * 16
+    with store.transaction():
+        sequence = store.put(BOB, "alice", high, b"{}", bytes(32), received_at=1)
+        store.spare(sequence)
+        store.create_account("carol", created_at=1)
+        store.put(BOB, "carol", low, b"{}", bytes(32), received_at=1)
+        store.put(BOB, "alice", low, b"{}", bytes(32), received_at=1)
+    assert store.accepted("alice", high) == store.accepted("alice", low) == Stored(bytes(32), 1)
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
