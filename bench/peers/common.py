@@ -5,12 +5,27 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import ssl
+import subprocess
 from functools import cache
 from pathlib import Path
 
 from bench.tls_socket import TlsSocket
 from crypto_utils import generate_server_key, self_signed_certificate, server_key_to_pem
 from tls import client_context
+
+
+class Peer:
+    """A server that runs as a process of ours."""
+
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
 
 
 def write_certificate(home: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.load import Heard
-from bench.peers.common import connect, secured, write_certificate
+from bench.peers.common import Peer, connect, secured, write_certificate
 from bench.tls_socket import TlsSocket
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x32, 0x40, 0x82, 0x90
@@ -28,7 +28,7 @@ log_type error
 """
 
 
-class MosquittoServer:
+class MosquittoServer(Peer):
     def __init__(self, home: Path, _accounts: list[str], *, pin: int, tls: bool) -> None:
         write_certificate(home)
         home.chmod(0o777)
@@ -52,14 +52,6 @@ class MosquittoServer:
 
     def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> MosquittoClient:
         return MosquittoClient(self, user_id, partner, size)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
 
 
 def packet(kind: int, body: bytes) -> bytes:

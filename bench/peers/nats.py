@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.load import Heard
-from bench.peers.common import connect, secured, write_certificate
+from bench.peers.common import Peer, connect, secured, write_certificate
 from bench.tls_socket import TlsSocket
 
 STREAM: Final = "MAIL"
@@ -35,7 +35,7 @@ jetstream {{ store_dir: "{home}/jetstream", max_file_store: 100GB }}
 TLS: Final = 'tls {{ cert_file: "{home}/certificate.pem", key_file: "{home}/key.pem", timeout: 30 }}'
 
 
-class NatsServer:
+class NatsServer(Peer):
     def __init__(self, home: Path, accounts: list[str], *, pin: int, tls: bool) -> None:
         write_certificate(home)
         self.port, self.tls, self.pin, self.home = 18833, tls, pin, home
@@ -87,14 +87,6 @@ class NatsServer:
 
     def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> NatsClient:
         return NatsClient(self, user_id, partner, size)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
 
 
 def greet(server: NatsServer) -> socket.socket | TlsSocket:

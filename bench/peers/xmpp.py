@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from bench.load import Heard
-from bench.peers.common import connect, secured, write_certificate
+from bench.peers.common import Peer, connect, secured, write_certificate
 from bench.tls_socket import TlsSocket
 
 HOST: Final = "localhost"
@@ -68,7 +68,7 @@ VirtualHost "localhost"
 """
 
 
-class XmppServer:
+class XmppServer(Peer):
     """What both have in common. Each writes a file `ready` in the end."""
 
     port: ClassVar[int]
@@ -102,10 +102,6 @@ class XmppServer:
 
     def log_in(self, user_id: str, partner: str, *, size: int = 1024) -> XmppClient:
         return XmppClient(self, user_id, partner, size)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
     def stop(self) -> None:
         for _ in range(15):  # Prosody can miss one that arrives just before it waits for its sockets

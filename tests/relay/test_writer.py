@@ -103,6 +103,15 @@ def fail(_now: Now) -> list[Action]:
     raise ZeroDivisionError
 
 
+def slow(begun: threading.Event, go_on: threading.Event) -> Job:
+    def run(_now: Now) -> list[Action]:
+        begun.set()
+        assert go_on.wait(TIMEOUT_S)
+        return [Outgoing("slow", Ping())]
+
+    return Job("slow", run)
+
+
 # ---------------------------------------------------------------- groups
 
 
@@ -116,13 +125,7 @@ def test_keeps_the_order_and_commits_in_groups(bench: Bench) -> None:
 
 def test_what_is_queued_during_a_commit_is_the_next_group(bench: Bench) -> None:
     begun, go_on = threading.Event(), threading.Event()
-
-    def slow(_now: Now) -> list[Action]:
-        begun.set()
-        assert go_on.wait(TIMEOUT_S)
-        return [Outgoing("slow", Ping())]
-
-    bench.submit(Job("slow", slow))
+    bench.submit(slow(begun, go_on))
     bench.writer.start()
     assert begun.wait(TIMEOUT_S)
     bench.submit(*map(bench.say, "abc"))
@@ -158,13 +161,7 @@ def test_what_needs_no_disk_is_answered_by_the_thread_that_asks(bench: Bench) ->
 
 def test_what_comes_while_another_thread_is_at_it_is_done_by_that_one(bench: Bench) -> None:
     begun, go_on = threading.Event(), threading.Event()
-
-    def slow(_now: Now) -> list[Action]:
-        begun.set()
-        assert go_on.wait(TIMEOUT_S)
-        return [Outgoing("slow", Ping())]
-
-    bench.submit(Job("slow", slow))
+    bench.submit(slow(begun, go_on))
     other = threading.Thread(target=bench.writer.work)
     other.start()
     assert begun.wait(TIMEOUT_S)
