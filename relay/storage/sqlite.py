@@ -20,7 +20,7 @@ from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
 WAL_PAGES: Final = 16384  # 64 MiB: a page that is written again and again is copied into the database once
-CACHE_SIZE: Final = 32 * 1024 * 1024  # bytes: holds what a group writes, or some of it would be written twice
+CACHE_SIZE: Final = 8 * 1024 * 1024  # bytes: holds what a group writes, or some of it would be written twice
 BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
