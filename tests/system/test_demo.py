@@ -9,7 +9,7 @@ from tests.system.programs import ROOT
 PLAY = """
 import runpy, sys
 for line in open("requirements-dev.in"):
-    sys.modules[line.strip().replace("-", "_")] = None
+    sys.modules[line.strip().partition("[")[0].replace("-", "_")] = None
 runpy.run_path("tests/demo.py", run_name="__main__")
 """
 
