@@ -36,7 +36,7 @@ def test_every_requirement_is_pinned_with_hashes() -> None:
         entries = [entry for entry in re.split(r"\n(?=[a-z])", text) if not entry.startswith("#")]
         assert entries
         for entry in entries:
-            assert re.match(r"[a-z0-9.-]+==[0-9]", entry), entry
+            assert re.match(r"[a-z0-9.-]+(\[[a-z]+\])?==[0-9]", entry), entry
             assert "--hash=sha256:" in entry, entry
         assert "://" not in text
 
