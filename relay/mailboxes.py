@@ -73,7 +73,7 @@ class Mailboxes:
         self.group = 0  # the number of what is committed together
         self._awaited: dict[int, Answers] = {}  # by the sequences whose acknowledge they wait for, oldest first
         self._answers: dict[Link, Answers] = {}  # to which the next reply to a sender is added
-        self._held: dict[EnvelopeName, Held] = {}
+        self._held: dict[EnvelopeName, Held] = {}  # what is in these, so that it is known when it is sent again
         self._at_most: dict[Address, int] = {}  # no more than so many wait: counting each time would be dear
 
     # ------------------------------------------------------------ store
@@ -99,10 +99,10 @@ class Mailboxes:
         if before is not None:
             if before.digest != digest:
                 raise Refused(Code.DUPLICATE_ID)
-            again = Outgoing(link, Accepted(id=envelope.id, timestamp=before.received_at), early=held is not None)
+            again = Accepted(id=envelope.id, timestamp=before.received_at)
             if held is None:
-                return [again]
-            held.answers.replies.append(again)  # it is not safe yet
+                return [Outgoing(link, again)]
+            held.answers.replies.append(Outgoing(link, again, early=True))  # it is not safe yet
             return []
         mailboxes = self._recipients(envelope, now)
         self._check_quotas(envelope, mailboxes)
@@ -118,15 +118,20 @@ class Mailboxes:
             pushed += self._push_new(mailbox, sequence, data)
         if len(pushed) < len(sequences) or not all(push.early for push in pushed):
             return [Outgoing(link, reply), *pushed]
-        answers = self._answers.get(link)
-        if answers is None or now.steady_s >= answers.since_s + TOGETHER_S:
-            answers = self._answers[link] = Answers(now.steady_s)
+        answers = self._answers_to(link, now)
         answers.add(name, Outgoing(link, reply, early=True), pushed)
         self._held[name] = Held(answers, Stored(digest, now.wall_s))
         for sequence in sequences:
             self._store.spare(sequence)
             self._awaited[sequence] = answers
         return list(pushed)
+
+    def _answers_to(self, link: Link, now: Now) -> Answers:
+        """Return what the next reply over a link is added to."""
+        answers = self._answers.get(link)
+        if answers is None or now.steady_s >= answers.since_s + TOGETHER_S:
+            answers = self._answers[link] = Answers(now.steady_s)
+        return answers
 
     def _check_sender(self, envelope: Envelope, sender: Address) -> None:
         """Refuse to carry an envelope in another's name: the link's account wrote it, with its current identity."""

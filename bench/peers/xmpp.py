@@ -13,6 +13,7 @@ import re
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Final
@@ -68,7 +69,7 @@ VirtualHost "localhost"
 """
 
 
-class XmppServer(Peer):
+class XmppServer(Peer, ABC):
     """What both have in common. Each writes a file `ready` in the end."""
 
     port: ClassVar[int]
@@ -80,9 +81,9 @@ class XmppServer(Peer):
         self.prepare(accounts)
         self.start()
 
+    @abstractmethod
     def prepare(self, accounts: list[str]) -> None:
         """Write the configuration and the accounts."""
-        raise NotImplementedError
 
     def start(self) -> None:
         (self.home / "ready").unlink(missing_ok=True)
