@@ -473,6 +473,8 @@ class Connection:
     @state.setter
     def state(self, state: State) -> None:
         self._state = state
+        if state is State.CLOSED:  # nothing more is read, and nothing kept for it
+            self._begun.clear()
         self._may_send, self._may_come = self._ours[state], self._theirs[state]
         ready = MAX_FRAME if self.role is Role.CLIENT else MAX_ENVELOPE  # bytes that the other end may send
         self._max_frame = ready if state is State.READY else MAX_FRAME_BEFORE_LOGIN
