@@ -417,8 +417,10 @@ def test_a_client_that_never_reads_costs_so_much_and_no_more(make: Callable[...,
 
 def much_to_read(line: Line, sock: ssl.SSLSocket) -> Link:
     """Hand a link more than the kernel takes for a client that does not read."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     server: Link = line.at_server.next("opened")
+    for end in (sock, server._sock()):  # no less: a loopback's segments are large, and a window for half of one waits
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**18)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**18)
     server.connection.state = State.READY
     large = canonical(Message(**ENVELOPE | {"encrypted_content": "A" * 150_000}))
     server.send(*[Delivery(envelope=msgspec.Raw(large), sequence=number) for number in range(27)])
