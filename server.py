@@ -25,9 +25,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -336,14 +338,14 @@ class Server:
 
     def _perform(self, actions: list[Action]) -> None:
         """Carry out what the relay wants."""
-        frames: dict[LinkKey, list[Frame]] = {}
+        frames: defaultdict[LinkKey, list[Frame]] = defaultdict(list)
         for action in actions:
             if isinstance(action, Outgoing):
-                frames.setdefault(action.link, []).append(action.frame)
+                frames[action.link].append(action.frame)
             elif isinstance(action, SendCode):
                 self._send_code(action)
             elif isinstance(action.link, Link):
-                action.link.send(*frames.pop(action.link, []))
+                action.link.send(*frames.pop(action.link, ()))
                 action.link.close(action.code)
         for link, queued in frames.items():
             if isinstance(link, Link):
@@ -374,9 +376,8 @@ class Server:
         self._writer.work()
 
 
-def _receive(relay: Relay, link: Link, frames: list[Frame], now: Now) -> Iterator[Action]:
-    for frame in frames:
-        yield from relay.receive(link, frame, now=now)
+def _receive(relay: Relay, link: Link, frames: list[Frame], now: Now) -> Iterable[Action]:
+    return chain.from_iterable(relay.receive(link, frame, now=now) for frame in frames)
 
 
 def accept_connections(listener: socket.socket, wake: socket.socket, server: Server) -> None:

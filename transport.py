@@ -38,6 +38,7 @@ ROUND: Final = 32  # links that are read before what came is acted on: more woul
 LINGER_S: Final = 2  # how long a closing link may take to flush and to hear that the other end closes too
 _SCAN_S: Final = 1.0  # how often deadlines are looked at; they are all much longer
 
+_ABOUT_LINKS: Final = frozenset({Ping, Pong, Goodbye})
 _AGAIN: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 
@@ -214,18 +215,22 @@ class Link:
             self._frame_began_s = None
         elif frames or self._frame_began_s is None:
             self._frame_began_s = self._heard_s
-        for frame in frames:
-            if isinstance(frame, Ping):
-                self._queue.append(Pong())
-            elif isinstance(frame, Goodbye):
-                self._why = RemoteProtocolError(frame.code)
-        commands = [frame for frame in frames if not isinstance(frame, Ping | Pong)]
+        commands = frames if _ABOUT_LINKS.isdisjoint(map(type, frames)) else self._without_link_frames(frames)
         if commands and not self._tell(lambda handler: handler.received(self, commands)):
             return
         if self.connection.failure is not None:
             raise self.connection.failure
         if self._why is not None:
             self._end(self._why, None)
+
+    def _without_link_frames(self, frames: list[Frame]) -> list[Frame]:
+        """Act on the frames that are about the link itself, and return those that are not only that."""
+        for frame in frames:
+            if isinstance(frame, Ping):
+                self._queue.append(Pong())
+            elif isinstance(frame, Goodbye):
+                self._why = RemoteProtocolError(frame.code)
+        return [frame for frame in frames if not isinstance(frame, (Ping, Pong))]
 
     def flush(self) -> None:
         """Encode what is queued and write as much as the socket takes; close when that was the last of it."""

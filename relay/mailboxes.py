@@ -31,21 +31,21 @@ class Answers:
         since_s: When the first of the envelopes was pushed.
         names: Senders and ids of these.
         replies: One for each, and one for each time that it was sent again.
-        links: Where they were pushed.
+        pushed: Where they went.
         missing: How many acknowledges the replies wait for.
     """
 
     since_s: float
     names: list[EnvelopeName] = field(default_factory=list)
     replies: list[Outgoing] = field(default_factory=list)
-    links: set[Link] = field(default_factory=set)
+    pushed: list[Outgoing] = field(default_factory=list)
     missing: int = 0
 
     def add(self, name: EnvelopeName, reply: Outgoing, pushed: list[Outgoing]) -> None:
         """Add a reply, and what it waits for."""
         self.names.append(name)
         self.replies.append(reply)
-        self.links.update([push.link for push in pushed])
+        self.pushed += pushed
         self.missing += len(pushed)
 
     def are_complete(self) -> bool:
@@ -91,38 +91,46 @@ class Mailboxes:
             Refused: It may not be delivered; nothing was stored.
         """
         self._check_sender(envelope, sender)
-        data = envelope.encoded
-        digest = sha256(data)
-        name = (envelope.sender_id, envelope.id)
+        name, stored = (envelope.sender_id, envelope.id), Stored(sha256(envelope.encoded), now.wall_s)
         held = self._held.get(name)
         before = held.stored if held is not None else self._store.accepted(*name)
-        if before is not None:
-            if before.digest != digest:
-                raise Refused(Code.DUPLICATE_ID)
-            again = Accepted(id=envelope.id, timestamp=before.received_at)
-            if held is None:
-                return [Outgoing(link, again)]
-            held.answers.replies.append(Outgoing(link, again, early=True))  # it is not safe yet
-            return []
-        mailboxes = self._recipients(envelope, now)
-        self._check_quotas(envelope, mailboxes)
-        reply = Accepted(id=envelope.id, timestamp=now.wall_s)
+        if before is None:
+            mailboxes = self._recipients(envelope, now)
+            self._check_quotas(envelope, mailboxes)
+            return self._take(envelope, stored, mailboxes, link, now)
+        if before.digest != stored.digest:
+            raise Refused(Code.DUPLICATE_ID)
+        again = Accepted(id=envelope.id, timestamp=before.received_at)
+        if held is None:
+            return [Outgoing(link, again)]
+        held.answers.replies.append(Outgoing(link, again, early=True))  # it is not safe yet
+        return []
+
+    def _take(
+        self, envelope: Envelope, stored: Stored, mailboxes: tuple[Address, ...], link: Link, now: Now
+    ) -> list[Action]:
+        """Put an envelope that may be delivered into mailboxes, and push it where that keeps the order."""
+        name, data = (envelope.sender_id, envelope.id), envelope.encoded
+        reached = [self._caught_up(mailbox) for mailbox in mailboxes]
+        early = all(online is not None and online.since != self.group for online in reached)
         sequences = [
-            self._store.put(mailbox, envelope.sender_id, envelope.id, data, digest, received_at=now.wall_s)
+            self._store.put(mailbox, *name, data, stored.digest, received_at=stored.received_at, spared=early)
             for mailbox in mailboxes
         ]
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
             self._store.note_written(envelope.sender_id, envelope.recipient_id)
-        pushed: list[Outgoing] = []
-        for mailbox, sequence in zip(mailboxes, sequences, strict=True):  # the store may fail; from here nothing can
-            pushed += self._push_new(mailbox, sequence, data)
-        if len(pushed) < len(sequences) or not all(push.early for push in pushed):
-            return [Outgoing(link, reply), *pushed]
+        pushed = [  # the store may fail; from here nothing can
+            self._push(online, sequence, data)
+            for online, sequence in zip(reached, sequences, strict=True)
+            if online is not None
+        ]
+        reply = Outgoing(link, Accepted(id=envelope.id, timestamp=stored.received_at), early)
+        if not early:
+            return [reply, *pushed]
         answers = self._answers_to(link, now)
-        answers.add(name, Outgoing(link, reply, early=True), pushed)
-        self._held[name] = Held(answers, Stored(digest, now.wall_s))
+        answers.add(name, reply, pushed)
+        self._held[name] = Held(answers, stored)
         for sequence in sequences:
-            self._store.spare(sequence)
             self._awaited[sequence] = answers
         return list(pushed)
 
@@ -173,13 +181,13 @@ class Mailboxes:
 
     # ------------------------------------------------------------ deliver
 
-    def _push_new(self, mailbox: Address, sequence: int, data: bytes) -> list[Outgoing]:
-        """Push an envelope at once where that keeps the order; otherwise it waits for its page."""
+    def _caught_up(self, mailbox: Address) -> Online | None:
+        """Return who may be pushed a new envelope at once; for all others it waits for its page, in its order."""
         online = self._presence.find(mailbox)
-        if online is None:
-            return []
-        online.caught_up = online.caught_up and self._has_room(online)
-        return [self._push(online, sequence, data)] if online.caught_up else []
+        if online is None or not online.caught_up:
+            return None
+        online.caught_up = self._has_room(online)
+        return online if online.caught_up else None
 
     def _push(self, online: Online, sequence: int, data: bytes) -> Outgoing:
         online.push(sequence, len(data))
@@ -271,9 +279,7 @@ class Mailboxes:
     def give_up(self) -> set[Link]:
         """Await nothing any more: nothing since the last commit has happened. Return the links that it was about."""
         self._at_most.clear()
-        return {
-            link for each in self._await_nothing() for link in (*(reply.link for reply in each.replies), *each.links)
-        }
+        return {action.link for each in self._await_nothing() for action in (*each.replies, *each.pushed)}
 
     def expire(self, *, now: Now) -> int:
         """Drop what is older than the retention, a round of it; return how many."""

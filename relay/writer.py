@@ -145,8 +145,9 @@ class Writer:
                 actions.extend(job.run(now))
         finally:  # when one fails half way, it is known who was concerned
             group.links.update([action.link for action in actions])
-        group.late += [action for action in actions if not action.early]
-        pushed = [action for action in actions if action.early]
+        pushed: list[Action] = []
+        for action in actions:
+            (pushed if action.early else group.late).append(action)
         if pushed:
             self._perform(pushed)
 

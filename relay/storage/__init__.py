@@ -99,12 +99,20 @@ class Store(Protocol):
         """
 
     def put(  # noqa: PLR0913 - a row has as many columns
-        self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
+        self,
+        to: Address,
+        sender_id: str,
+        envelope_id: bytes,
+        envelope: bytes,
+        digest: bytes,
+        *,
+        received_at: int,
+        spared: bool = False,
     ) -> int:
-        """Add an envelope to a mailbox and return its sequence."""
+        """Add an envelope to a mailbox and return its sequence.
 
-    def spare(self, sequence: int) -> None:
-        """Leave an envelope out of commits for a while: its device was handed it, and may acknowledge it soon."""
+        One that is spared is left out of commits for a while: its device is handed it, and may acknowledge it soon.
+        """
 
     def keep(self, sequences: Iterable[int]) -> None:
         """Spare envelopes no longer: the next commit writes them."""

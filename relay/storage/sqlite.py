@@ -14,6 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
+
 from protocol import KEY_ID_SIZE
 from relay.storage import Account, Address, Stored, Waiting
 from sql_file import SqlFile
@@ -23,6 +25,20 @@ WAL_PAGES: Final = 16384  # 64 MiB: a page that is written again and again is co
 CACHE_SIZE: Final = 8 * 1024 * 1024  # bytes: holds what a group writes, or some of it would be written twice
 BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
+
+
+class Row(Struct, frozen=True):
+    """An envelope that is not written yet."""
+
+    sequence: int
+    to: Address
+    name: tuple[str, bytes]  # sender and id
+    stored: Stored
+    envelope: bytes
+
+    def columns(self) -> tuple[Any, ...]:
+        """Return what stands in the table."""
+        return (self.sequence, *self.to, *self.name, *self.stored, self.envelope)
 
 
 class Remembered:
@@ -55,8 +71,8 @@ class SqliteStore(SqlFile):
         """
         self._sequence: int | None = None  # the highest that was ever given out
         self._put_ids: dict[tuple[str, bytes], Stored] = {}  # of rows that are not committed, but for spared ones
-        self._put: dict[int, tuple[Any, ...]] = {}  # rows that are yet to be written, by their sequence
-        self._spared: dict[int, tuple[Any, ...]] = {}  # such rows that need not be if they are acknowledged soon
+        self._put: dict[int, Row] = {}  # rows that are yet to be written, by their sequence
+        self._spared: dict[int, Row] = {}  # such rows that need not be if they are acknowledged soon
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
         self._remembered = Remembered()
         self._acknowledged_ids: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # of rows never written
@@ -128,7 +144,7 @@ class SqliteStore(SqlFile):
                 "INSERT OR FAIL INTO mailbox"  # noqa: S608 - question marks
                 " (sequence, recipient_id, device_id, sender_id, envelope_id, digest, received_at, envelope)"
                 f" VALUES {_marks(8, size)}",
-                list(chain.from_iterable(rows[at : at + size])),
+                [value for row in rows[at : at + size] for value in row.columns()],
             )
         for at, size in _bulks(len(self._gone)):
             self._write(
@@ -222,36 +238,43 @@ class SqliteStore(SqlFile):
             query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
             highest = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
             rows = chain(self._put.values(), self._spared.values())
-            highest = max([highest, *(row[4] for row in rows if row[3] == sender_id)])
+            highest = max([highest, *(row.name[1] for row in rows if row.name[0] == sender_id)])
             if len(self._highest_ids) >= MAX_REMEMBERED:
                 self._highest_ids.clear()
             self._highest_ids[sender_id] = highest
         return highest
 
     def put(  # noqa: PLR0913 - a row has as many columns
-        self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, digest: bytes, *, received_at: int
+        self,
+        to: Address,
+        sender_id: str,
+        envelope_id: bytes,
+        envelope: bytes,
+        digest: bytes,
+        *,
+        received_at: int,
+        spared: bool = False,
     ) -> int:
-        """Add an envelope to a mailbox and return its sequence."""
+        """Add an envelope to a mailbox, for now only in memory if it is spared, and return its sequence."""
         if self._sequence is None:
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'mailbox'").fetchone()
             self._sequence = row[0] if row else 0
         self._sequence += 1  # never one that was given out before, not even in a transaction that failed
-        self._put[self._sequence] = (self._sequence, *to, sender_id, envelope_id, digest, received_at, envelope)
-        self._put_ids[sender_id, envelope_id] = Stored(digest, received_at)
-        self._highest_ids[sender_id] = max(self._highest_id(sender_id), envelope_id)
+        name, stored = (sender_id, envelope_id), Stored(digest, received_at)
+        if not spared:
+            self._put_ids[name] = stored
+        rows = self._spared if spared else self._put
+        rows[self._sequence] = Row(self._sequence, to, name, stored, envelope)
+        if envelope_id > self._highest_id(sender_id):
+            self._highest_ids[sender_id] = envelope_id
         return self._sequence
-
-    def spare(self, sequence: int) -> None:
-        """Leave an envelope out of commits for a while: its device was handed it, and may acknowledge it soon."""
-        row = self._spared[sequence] = self._put.pop(sequence)
-        self._put_ids.pop((row[3], row[4]), None)
 
     def keep(self, sequences: Iterable[int]) -> None:
         """Spare envelopes no longer: the next commit writes them."""
         for sequence in sequences:
             if sequence in self._spared:
                 row = self._put[sequence] = self._spared.pop(sequence)
-                self._put_ids[row[3], row[4]] = Stored(row[5], row[6])
+                self._put_ids[row.name] = row.stored
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
@@ -280,18 +303,18 @@ class SqliteStore(SqlFile):
             (*address, sender_id, limit),
         ).fetchone()
         spared = [self._spared[sequence] for sequence in handed if sequence in self._spared]
-        return min(limit, int(row[0]) + sum(sender_id in {None, row[3]} for row in spared))
+        return min(limit, int(row[0]) + sum(sender_id in {None, row.name[0]} for row in spared))
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes in this mailbox; those that are not written yet never will be."""
         for sequence in sequences:
             rows = self._spared if sequence in self._spared else self._put
             row = rows.get(sequence)
-            if row is None or (row[1], row[2]) != address:
+            if row is None or row.to != address:
                 self._gone.append((sequence, *address))
                 continue
             del rows[sequence]
-            self._acknowledged_ids[row[3], row[4]] = Stored(row[5], row[6])
+            self._acknowledged_ids[row.name] = row.stored
             if len(self._acknowledged_ids) > MAX_REMEMBERED:
                 self._acknowledged_ids.popitem(last=False)
 

@@ -108,8 +108,7 @@ def test_knows_ids_also_when_much_was_forgotten_before_they_were_written(
     monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", forgotten)
     high, low = b"9" * 16, b"1" * 16
     with store.transaction():
-        sequence = store.put(BOB, "alice", high, b"{}", bytes(32), received_at=1)
-        store.spare(sequence)
+        store.put(BOB, "alice", high, b"{}", bytes(32), received_at=1, spared=True)
         store.create_account("carol", created_at=1)
         store.put(BOB, "carol", low, b"{}", bytes(32), received_at=1)
         store.put(BOB, "alice", low, b"{}", bytes(32), received_at=1)
