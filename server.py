@@ -47,6 +47,7 @@ from crypto_utils import (
     write_key_file,
 )
 from errors import Code, ExitCode, NetworkError, Refused, SecureChatError, SetupError, UsageError, describe
+from link import Link, LinkLimits
 from process_lock import ProcessLock
 from protocol import MAX_FRAME, Frame
 from relay.actions import Action, Outgoing, SendCode
@@ -56,7 +57,7 @@ from relay.service import Relay
 from relay.storage.sqlite import SqliteStore
 from relay.writer import Job, Writer
 from tls import server_context
-from transport import Link, LinkLimits, Loop, turn_away
+from transport import Loop, turn_away
 
 log = logging.getLogger("securechat.server")
 

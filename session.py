@@ -25,6 +25,7 @@ from errors import (
     UntrustedKeyError,
 )
 from identity import seal_code
+from link import Link
 from messenger.account import Account
 from messenger.engine import Messenger, Output
 from messenger.events import LoginRefused
@@ -42,7 +43,7 @@ from protocol import (
     RequestCode,
     Welcome,
 )
-from transport import Link, Loop
+from transport import Loop
 
 TICK_S: Final = 1.0
 MAX_TASKS: Final = 256  # reads of the link and entries of the person that wait; beyond that the link is not read

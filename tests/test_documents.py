@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from link import LinkLimits
 from relay.limits import Limits
-from transport import LinkLimits
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("keys/*.md")])

@@ -11,10 +11,10 @@ import pytest
 import crypto_utils
 import protocol
 from errors import Code
+from link import LinkLimits
 from messenger import content
 from protocol import TRANSITIONS, Goodbye, State, canonical, decode_frame, frame_type
 from relay.limits import Limits, Rate, Startups
-from transport import LinkLimits
 
 TEXT = (Path(__file__).parents[1] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
 

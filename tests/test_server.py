@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from errors import Code, ExitCode, Refused, SetupError, UsageError
+from link import LinkLimits
 from messenger.account import generate
 from messenger.server_address import locate
 from relay.actions import SendCode
@@ -29,7 +30,6 @@ from server import (
     parse_arguments,
 )
 from session import request_code, wall_time
-from transport import LinkLimits
 
 
 @contextmanager

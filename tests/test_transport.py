@@ -28,6 +28,7 @@ from crypto_utils import (
     write_key_file,
 )
 from errors import Code, NetworkError, RemoteProtocolError, SecureChatError, UntrustedKeyError
+from link import Link, LinkLimits
 from protocol import (
     MAX_FRAME_BEFORE_LOGIN,
     Connection,
@@ -48,7 +49,7 @@ from protocol import (
 )
 from tests.strategies import ENVELOPE, FRAMES
 from tls import client_context, server_context
-from transport import Link, LinkLimits, Loop, turn_away
+from transport import Loop, turn_away
 
 HELLO = Hello(nonce=bytes(32), versions=[1])
 WELCOME = Welcome(nonce=bytes(32), version=1)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import Code, Refused, UsageError
+from link import LinkLimits
 from protocol import MAX_FRAME
 from relay import limits
 from relay.limits import DAY, Door, Limits, Rate, RateLimiter, Startups, changed, origin
-from transport import LinkLimits
 
 
 def test_the_figures_that_were_promised() -> None:
