@@ -27,9 +27,14 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of keys/ and data/ (default: the project's)",
     )
-    made.add_argument(
-        "--version",
-        action="version",
-        version=f"SecureChat {program} {VERSION}, protocol {max(VERSIONS)}, {preflight.versions()}",
-    )
+    made.add_argument("--version", action=_Version, nargs=0, help="show the versions of this and of what it stands on")
     return made
+
+
+class _Version(argparse.Action):
+    """As argparse's own, but asks for the versions only when somebody wants to know."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        program = parser.prog.removesuffix(".py")
+        print(f"SecureChat {program} {VERSION}, protocol {max(VERSIONS)}, {preflight.versions()}")
+        parser.exit()

@@ -10,6 +10,7 @@ import sys
 OLDEST_PYTHON = (3, 11)
 HERE = os.path.dirname(os.path.abspath(__file__))
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([0-9]+)\.([0-9]+)[^ ;]*\s*(;[^\\]*)?", re.MULTILINE)
+_FOLDER = re.compile(r"([A-Za-z0-9_.]+)-([0-9][^-]*)\.dist-info$")
 
 
 def check() -> None:
@@ -30,18 +31,37 @@ def pins() -> "dict[str, tuple[str, str]]":
 
 
 def _problems() -> "list[str]":
-    from importlib import metadata
-
-    problems = []
+    problems, folders = [], _folders()
     for name, wanted in sorted(pins().items()):
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
+        version = folders.get(name) or _look_up(name)
+        if version is None:
             problems.append("{} is missing".format(name))
-            continue
-        if tuple(version.split(".")[:2]) != wanted:
+        elif tuple(version.split(".")[:2]) != wanted:
             problems.append("{} is {}, not {}".format(name, version, ".".join(wanted)))
     return problems
+
+
+def _folders() -> "dict[str, str]":
+    """Return the versions of libraries as their folders tell them; importlib.metadata alone would take 30 ms."""
+    found = {}  # type: dict[str, str]
+    for place in sys.path:
+        try:
+            folders = os.listdir(place or ".")
+        except OSError:
+            continue
+        for match in filter(None, map(_FOLDER.match, folders)):
+            found.setdefault(match.group(1).lower().replace("_", "-"), match.group(2))  # the first is what is imported
+    return found
+
+
+def _look_up(name: str) -> "str | None":
+    """Return the version of a library that is installed in another way."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _stop(what: str, found: str) -> None:
@@ -52,7 +72,5 @@ def _stop(what: str, found: str) -> None:
 
 def versions() -> str:
     """Return Python's version and the libraries', for --version."""
-    from importlib import metadata
-
-    libraries = ", ".join("{} {}".format(name, metadata.version(name)) for name in sorted(pins()))
+    libraries = ", ".join("{} {}".format(name, _look_up(name)) for name in sorted(pins()))
     return "Python {}, {}".format(".".join(str(part) for part in sys.version_info[:3]), libraries)
