@@ -23,6 +23,9 @@ from messenger.server_address import locate
 from session import Session, wall_time
 from tests.system.programs import PASSWORD
 
+LIFE_S = 900  # of one that nobody kills: no test is longer
+FINISH_S = 60
+
 
 class Life:
     """One client, until it is killed or has done what it was for."""
@@ -42,9 +45,9 @@ class Life:
     def note(self, *words: str) -> None:
         os.write(self._file, (" ".join(words) + "\n").encode())
 
-    def run(self, done: Callable[[], bool]) -> None:
+    def run(self, done: Callable[[], bool], timeout_s: float) -> None:
         self.perform(Output(events=self.messenger.resume()))
-        self.session.run(done, perform=self.perform, timeout_s=30)
+        self.session.run(done, perform=self.perform, timeout_s=timeout_s)
 
     def perform(self, output: Output) -> None:
         self.session.send(output.frames)
@@ -59,7 +62,7 @@ class Life:
     def write(self, prefix: str) -> None:
         """Write to Bob until killed."""
         threading.Thread(target=self._type, args=(prefix,), daemon=True).start()
-        self.run(lambda: False)
+        self.run(lambda: False, LIFE_S)
 
     def _type(self, prefix: str) -> None:
         number = 0
@@ -76,11 +79,11 @@ class Life:
 
     def read(self, _argument: str) -> None:
         """Take in what comes until killed."""
-        self.run(lambda: False)
+        self.run(lambda: False, LIFE_S)
 
     def finish(self, _argument: str) -> None:
         """Do what is left to do."""
-        self.run(lambda: self.messenger.settled)
+        self.run(lambda: self.messenger.settled, FINISH_S)
 
 
 def main() -> None:
