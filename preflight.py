@@ -31,14 +31,20 @@ def pins() -> "dict[str, tuple[str, str]]":
 
 
 def _problems() -> "list[str]":
-    problems, folders = [], _folders()
+    problems, found = [], _installed()
     for name, wanted in sorted(pins().items()):
-        version = folders.get(name) or _look_up(name)
+        version = found[name]
         if version is None:
             problems.append("{} is missing".format(name))
         elif tuple(version.split(".")[:2]) != wanted:
             problems.append("{} is {}, not {}".format(name, version, ".".join(wanted)))
     return problems
+
+
+def _installed() -> "dict[str, str | None]":
+    """Return the version of each pinned library, None for one that is missing."""
+    folders = _folders()
+    return {name: folders.get(name) or _look_up(name) for name in pins()}
 
 
 def _folders() -> "dict[str, str]":
@@ -72,5 +78,5 @@ def _stop(what: str, found: str) -> None:
 
 def versions() -> str:
     """Return Python's version and the libraries', for --version."""
-    libraries = ", ".join("{} {}".format(name, _look_up(name)) for name in sorted(pins()))
+    libraries = ", ".join("{} {}".format(name, version) for name, version in sorted(_installed().items()))
     return "Python {}, {}".format(".".join(str(part) for part in sys.version_info[:3]), libraries)

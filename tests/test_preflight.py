@@ -37,10 +37,12 @@ def test_a_python_without_the_libraries(program: str) -> None:
 
 def test_an_old_library(tmp_path: Path) -> None:
     """As Debian's cryptography 38 is."""
-    for name, version in (("cryptography", "38.0.4"), ("msgspec", "0.22.9"), ("pycryptodome", "4.4.1")):
+    for name, version in (("cryptography", "38.0.4"), ("msgspec", "0.22.9")):
         folder = tmp_path / f"{name}-{version}.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (tmp_path / "pycryptodome.egg-info").mkdir()
+    (tmp_path / "pycryptodome.egg-info" / "PKG-INFO").write_text("Name: pycryptodome\nVersion: 4.4.1\n")
     run = subprocess.run(
         [sys.executable, "-S", "server.py"], cwd=ROOT, text=True, capture_output=True, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -48,6 +50,7 @@ def test_an_old_library(tmp_path: Path) -> None:
     lines = three_lines(run)
     assert "cryptography is 38.0.4, not 50.0" in lines[1]
     assert "msgspec" not in lines[1]
+    assert "pycryptodome" not in lines[1]  # found by its metadata, for want of such a folder
 
 
 def test_an_old_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
