@@ -43,7 +43,7 @@ from protocol import (
     canonical,
     encode_frame,
 )
-from relay.storage import Address
+from relay.storage import Address, Stored
 from relay.storage.sqlite import SqliteStore
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -87,7 +87,7 @@ def fill(home: Path, owner: str, writer: str, waiting: int) -> None:
                 to = owner if number % 2 else f"other{number // 2 % 1000:03}"
                 message_id = envelope_id(WAITING + number, now - (waiting - number) // 100)
                 envelope = before[4:] + base64.b64encode(message_id) + after
-                store.put(Address(to, 1), writer, message_id, envelope, sha256(envelope), received_at=now)
+                store.put(Address(to, 1), writer, message_id, envelope, Stored(sha256(envelope), now))
     store.close()
 
 

@@ -113,10 +113,7 @@ class Mailboxes:
         name, data = (envelope.sender_id, envelope.id), envelope.encoded
         reached = [self._caught_up(mailbox) for mailbox in mailboxes]
         early = all(online is not None and online.since != self.group for online in reached)
-        sequences = [
-            self._store.put(mailbox, *name, data, stored.digest, received_at=stored.received_at, spared=early)
-            for mailbox in mailboxes
-        ]
+        sequences = [self._store.put(mailbox, *name, data, stored, spared=early) for mailbox in mailboxes]
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
             self._store.note_written(envelope.sender_id, envelope.recipient_id)
         pushed = [  # the store may fail; from here nothing can

@@ -98,16 +98,8 @@ class Store(Protocol):
         Of one that is spared nothing: whoever has it spared knows.
         """
 
-    def put(  # noqa: PLR0913 - a row has as many columns
-        self,
-        to: Address,
-        sender_id: str,
-        envelope_id: bytes,
-        envelope: bytes,
-        digest: bytes,
-        *,
-        received_at: int,
-        spared: bool = False,
+    def put(  # noqa: PLR0913 - what a row holds
+        self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, stored: Stored, *, spared: bool = False
     ) -> int:
         """Add an envelope to a mailbox and return its sequence.
 

@@ -244,23 +244,15 @@ class SqliteStore(SqlFile):
             self._highest_ids[sender_id] = highest
         return highest
 
-    def put(  # noqa: PLR0913 - a row has as many columns
-        self,
-        to: Address,
-        sender_id: str,
-        envelope_id: bytes,
-        envelope: bytes,
-        digest: bytes,
-        *,
-        received_at: int,
-        spared: bool = False,
+    def put(  # noqa: PLR0913 - what a row holds
+        self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, stored: Stored, *, spared: bool = False
     ) -> int:
         """Add an envelope to a mailbox, for now only in memory if it is spared, and return its sequence."""
         if self._sequence is None:
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'mailbox'").fetchone()
             self._sequence = row[0] if row else 0
         self._sequence += 1  # never one that was given out before, not even in a transaction that failed
-        name, stored = (sender_id, envelope_id), Stored(digest, received_at)
+        name = (sender_id, envelope_id)
         if not spared:
             self._put_ids[name] = stored
         rows = self._spared if spared else self._put

@@ -29,7 +29,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def put(store: Store, to: Address = BOB, *, sender: str = "alice", envelope: bytes = b"{}", at: int = 100) -> int:
-    return store.put(to, sender, secrets.token_bytes(16), envelope, bytes(32), received_at=at)
+    return store.put(to, sender, secrets.token_bytes(16), envelope, Stored(bytes(32), at))
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
@@ -66,10 +66,10 @@ def test_an_account_is_created_once(store: Store) -> None:
 
 def test_an_envelope_is_in_a_mailbox_once(store: Store) -> None:
     with store.transaction():
-        store.put(BOB, "alice", bytes(16), b"{}", bytes(32), received_at=1)
-        store.put(Address("bob", 2), "alice", bytes(16), b"{}", bytes(32), received_at=1)
+        store.put(BOB, "alice", bytes(16), b"{}", Stored(bytes(32), 1))
+        store.put(Address("bob", 2), "alice", bytes(16), b"{}", Stored(bytes(32), 1))
     with pytest.raises(StorageError), store.transaction():
-        store.put(BOB, "alice", bytes(16), b"other", bytes(32), received_at=2)
+        store.put(BOB, "alice", bytes(16), b"other", Stored(bytes(32), 2))
     assert store.pending(BOB, after=0, limit=10, size=10**6) == [Waiting(1, b"{}")]
 
 
@@ -89,7 +89,7 @@ def test_there_is_no_identity_without_an_account(store: Store) -> None:
 
 def test_knows_what_was_accepted_also_after_the_acknowledge(store: Store) -> None:
     with store.transaction():
-        sequence = store.put(BOB, "alice", b"i" * 16, b"{}", b"d" * 32, received_at=7)
+        sequence = store.put(BOB, "alice", b"i" * 16, b"{}", Stored(b"d" * 32, 7))
     assert store.accepted("alice", b"i" * 16) == Stored(b"d" * 32, 7)
     with store.transaction():
         store.acknowledge(BOB, [sequence])
@@ -108,10 +108,10 @@ def test_knows_ids_also_when_much_was_forgotten_before_they_were_written(
     monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", forgotten)
     high, low = b"9" * 16, b"1" * 16
     with store.transaction():
-        store.put(BOB, "alice", high, b"{}", bytes(32), received_at=1, spared=True)
+        store.put(BOB, "alice", high, b"{}", Stored(bytes(32), 1), spared=True)
         store.create_account("carol", created_at=1)
-        store.put(BOB, "carol", low, b"{}", bytes(32), received_at=1)
-        store.put(BOB, "alice", low, b"{}", bytes(32), received_at=1)
+        store.put(BOB, "carol", low, b"{}", Stored(bytes(32), 1))
+        store.put(BOB, "alice", low, b"{}", Stored(bytes(32), 1))
     assert store.accepted("alice", high) == store.accepted("alice", low) == Stored(bytes(32), 1)
 
 
@@ -123,7 +123,7 @@ def test_knows_ids_in_any_order(store: Store, numbers: tuple[int, ...], acknowle
         envelope_id = bytes([number]) * 16
         with store.transaction():
             assert store.accepted("alice", envelope_id) is None
-            sequence = store.put(BOB, "alice", envelope_id, b"{}", bytes(32), received_at=number)
+            sequence = store.put(BOB, "alice", envelope_id, b"{}", Stored(bytes(32), number))
             if acknowledged:
                 store.acknowledge(BOB, [sequence])
     for number in (1, 2, 3):
@@ -245,10 +245,10 @@ class Mailboxes(RuleBasedStateMachine):
         to, envelope_id, digest = Address(user, device), secrets.token_bytes(16), secrets.token_bytes(32)
         if fails:
             with suppress(ZeroDivisionError), self.store.transaction():
-                self.store.put(to, sender, secrets.token_bytes(16), body, digest, received_at=self.now)
+                self.store.put(to, sender, secrets.token_bytes(16), body, Stored(digest, self.now))
                 raise ZeroDivisionError
         with self.store.transaction():
-            sequence = self.store.put(to, sender, envelope_id, body, digest, received_at=self.now)
+            sequence = self.store.put(to, sender, envelope_id, body, Stored(digest, self.now))
         assert sequence > self.highest
         self.highest = sequence
         self.waiting[sequence] = (to, sender, body, self.now)
