@@ -21,7 +21,8 @@ from relay.storage import Account, Address, Stored, Waiting
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
-WAL_PAGES: Final = 16384  # 64 MiB: a page that is written again and again is copied into the database once
+PAGE_SIZE: Final = 8 * 1024  # bytes, in files made from now on: each page of the log takes two calls of the system
+WAL_SIZE: Final = 64 * 1024 * 1024  # bytes: a page that is written again and again is copied into the database once
 CACHE_SIZE: Final = 8 * 1024 * 1024  # bytes: holds what a group writes, or some of it would be written twice
 BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
@@ -77,7 +78,11 @@ class SqliteStore(SqlFile):
         self._remembered = Remembered()
         self._acknowledged_ids: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # of rows never written
         self._highest_ids: dict[str, bytes] = {}  # by their sender; higher than that is new
-        settings = [f"PRAGMA wal_autocheckpoint = {WAL_PAGES}", f"PRAGMA cache_size = -{CACHE_SIZE // 1024}"]
+        settings = [
+            f"PRAGMA page_size = {PAGE_SIZE}",
+            f"PRAGMA wal_autocheckpoint = {WAL_SIZE // PAGE_SIZE}",
+            f"PRAGMA cache_size = -{CACHE_SIZE // 1024}",
+        ]
         super().__init__(path, SCHEMA, sqlite3, first=settings)
 
     @property

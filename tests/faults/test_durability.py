@@ -17,7 +17,7 @@ from bench.load import Load
 from bench.scenarios import SERVER_CORE
 from bench.securechat import SecureChatServer
 from relay.storage import Address, Stored
-from relay.storage.sqlite import SqliteStore
+from relay.storage.sqlite import PAGE_SIZE, SqliteStore
 from tests.oracle import figures, judge
 from tests.trial import Trial
 
@@ -121,7 +121,7 @@ def test_torn_copies_open_and_hold_all_that_was_accepted(
     tmp_path: Path, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a commit has returned any of its sectors may be on the disk or not; so while the log is copied back."""
-    monkeypatch.setattr("relay.storage.sqlite.WAL_PAGES", 40)  # so that the log is copied back every few commits
+    monkeypatch.setattr("relay.storage.sqlite.WAL_SIZE", 10 * PAGE_SIZE)  # copied back every few commits
     path = tmp_path / "relay.db"
     log, sent, copied_back = path.with_name("relay.db-wal"), list[bytes](), 0
     store = SqliteStore(path)
