@@ -1,6 +1,6 @@
 """Every cryptographic primitive that SecureChat uses, each under the label of its purpose.
 
-Key pairs, PEM files, signatures, hybrid sealing, fingerprints and the server's certificate. The arithmetic is
+Key pairs in PEM, signatures, hybrid sealing, fingerprints and the server's certificate. The arithmetic is
 `cryptography`'s; pycryptodome writes the private key files, because only it can choose the work factor. What
 must never be here is a format of the protocol (that is identity.py and messenger/suites/) or a decision.
 """
@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
 import re
 import secrets
-import stat
 import unicodedata
 from base64 import b64decode, b64encode
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Final
 
 from Crypto.Util.asn1 import DerNull, DerSequence
@@ -44,7 +40,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from errors import CryptoError, KeyFileError, StorageError, UsageError, WrongPasswordError
+from errors import CryptoError, KeyFileError, UsageError, WrongPasswordError
 
 RSA_BITS: Final = 2048  # the seed's choice; 112 bits of security
 RSA_EXPONENT: Final = 65537
@@ -302,7 +298,6 @@ _PEM_MARKER: Final = "ENCRYPTED PRIVATE KEY"
 _PEM_BLOCK: Final = re.compile(
     rb"-----BEGIN ENCRYPTED PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END ENCRYPTED PRIVATE KEY-----\n"
 )
-_MAX_KEY_FILE: Final = 64 * 1024  # bytes
 
 
 def encrypt_private_keys(keys: PrivateKeys, password: bytes, *, iterations: int = PBKDF2_ITERATIONS) -> bytes:
@@ -339,7 +334,7 @@ def decrypt_private_keys(pem: bytes, password: bytes) -> PrivateKeys:
         WrongPasswordError: The password does not open it.
     """
     blocks = _PEM_BLOCK.findall(pem)
-    if len(pem) > _MAX_KEY_FILE or b"".join(blocks) != pem:
+    if b"".join(blocks) != pem:
         raise _damaged()
     for block in blocks:
         _check_protection(block)
@@ -457,67 +452,3 @@ def certificate_key(der: bytes) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise CryptoError
     return load_rsa_public_der(spki(key))
-
-
-# ---------------------------------------------------------------- key files
-
-
-def write_key_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write a file so that after a crash the old one or the new one is there, whole.
-
-    Raises:
-        StorageError: The folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        message = f"cannot write {path} ({error.strerror})"
-        raise StorageError(
-            message, hint="check the folder and its permissions, or choose another with --home"
-        ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; Windows has no such call and does not need it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_key_file(path: Path, *, private: bool) -> bytes:
-    """Read a key file; a private one is refused where others could read it, as OpenSSH does.
-
-    Raises:
-        FileNotFoundError: There is none.
-        StorageError: It cannot be read, or others can read it.
-    """
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(_MAX_KEY_FILE + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        message = f"cannot read {path} ({error.strerror})"
-        raise StorageError(message, hint="check its permissions") from error
-    if private and os.name != "nt" and stat.S_IMODE(mode) & 0o077:
-        message = f"{path} can be read by others"
-        raise StorageError(message, hint=f"chmod 600 {path}")
-    return data

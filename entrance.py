@@ -9,9 +9,10 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from crypto_utils import ADVISED_PASSWORD, normalise_password, read_key_file
+from crypto_utils import ADVISED_PASSWORD, normalise_password
 from errors import Code, KeyFileError, Refused, UsageError, WrongPasswordError, describe
 from identity import CODE_DIGITS
+from key_files import read_key_file
 from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, unlock
 from messenger.server_address import ServerAddress, locate
 from messenger.suites import SUITES

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
+from connection import Connection, Role, State
 from crypto_utils import RSAPublicKey
 from errors import Code, CryptoError, LocalProtocolError, NetworkError, RemoteProtocolError, SecureChatError
-from protocol import Connection, Frame, Goodbye, Ping, Pong, Role, State
+from protocol import Frame, Goodbye, Ping, Pong
 from tls import TURNED_AWAY, pinned_key
 
 log = logging.getLogger("securechat.link")

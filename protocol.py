@@ -1,4 +1,4 @@
-"""The wire, sans I/O: limits, frame types, the codec and the rules of a link.
+"""What is said over the wire: limits, frame types and the codec. When it may be said is in connection.py.
 
 A frame is a 4-byte big-endian length and that many bytes of canonical JSON (RFC 8785, restricted to objects,
 arrays, strings and integers below 2^53). Nothing here opens a socket, reads a clock or knows a key; what must
@@ -10,13 +10,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from enum import Enum, auto
 from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from errors import Code, LocalProtocolError, RemoteProtocolError
+from errors import Code, RemoteProtocolError
 
 VERSIONS: Final = (1,)  # versions of the protocol that this program speaks
 LENGTH_SIZE: Final = 4  # bytes before each frame
@@ -387,162 +386,3 @@ def encode_frame(frame: Frame) -> bytes:
     """Write a frame with its length before it, ready for the socket."""
     body = _encode(frame)
     return len(body).to_bytes(LENGTH_SIZE, "big") + body
-
-
-# ---------------------------------------------------------------- the rules of a link (docs/PROTOCOL.md section 3.1)
-
-
-class Role(Enum):
-    """Which end of the link."""
-
-    CLIENT = auto()
-    SERVER = auto()
-
-
-class State(Enum):
-    """Where a link stands; both ends go through the same states."""
-
-    OPEN = auto()
-    HELLO_SENT = auto()
-    GREETED = auto()
-    CODE_REQUESTED = auto()
-    REGISTERING = auto()
-    LOGGING_IN = auto()
-    READY = auto()
-    CLOSED = auto()
-
-
-_CLIENT, _SERVER = Role.CLIENT, Role.SERVER
-
-# What is absent is forbidden. A goodbye, which either may say in every state, is added below.
-TRANSITIONS: Final[dict[State, dict[tuple[Role, type[Frame]], State]]] = {
-    State.OPEN: {(_CLIENT, Hello): State.HELLO_SENT},
-    State.HELLO_SENT: {(_SERVER, Welcome): State.GREETED},
-    State.GREETED: {
-        (_CLIENT, RequestCode): State.CODE_REQUESTED,
-        (_CLIENT, Register): State.REGISTERING,
-        (_CLIENT, Login): State.LOGGING_IN,
-    },
-    State.CODE_REQUESTED: {(_SERVER, CodeSent): State.GREETED, (_SERVER, Refusal): State.GREETED},
-    State.REGISTERING: {(_SERVER, Registered): State.GREETED, (_SERVER, Refusal): State.GREETED},
-    State.LOGGING_IN: {(_SERVER, LoggedIn): State.READY, (_SERVER, Refusal): State.GREETED},
-    State.READY: {
-        **dict.fromkeys(((_CLIENT, kind) for kind in (Message, Receipt, FetchIdentity, Acknowledge)), State.READY),
-        **dict.fromkeys(((_SERVER, kind) for kind in (Accepted, Rejected, Identity, Delivery, Refusal)), State.READY),
-        **dict.fromkeys(((role, kind) for role in Role for kind in (Ping, Pong)), State.READY),
-    },
-    State.CLOSED: {},
-}
-for _state in State:
-    if _state is not State.CLOSED:
-        TRANSITIONS[_state].update({(role, Goodbye): State.CLOSED for role in Role})
-
-# The same by role and state: what a link asks with every frame.
-_ALLOWED: Final[dict[Role, dict[State, dict[type[Frame], State]]]] = {
-    role: {
-        state: {kind: following for (speaker, kind), following in table.items() if speaker is role}
-        for state, table in TRANSITIONS.items()
-    }
-    for role in Role
-}
-
-
-class Connection:
-    """One end of a link without its socket: bytes in, frames out, and the reverse.
-
-    Attributes:
-        role: Which end this is.
-        failure: What the other end did wrong; from then on nothing more is read.
-    """
-
-    def __init__(self, role: Role) -> None:
-        """Start as the client or the server of a new link."""
-        self.role = role
-        self.failure: RemoteProtocolError | None = None
-        self._ours = _ALLOWED[role]
-        self._theirs = _ALLOWED[Role.SERVER if role is Role.CLIENT else Role.CLIENT]
-        self._begun = bytearray()  # a frame that is not complete
-        self._needed = 0  # bytes of it before it makes sense to look again
-        self.state = State.OPEN
-
-    @property
-    def state(self) -> State:
-        """Where the link stands."""
-        return self._state
-
-    @state.setter
-    def state(self, state: State) -> None:
-        self._state = state
-        if state is State.CLOSED:  # nothing more is read, and nothing kept for it
-            self._begun.clear()
-        self._may_send, self._may_come = self._ours[state], self._theirs[state]
-        ready = MAX_FRAME if self.role is Role.CLIENT else MAX_ENVELOPE  # bytes that the other end may send
-        self._max_frame = ready if state is State.READY else MAX_FRAME_BEFORE_LOGIN
-
-    @property
-    def mid_frame(self) -> bool:
-        """Whether a frame has begun and not ended."""
-        return bool(self._begun)
-
-    def send(self, frame: Frame) -> bytes:
-        """Return the bytes for the socket.
-
-        Raises:
-            LocalProtocolError: This frame is not allowed now; nothing has changed.
-        """
-        following = self._may_send.get(type(frame))
-        if following is None:
-            message = f"{type(frame).__name__} may not be sent in state {self.state.name}"
-            raise LocalProtocolError(message)
-        if following is not self._state:
-            self.state = following
-        return encode_frame(frame)
-
-    def receive(self, data: bytes) -> list[Frame]:
-        """Take what came from the socket and return the frames that are complete.
-
-        Frames before a bad one are returned; the bad one is then in `failure`.
-
-        Raises:
-            RemoteProtocolError: The other end had failed before.
-        """
-        if self.failure is not None:
-            raise self.failure
-        if self._state is State.CLOSED:
-            return []
-        if self._begun:
-            self._begun += data
-            if len(self._begun) < self._needed:
-                return []
-            data = bytes(self._begun)
-            self._begun.clear()
-        frames: list[Frame] = []
-        try:
-            self._begun += data[self._take_frames(data, frames) :]
-        except RemoteProtocolError as failure:
-            self.failure = failure
-        return frames
-
-    def _take_frames(self, data: bytes, frames: list[Frame]) -> int:
-        """Append the complete frames of some bytes to a list and return where the rest begins."""
-        start, end = 0, len(data)
-        while start < end and self._state is not State.CLOSED:
-            body = start + LENGTH_SIZE
-            size = int.from_bytes(data[start:body], "big")
-            if body > end:
-                self._needed = LENGTH_SIZE
-                break
-            if not 0 < size <= self._max_frame:  # on the length itself: nothing is kept for it
-                raise RemoteProtocolError(Code.TOO_LARGE if size else Code.MALFORMED)
-            if body + size > end:
-                self._needed = LENGTH_SIZE + size
-                break
-            start = body + size
-            frame = decode_frame(data[body:start])
-            following = self._may_come.get(type(frame))
-            if following is None:
-                raise RemoteProtocolError(Code.UNEXPECTED_FRAME, type(frame).__name__.lower())
-            if following is not self._state:
-                self.state = following
-            frames.append(frame)
-        return end if self._state is State.CLOSED else start  # after a goodbye nothing is read any more

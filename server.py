@@ -40,13 +40,12 @@ from crypto_utils import (
     generate_server_key,
     public_key_from_pem,
     public_key_to_pem,
-    read_key_file,
     self_signed_certificate,
     server_key_from_pem,
     server_key_to_pem,
-    write_key_file,
 )
 from errors import Code, ExitCode, NetworkError, Refused, SecureChatError, SetupError, UsageError, describe
+from key_files import read_key_file, write_key_file
 from link import Link, LinkLimits
 from process_lock import ProcessLock
 from protocol import MAX_FRAME, Frame

@@ -17,9 +17,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from connection import Role
 from errors import Code, NetworkError
 from link import LINGER_S, Handler, Link, LinkLimits, network_error, plain_reason
-from protocol import Role
 from tls import TURN_AWAY, client_context
 
 log = logging.getLogger("securechat.transport")

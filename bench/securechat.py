@@ -15,6 +15,7 @@ from typing import Final
 
 from bench.load import Heard
 from bench.peers.common import connect, secured
+from connection import Connection, Role
 from crypto_utils import (
     AES_IV_SIZE,
     RSA_SIZE,
@@ -30,7 +31,6 @@ from identity import create_record, identity_hash, key_id, login_statement
 from messenger.content import Text, pack
 from messenger.outbox import PREFIX
 from protocol import (
-    Connection,
     Frame,
     Hello,
     IdentityRecord,
@@ -38,7 +38,6 @@ from protocol import (
     Login,
     Message,
     Pong,
-    Role,
     Welcome,
     canonical,
     encode_frame,

@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crypto_utils import (
-    PrivateKeys,
-    decrypt_private_keys,
-    encrypt_private_keys,
-    public_key_to_pem,
-    read_key_file,
-    write_key_file,
-)
+from crypto_utils import PrivateKeys, decrypt_private_keys, encrypt_private_keys, public_key_to_pem
 from errors import CryptoError, KeyFileError, RemoteProtocolError, StorageError, UsageError
 from identity import create_record, create_revocation, identity_hash, key_id, verify_record
+from key_files import read_key_file, write_key_file
 from protocol import IdentityRecord, canonical, decode, is_user_id
 
 FIRST_DEVICE = 1  # the device that registered

@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from crypto_utils import (
-    RSAPublicKey,
-    fingerprint,
-    public_key_from_pem,
-    public_key_to_pem,
-    read_key_file,
-    write_key_file,
-)
+from crypto_utils import RSAPublicKey, fingerprint, public_key_from_pem, public_key_to_pem
 from errors import SetupError, UntrustedKeyError, UsageError
+from key_files import read_key_file, write_key_file
 
 DEFAULT_PORT: Final = 12345
 _LINE: Final = re.compile(r"securechat://([0-9a-f]{64})@(.+)")

@@ -9,24 +9,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUND = {"errors", "protocol", "crypto_utils", "identity", "process_lock", "preflight", "command_line"}
+GROUND = {"errors", "protocol", "connection", "crypto_utils", "key_files", "identity", "process_lock"}
+GROUND |= {"preflight", "command_line"}
 MAY_IMPORT = {
     "preflight": set(),
     "errors": set(),
     "protocol": {"errors"},
+    "connection": {"errors", "protocol"},
     "crypto_utils": {"errors"},
+    "key_files": {"errors"},
     "identity": {"errors", "protocol", "crypto_utils"},
     "command_line": {"preflight", "protocol"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
     "tls": {"errors", "crypto_utils"},
-    "link": {"errors", "protocol", "tls", "crypto_utils"},
-    "transport": {"errors", "protocol", "tls", "link"},
+    "link": {"errors", "protocol", "connection", "tls", "crypto_utils"},
+    "transport": {"errors", "connection", "tls", "link"},
     "relay": {"errors", "protocol", "crypto_utils", "identity", "sql_file"},
-    "messenger": {"errors", "protocol", "crypto_utils", "identity", "sql_file"},
+    "messenger": {"errors", "protocol", "crypto_utils", "key_files", "identity", "sql_file"},
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
     "talk": {"errors", "messenger", "session"},
-    "entrance": {"errors", "crypto_utils", "identity", "messenger", "session"},
+    "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"tls", "link", "transport", "relay"},
     "client": GROUND | {"messenger", "session", "entrance", "talk"},
 }

@@ -10,10 +10,11 @@ import pytest
 
 import crypto_utils
 import protocol
+from connection import TRANSITIONS, State
 from errors import Code
 from link import LinkLimits
 from messenger import content
-from protocol import TRANSITIONS, Goodbye, State, canonical, decode_frame, frame_type
+from protocol import Goodbye, canonical, decode_frame, frame_type
 from relay.limits import Limits, Rate, Startups
 
 TEXT = (Path(__file__).parents[1] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from connection import Connection, Role, State
 from crypto_utils import (
     PrivateKeys,
     RSAPrivateKey,
@@ -25,13 +26,12 @@ from crypto_utils import (
     fingerprint,
     self_signed_certificate,
     server_key_to_pem,
-    write_key_file,
 )
 from errors import Code, NetworkError, RemoteProtocolError, SecureChatError, UntrustedKeyError
+from key_files import write_key_file
 from link import Link, LinkLimits
 from protocol import (
     MAX_FRAME_BEFORE_LOGIN,
-    Connection,
     Delivery,
     Frame,
     Goodbye,
@@ -41,8 +41,6 @@ from protocol import (
     Message,
     Ping,
     Pong,
-    Role,
-    State,
     Welcome,
     canonical,
     encode_frame,

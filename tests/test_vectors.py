@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from connection import Connection, Role, State
 from crypto_utils import Label, PrivateKeys, load_rsa_public_der, sha256, sign, spki, verify
 from errors import CryptoError
 from identity import identity_hash, login_statement, open_code, verify_record
 from messenger.account import Account
 from messenger.content import unpack
 from messenger.suites import SUITES
-from protocol import Connection, IdentityRecord, Role, State, canonical, decode, decode_envelope, without
+from protocol import IdentityRecord, canonical, decode, decode_envelope, without
 
 FOLDER = Path(__file__).with_name("vectors")
 Case = dict[str, Any]

@@ -8,10 +8,11 @@ from pathlib import Path
 from random import Random
 
 from bench.securechat import keys, record
+from connection import Connection, Role
 from crypto_utils import RSAPublicKey, public_key_from_pem
 from errors import Code
 from identity import create_record, identity_hash, seal_code
-from protocol import CodeSent, Connection, Frame, Hello, IdentityRecord, Register, Registered, RequestCode, Role
+from protocol import CodeSent, Frame, Hello, IdentityRecord, Register, Registered, RequestCode
 from tests.faults.crowd import Relay
 from tests.trial import Trial
 
