@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from enum import Enum, auto
 from typing import Final
 
@@ -57,7 +58,8 @@ class State(Enum):
     CLOSED = auto()
 
 
-_CLIENT, _SERVER = Role.CLIENT, Role.SERVER
+_CLIENT, _SERVER, _CLOSED = Role.CLIENT, Role.SERVER, State.CLOSED
+_length: Final = struct.Struct(">I").unpack_from
 
 # What is absent is forbidden. A goodbye, which either may say in every state, is added below.
 TRANSITIONS: Final[dict[State, dict[tuple[Role, type[Frame]], State]]] = {
@@ -171,12 +173,12 @@ class Connection:
     def _take_frames(self, data: bytes, frames: list[Frame]) -> int:
         """Append the complete frames of some bytes to a list and return where the rest begins."""
         start, end = 0, len(data)
-        while start < end and self._state is not State.CLOSED:
+        while start < end and self._state is not _CLOSED:
             body = start + LENGTH_SIZE
-            size = int.from_bytes(data[start:body], "big")
             if body > end:
                 self._needed = LENGTH_SIZE
                 break
+            (size,) = _length(data, start)
             if not 0 < size <= self._max_frame:  # on the length itself: nothing is kept for it
                 raise RemoteProtocolError(Code.TOO_LARGE if size else Code.MALFORMED)
             if body + size > end:
@@ -190,4 +192,4 @@ class Connection:
             if following is not self._state:
                 self.state = following
             frames.append(frame)
-        return end if self._state is State.CLOSED else start  # after a goodbye nothing is read any more
+        return end if self._state is _CLOSED else start  # after a goodbye nothing is read any more

@@ -25,6 +25,7 @@ MAX_ENVELOPE: Final = MAX_FRAME - 256  # bytes: what a client sends after login 
 MAX_ENCRYPTED_KEY: Final = 16 * 1024  # bytes before base64; suite 1 takes 256
 MAX_ENCRYPTED_CONTENT: Final = 180 * 1024  # bytes before base64, which makes a third more of it
 MAX_ACKNOWLEDGED: Final = 256  # sequences in one acknowledge frame
+MAX_ACCEPTED: Final = 256  # ids in one accepted frame
 MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON reader can hold
 NONCE_SIZE: Final = 32  # bytes
 ID_SIZE: Final = 16  # bytes of an envelope's id
@@ -197,10 +198,10 @@ class Receipt(Envelope, frozen=True, kw_only=True, tag="receipt"):
 
 
 class Accepted(Frame, frozen=True, kw_only=True, tag="accepted"):
-    """Server: the envelope is safe, on the relay's disk or on that of each of its recipient's devices."""
+    """Server: the envelopes are safe, on the relay's disk or on that of each of their recipient's devices."""
 
-    id: EnvelopeId
-    timestamp: Integer  # seconds since 1970, when it was taken first
+    ids: Annotated[list[EnvelopeId], Meta(min_length=1, max_length=MAX_ACCEPTED)]
+    timestamp: Integer  # seconds since 1970, when they were taken first
 
 
 class Rejected(Frame, frozen=True, kw_only=True, tag="rejected"):

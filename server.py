@@ -26,10 +26,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -323,7 +321,7 @@ class Server:
 
     def received(self, link: Link, frames: list[Frame]) -> None:
         """Hand the relay its commands."""
-        self._writer.submit(Job(link, partial(_receive, self._relay, link, frames)))
+        self._writer.submit(Job(link, lambda now: self._relay.receive(link, frames, now=now)))
 
     def rest(self) -> None:
         """Have it all done."""
@@ -341,7 +339,7 @@ class Server:
         frames: defaultdict[LinkKey, list[Frame]] = defaultdict(list)
         for action in actions:
             if isinstance(action, Outgoing):
-                frames[action.link].append(action.frame)
+                frames[action.link] += action.frames
             elif isinstance(action, SendCode):
                 self._send_code(action)
             elif isinstance(action.link, Link):
@@ -374,10 +372,6 @@ class Server:
             )
         )
         self._writer.work()
-
-
-def _receive(relay: Relay, link: Link, frames: list[Frame], now: Now) -> Iterable[Action]:
-    return chain.from_iterable(relay.receive(link, frame, now=now) for frame in frames)
 
 
 def accept_connections(listener: socket.socket, wake: socket.socket, server: Server) -> None:

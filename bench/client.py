@@ -136,12 +136,14 @@ class Exchange:
         )
         envelope = _envelope(sent)
         self.envelopes.append(envelope)
-        self._step("accepted", self.sender, lambda: ours.receive([Accepted(id=envelope.id, timestamp=0)], now=sequence))
+        self._step(
+            "accepted", self.sender, lambda: ours.receive([Accepted(ids=[envelope.id], timestamp=0)], now=sequence)
+        )
         delivery = _delivery(envelope, sequence)
         self._step("receive", self.recipient, lambda: theirs.receive([decode_frame(delivery)], now=sequence))
         shown = [(self.sender.account.user_id, envelope.id)]
         receipt = _envelope(self._step("shown", self.recipient, lambda: theirs.shown(shown, now=sequence)))
-        answer = Accepted(id=receipt.id, timestamp=0)
+        answer = Accepted(ids=[receipt.id], timestamp=0)
         self._step("receipt accepted", self.recipient, lambda: theirs.receive([answer], now=sequence))
         back = _delivery(receipt, sequence)
         self._step("confirmed", self.sender, lambda: ours.receive([decode_frame(back)], now=sequence))

@@ -42,7 +42,7 @@ from protocol import (
     canonical,
     encode_frame,
 )
-from relay.storage import Address, Stored
+from relay.storage import Address, Arrival, Stored
 from relay.storage.sqlite import SqliteStore
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -86,7 +86,7 @@ def fill(home: Path, owner: str, writer: str, waiting: int) -> None:
                 to = owner if number % 2 else f"other{number // 2 % 1000:03}"
                 message_id = envelope_id(WAITING + number, now - (waiting - number) // 100)
                 envelope = before[4:] + base64.b64encode(message_id) + after
-                store.put(Address(to, 1), writer, message_id, envelope, Stored(sha256(envelope), now))
+                store.put(Address(to, 1), writer, [Arrival(message_id, envelope, Stored(bytes(32), now))])
     store.close()
 
 
@@ -189,8 +189,8 @@ class SecureChatClient:
             if end > size:
                 break
             kind = data[at + 5 : at + 9]
-            if kind == b'"id"':  # {"id":"...","timestamp":...,"type":"accepted"}
-                heard.accepted += 1
+            if kind == b'"ids':  # {"ids":["...",...],"timestamp":...,"type":"accepted"}
+                heard.accepted += data.count(b",", at, data.index(b"]", at)) + 1
             elif kind == b'"env':
                 tail = data.rindex(b'"sequence":', at, end)
                 sequences.append(data[tail + 11 : data.index(b",", tail)])

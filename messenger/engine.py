@@ -261,11 +261,12 @@ class Messenger:
             output.frames.append(FetchIdentity(user_id=user_id))
 
     def _accepted(self, frame: Accepted, output: Output, _now: int) -> None:
-        self._present_link().in_flight.discard(frame.id)
-        entry = self.outbox.find(frame.id)
-        if entry is not None:
-            self.outbox.remove(frame.id)
-            self._advance(output, entry.peer, frame.id, "accepted", only_from=("queued",))
+        self._present_link().in_flight.difference_update(frame.ids)
+        for envelope_id in frame.ids:
+            entry = self.outbox.find(envelope_id)
+            if entry is not None:
+                self.outbox.remove(envelope_id)
+                self._advance(output, entry.peer, envelope_id, "accepted", only_from=("queued",))
 
     def _rejected(self, frame: Rejected, output: Output, now: int) -> None:
         link = self._present_link()

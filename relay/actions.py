@@ -14,10 +14,10 @@ Link = Hashable  # whatever the program uses for one; the relay only compares it
 
 
 class Outgoing(Struct, frozen=True):
-    """Send a frame over a link."""
+    """Send frames over a link."""
 
     link: Link
-    frame: Frame
+    frames: list[Frame]
     early: bool = False  # it may go out before the transaction is on disk
 
 

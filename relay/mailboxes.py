@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import logging
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
 
 from msgspec import Raw
 
-from crypto_utils import sha256
 from errors import Code, Refused
-from protocol import ALL_DEVICES, Accepted, Delivery, Envelope, Message
+from protocol import ALL_DEVICES, Delivery, Envelope, Frame, Message, Rejected
 from relay.actions import Action, Link, Outgoing
+from relay.answers import Awaited, Source, accepted
 from relay.directory import Directory
 from relay.limits import Limits, Now
 from relay.presence import Online, Presence
-from relay.storage import Address, Store, Stored
+from relay.quotas import Quotas
+from relay.storage import Address, Arrival, Store, Stored
 
-EnvelopeName = tuple[str, bytes]  # sender and id
+log = logging.getLogger("securechat.relay")
 
-MAX_COUNTS = 100_000  # mailboxes whose fill is remembered, about 20 MB
-TOGETHER_S = 0.02  # how long after each other envelopes may come that are answered together
-EXPIRE_AT_ONCE = 1000  # rows a round: a large mailbox must not hold up everybody's commits
+MARK_SIZE: Final = 32  # characters of a signature by which an envelope is known again: 24 bytes
+EXPIRE_AT_ONCE: Final = 1000  # rows a round: a large mailbox must not hold up everybody's commits
 
-
-@dataclass(slots=True)
-class Answers:
-    """Replies to a sender whose envelopes every device was handed; they go out together.
-
-    Attributes:
-        since_s: When the first of the envelopes was pushed.
-        names: Senders and ids of these.
-        replies: One for each, and one for each time that it was sent again.
-        pushed: Where they went.
-        missing: How many acknowledges the replies wait for.
-    """
-
-    since_s: float
-    names: list[EnvelopeName] = field(default_factory=list)
-    replies: list[Outgoing] = field(default_factory=list)
-    pushed: list[Outgoing] = field(default_factory=list)
-    missing: int = 0
-
-    def add(self, name: EnvelopeName, reply: Outgoing, pushed: list[Outgoing]) -> None:
-        """Add a reply, and what it waits for."""
-        self.names.append(name)
-        self.replies.append(reply)
-        self.pushed += pushed
-        self.missing += len(pushed)
-
-    def are_complete(self) -> bool:
-        """Take one acknowledge, and tell whether it was the last."""
-        self.missing -= 1
-        return self.missing == 0
-
-
-class Held(NamedTuple):
-    """An envelope that is neither on disk nor acknowledged."""
-
-    answers: Answers
-    stored: Stored  # as it will be
+_ROUTE: Final = attrgetter(
+    "sender_id", "sender_device", "sender_key", "recipient_id", "recipient_device", "recipient_key", "kind"
+)
 
 
 class Mailboxes:
@@ -70,126 +39,133 @@ class Mailboxes:
         self._directory = directory
         self._presence = presence
         self._limits = limits
+        self._quotas = Quotas(store, presence, limits)
+        self._awaited = Awaited()
         self.group = 0  # the number of what is committed together
-        self._awaited: dict[int, Answers] = {}  # by the sequences whose acknowledge they wait for, oldest first
-        self._answers: dict[Link, Answers] = {}  # to which the next reply to a sender is added
-        self._held: dict[EnvelopeName, Held] = {}  # what is in these, so that it is known when it is sent again
-        self._at_most: dict[Address, int] = {}  # no more than so many wait: counting each time would be dear
 
-    # ------------------------------------------------------------ store
+    # ------------------------------------------------------------ put
 
     def begin(self) -> None:
         """Begin a group."""
         self.group += 1
 
-    def accept(self, envelope: Envelope, *, sender: Address, link: Link, now: Now) -> list[Action]:
-        """Put an envelope into the mailboxes of its recipient, and push it to those who are online.
+    def accept(self, envelopes: list[Envelope], came: Source) -> list[Action]:
+        """Put envelopes into the mailboxes of their recipients, and push them to those who are online.
 
-        The same envelope again is answered as the first time, whatever has changed since.
-
-        Raises:
-            Refused: It may not be delivered; nothing was stored.
+        What one recipient gets is dealt with at once: most of what must be known for it is the same.
         """
-        self._check_sender(envelope, sender)
-        name, stored = (envelope.sender_id, envelope.id), Stored(sha256(envelope.encoded), now.wall_s)
-        held = self._held.get(name)
-        before = held.stored if held is not None else self._store.accepted(*name)
-        if before is None:
-            mailboxes = self._recipients(envelope, now)
-            self._check_quotas(envelope, mailboxes)
-            return self._take(envelope, stored, mailboxes, link, now)
-        if before.digest != stored.digest:
-            raise Refused(Code.DUPLICATE_ID)
-        again = Accepted(id=envelope.id, timestamp=before.received_at)
-        if held is None:
-            return [Outgoing(link, again)]
-        held.answers.replies.append(Outgoing(link, again, early=True))  # it is not safe yet
-        return []
+        actions: list[Action] = []
+        for _, alike in groupby(envelopes, _ROUTE):
+            run = list(alike)
+            if len({envelope.id for envelope in run}) == len(run):
+                actions += self._accept_run(run, came)
+            else:  # what becomes of one depends on what became of another
+                for envelope in run:
+                    actions += self._accept_run([envelope], came)
+        return actions
 
-    def _take(
-        self, envelope: Envelope, stored: Stored, mailboxes: tuple[Address, ...], link: Link, now: Now
+    def _accept_run(self, run: list[Envelope], came: Source) -> list[Action]:
+        """Take envelopes that go the same way; each is accepted, or rejected with a reason."""
+        sample = run[0]
+        if not self._is_sender(sample, came.device):
+            return [_rejected(came.link, envelope.id, Code.WRONG_SENDER) for envelope in run]
+        actions: list[Action] = []
+        arrivals = self._arrivals(run, came.link, came.now.wall_s, actions)
+        mailboxes = self._recipients(sample)
+        if not arrivals:
+            reasons = []
+        elif mailboxes:
+            reasons = self._quotas.take(sample, mailboxes, len(arrivals))
+        else:
+            reasons = [self._unknown(sample, came.now) for _ in arrivals]
+        room = len(arrivals) - len(reasons)
+        if room:
+            actions += self._put(sample, mailboxes, arrivals[:room], came)
+        refused = zip(arrivals[room:], reasons, strict=True)
+        return actions + [_rejected(came.link, arrival.id, reason) for arrival, reason in refused]
+
+    def _is_sender(self, envelope: Envelope, device: Address) -> bool:
+        """Tell whether a link's account wrote an envelope, with its current identity, and not in another's name."""
+        named, account = (envelope.sender_id, envelope.sender_device), self._store.account(device.user_id)
+        return named == device and account is not None and envelope.sender_key == account.key_id
+
+    def _arrivals(self, run: list[Envelope], link: Link, at: int, actions: list[Action]) -> list[Arrival]:
+        """Return what is new of a run; the same envelope again is answered as the first time, whatever has changed."""
+        known = self._store.accepted(run[0].sender_id, [envelope.id for envelope in run])
+        arrivals: list[Arrival] = []
+        for envelope in run:
+            mark, before = envelope.signature[:MARK_SIZE].encode(), known.get(envelope.id)
+            if before is None:
+                arrivals.append(Arrival(envelope.id, envelope.encoded, Stored(mark, at)))
+            elif before.mark != mark:
+                actions.append(_rejected(link, envelope.id, Code.DUPLICATE_ID))
+            elif not self._awaited.add_again(link, envelope.sender_id, envelope.id):
+                actions.append(Outgoing(link, accepted([envelope.id], before.received_at)))
+        return arrivals
+
+    def _recipients(self, envelope: Envelope) -> tuple[Address, ...]:
+        """Return the mailboxes that an envelope is for: none, if it was sealed for another identity."""
+        account = self._store.account(envelope.recipient_id)
+        if account is None or account.key_id != envelope.recipient_key:
+            return ()
+        if envelope.recipient_device == ALL_DEVICES:
+            return account.mailboxes
+        return tuple(mailbox for mailbox in account.mailboxes if mailbox.device_id == envelope.recipient_device)
+
+    def _unknown(self, envelope: Envelope, now: Now) -> Code:
+        """Return why there is no mailbox for an envelope; that tells who exists, and is rationed."""
+        try:
+            self._directory.charge(envelope.sender_id, now=now)
+        except Refused as refused:
+            return refused.code
+        account = self._store.account(envelope.recipient_id)
+        device = envelope.recipient_device
+        if account is None or (device != ALL_DEVICES and (envelope.recipient_id, device) not in account.mailboxes):
+            return Code.UNKNOWN_USER
+        return Code.KEY_CHANGED
+
+    def _put(
+        self, envelope: Envelope, mailboxes: tuple[Address, ...], arrivals: list[Arrival], came: Source
     ) -> list[Action]:
-        """Put an envelope that may be delivered into mailboxes, and push it where that keeps the order."""
-        name, data = (envelope.sender_id, envelope.id), envelope.encoded
-        reached = [self._caught_up(mailbox) for mailbox in mailboxes]
-        early = all(online is not None and online.since != self.group for online in reached)
-        sequences = [self._store.put(mailbox, *name, data, stored, spared=early) for mailbox in mailboxes]
+        """Put envelopes that may be delivered into mailboxes, and push them where that keeps the order."""
+        reached = [self._presence.find(mailbox) for mailbox in mailboxes]
+        fitting = [self._fitting(online, arrivals) for online in reached]
+        spared = 0 if any(online is not None and online.since == self.group for online in reached) else min(fitting)
+        put = [self._store.put(mailbox, envelope.sender_id, arrivals, spared=spared) for mailbox in mailboxes]
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
             self._store.note_written(envelope.sender_id, envelope.recipient_id)
-        pushed = [  # the store may fail; from here nothing can
-            self._push(online, sequence, data)
-            for online, sequence in zip(reached, sequences, strict=True)
-            if online is not None
-        ]
-        reply = Outgoing(link, Accepted(id=envelope.id, timestamp=stored.received_at), early)
-        if not early:
-            return [reply, *pushed]
-        answers = self._answers_to(link, now)
-        answers.add(name, reply, pushed)
-        self._held[name] = Held(answers, stored)
-        for sequence in sequences:
-            self._awaited[sequence] = answers
-        return list(pushed)
-
-    def _answers_to(self, link: Link, now: Now) -> Answers:
-        """Return what the next reply over a link is added to."""
-        answers = self._answers.get(link)
-        if answers is None or now.steady_s >= answers.since_s + TOGETHER_S:
-            answers = self._answers[link] = Answers(now.steady_s)
-        return answers
-
-    def _check_sender(self, envelope: Envelope, sender: Address) -> None:
-        """Refuse to carry an envelope in another's name: the link's account wrote it, with its current identity."""
-        named, account = (envelope.sender_id, envelope.sender_device), self._store.account(sender.user_id)
-        if named != sender or account is None or envelope.sender_key != account.key_id:
-            raise Refused(Code.WRONG_SENDER)
-
-    def _recipients(self, envelope: Envelope, now: Now) -> tuple[Address, ...]:
-        account = self._store.account(envelope.recipient_id)
-        mailboxes = account.mailboxes if account is not None else ()
-        if envelope.recipient_device != ALL_DEVICES:
-            mailboxes = tuple(mailbox for mailbox in mailboxes if mailbox.device_id == envelope.recipient_device)
-        if account is not None and account.key_id == envelope.recipient_key and mailboxes:
-            return mailboxes
-        self._directory.charge(envelope.sender_id, now=now)  # the answer tells who exists
-        raise Refused(Code.KEY_CHANGED if mailboxes else Code.UNKNOWN_USER)
-
-    def _check_quotas(self, envelope: Envelope, mailboxes: tuple[Address, ...]) -> None:
-        """Hold the stranger rule and the mailbox limit; the sender hears of it (delivery contract G5)."""
-        stranger = not self._store.has_written(envelope.recipient_id, envelope.sender_id)
-        for mailbox in mailboxes:
-            if stranger:
-                limit = self._limits.stranger_pending
-                if self._count(mailbox, limit, envelope.sender_id) >= limit:
-                    raise Refused(Code.STRANGER_LIMIT)
-            if self._is_full(mailbox):
-                raise Refused(Code.MAILBOX_FULL)
-
-    def _is_full(self, mailbox: Address) -> bool:
-        """Tell whether a mailbox holds all that it may; it is counted only where that is possible."""
-        limit = self._limits.mailbox_limit
-        most = self._at_most.get(mailbox, limit)
-        if most >= limit:
-            most = self._count(mailbox, limit)
-        if len(self._at_most) >= MAX_COUNTS:
-            self._at_most.clear()
-        self._at_most[mailbox] = most + 1  # with the one that is about to be put there
-        return most >= limit
+        actions: list[Action] = []  # the store may fail; from here nothing can
+        ids = [arrival.id for arrival in arrivals]
+        if spared < len(ids):
+            actions.append(Outgoing(came.link, accepted(ids[spared:], came.now.wall_s)))
+        for online, fits, sequences in zip(reached, fitting, put, strict=True):
+            if online is not None and fits:
+                pairs = zip(sequences, [arrival.envelope for arrival in arrivals[:fits]], strict=False)
+                actions.append(self._push(online, list(pairs)))
+        if spared:
+            safe_with = [sequences[:spared] for sequences in put]
+            self._awaited.add(came, ids[:spared], safe_with, [action.link for action in actions])
+        return actions
 
     # ------------------------------------------------------------ deliver
 
-    def _caught_up(self, mailbox: Address) -> Online | None:
-        """Return who may be pushed a new envelope at once; for all others it waits for its page, in its order."""
-        online = self._presence.find(mailbox)
+    def _fitting(self, online: Online | None, arrivals: list[Arrival]) -> int:
+        """Return how many new envelopes may be pushed at once; all others wait for their page, in its order."""
         if online is None or not online.caught_up:
-            return None
-        online.caught_up = self._has_room(online)
-        return online if online.caught_up else None
+            return 0
+        room = self._limits.delivery_window - len(online.unacknowledged)
+        size = self._limits.delivery_window_size - online.in_flight
+        for number, arrival in enumerate(arrivals):
+            if number >= room or size <= 0:
+                online.caught_up = False
+                return number
+            size -= len(arrival.envelope)
+        return len(arrivals)
 
-    def _push(self, online: Online, sequence: int, data: bytes) -> Outgoing:
-        online.push(sequence, len(data))
-        early = online.since != self.group
-        return Outgoing(online.link, Delivery(envelope=Raw(data), sequence=sequence), early)
+    def _push(self, online: Online, waiting: Sequence[tuple[int, bytes]]) -> Outgoing:
+        online.push(waiting)
+        frames: list[Frame] = [Delivery(envelope=Raw(envelope), sequence=sequence) for sequence, envelope in waiting]
+        return Outgoing(online.link, frames, early=online.since != self.group)
 
     def _has_room(self, online: Online) -> bool:
         """Tell whether the window of a link, which is counted in envelopes and in bytes, is open."""
@@ -204,7 +180,7 @@ class Mailboxes:
         size = self._limits.delivery_window_size - online.in_flight
         waiting = self._store.pending(mailbox, after=online.cursor, limit=room, size=size)
         online.caught_up = len(waiting) < room and sum(len(envelope) for _, envelope in waiting) < size
-        return [self._push(online, *envelope) for envelope in waiting]
+        return [self._push(online, waiting)] if waiting else []
 
     def enter(self, device: Address, online: Online) -> list[Action]:
         """Push the first page to a device that logs in; what was pushed over a link that it had is pushed again."""
@@ -215,12 +191,7 @@ class Mailboxes:
 
     def count(self, mailbox: Address) -> int:
         """Return how many envelopes wait in a mailbox."""
-        return self._count(mailbox, self._limits.mailbox_limit)
-
-    def _count(self, mailbox: Address, limit: int, sender_id: str | None = None) -> int:
-        online = self._presence.find(mailbox)
-        handed = online.unacknowledged if online is not None else ()
-        return self._store.count_pending(mailbox, limit=limit, sender_id=sender_id, handed=handed)
+        return self._quotas.count(mailbox, self._limits.mailbox_limit)
 
     # ------------------------------------------------------------ acknowledge, expire
 
@@ -231,53 +202,38 @@ class Mailboxes:
         """
         online = self._presence.of(mailbox)
         sequences = sorted(online.unacknowledged.keys() & sequences)  # it may name any, and as many as it likes
-        actions: list[Action] = []
-        for sequence in sequences:
-            answers = self._awaited.pop(sequence, None)
-            if answers is not None and answers.are_complete():
-                actions += self._close(answers)
+        replies = self._awaited.acknowledge(sequences)
         self._store.acknowledge(mailbox, sequences)
-        gone = online.acknowledge(sequences)
-        if mailbox in self._at_most:
-            self._at_most[mailbox] -= gone
-        return actions + self.fill(mailbox, online)
+        online.acknowledge(sequences)
+        self._quotas.give_back(mailbox, len(sequences))
+        return [*replies, *self.fill(mailbox, online)]
 
     def leave(self, device: Address) -> None:
         """Note that a device's link has ended; what was pushed over it and not acknowledged stays in its mailbox."""
         self._store.keep(self._presence.of(device).unacknowledged)
         self._presence.leave(device)
 
-    # ------------------------------------------------------------ what is awaited
+    # ------------------------------------------------------------ groups
 
     @property
     def awaits_since_s(self) -> float | None:
-        """When the oldest envelope was pushed whose acknowledge is awaited before it would be written."""
-        return next(iter(self._awaited.values())).since_s if self._awaited else None
-
-    def _close(self, answers: Answers) -> list[Outgoing]:
-        """Give out replies; the next to the same sender are others."""
-        link = answers.replies[0].link
-        if self._answers.get(link) is answers:
-            del self._answers[link]
-        for name in answers.names:
-            del self._held[name]
-        return answers.replies
-
-    def _await_nothing(self) -> list[Answers]:
-        answers = list({id(each): each for each in self._awaited.values()}.values())
-        for remembered in (self._awaited, self._answers, self._held):
-            remembered.clear()
-        return answers
+        """When the oldest envelope came whose acknowledge is awaited before it would be written."""
+        return self._awaited.since_s
 
     def committed(self) -> list[Outgoing]:
         """Answer the senders of all that was pushed: everything is on disk."""
-        return [reply for answers in self._await_nothing() for reply in answers.replies]
+        return self._awaited.committed()
 
     def give_up(self) -> set[Link]:
         """Await nothing any more: nothing since the last commit has happened. Return the links that it was about."""
-        self._at_most.clear()
-        return {action.link for each in self._await_nothing() for action in (*each.replies, *each.pushed)}
+        self._quotas.forget()
+        return self._awaited.give_up()
 
     def expire(self, *, now: Now) -> int:
         """Drop what is older than the retention, a round of it; return how many."""
         return self._store.expire(before=now.wall_s - self._limits.retention_s, limit=EXPIRE_AT_ONCE)
+
+
+def _rejected(link: Link, envelope_id: bytes, reason: Code) -> Outgoing:
+    log.info("rejected an envelope: %s", reason)
+    return Outgoing(link, [Rejected(code=reason, id=envelope_id)])

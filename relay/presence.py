@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from relay.actions import Link
@@ -28,18 +29,16 @@ class Online:
     unacknowledged: dict[int, int] = field(default_factory=dict)
     in_flight: int = 0
 
-    def push(self, sequence: int, size: int) -> None:
-        """Note that an envelope of so many bytes goes out."""
-        self.cursor = sequence
-        self.unacknowledged[sequence] = size
-        self.in_flight += size
+    def push(self, waiting: Sequence[tuple[int, bytes]]) -> None:
+        """Note that envelopes go out: sequence and bytes, in their order."""
+        for sequence, envelope in waiting:
+            self.unacknowledged[sequence] = len(envelope)
+            self.in_flight += len(envelope)
+        self.cursor = waiting[-1][0]
 
-    def acknowledge(self, sequences: list[int]) -> int:
-        """Note that the device has these, and return how many it was sent; the others are passed over."""
-        before = len(self.unacknowledged)
-        for sequence in sequences:
-            self.in_flight -= self.unacknowledged.pop(sequence, 0)
-        return before - len(self.unacknowledged)
+    def acknowledge(self, sequences: list[int]) -> None:
+        """Note that the device has these, of what it was sent."""
+        self.in_flight -= sum([self.unacknowledged.pop(sequence) for sequence in sequences])
 
 
 class Presence:

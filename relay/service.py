@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from crypto_utils import RSAPrivateKey
@@ -27,18 +28,16 @@ from protocol import (
     Identity,
     LoggedIn,
     Login,
-    Message,
-    Receipt,
     Refusal,
     Register,
     Registered,
-    Rejected,
     RequestCode,
     Welcome,
     frame_type,
 )
 from relay.accounts import Accounts, Challenge
 from relay.actions import Action, HangUp, Link, Outgoing, SendCode
+from relay.answers import Source
 from relay.directory import Directory
 from relay.limits import Limits, Now, origin
 from relay.mailboxes import EXPIRE_AT_ONCE, Mailboxes
@@ -79,8 +78,6 @@ class Relay:
             RequestCode: self._request_code,
             Register: self._register,
             Login: self._log_in,
-            Message: self._envelope,
-            Receipt: self._envelope,
             FetchIdentity: self._fetch_identity,
             Acknowledge: self._acknowledge,
             Goodbye: self._goodbye,
@@ -121,8 +118,22 @@ class Relay:
 
     # ------------------------------------------------------------ commands
 
-    def receive(self, link: Link, frame: Any, *, now: Now) -> list[Action]:
-        """Carry out one command of a link."""
+    def receive(self, link: Link, frames: list[Frame], *, now: Now) -> list[Action]:
+        """Carry out the commands of a link, in their order."""
+        actions: list[Action] = []
+        for are_envelopes, alike in groupby(frames, lambda frame: isinstance(frame, Envelope)):
+            if are_envelopes:
+                actions += self._accept(link, list(alike), now)
+            else:
+                for frame in alike:
+                    actions += self._carry_out(link, frame, now)
+        return actions
+
+    def _accept(self, link: Link, envelopes: list[Any], now: Now) -> list[Action]:
+        visitor = self._visitors.get(link)
+        return self._mailboxes.accept(envelopes, Source(link, visitor.account, now)) if visitor is not None else []
+
+    def _carry_out(self, link: Link, frame: Any, now: Now) -> list[Action]:
         visitor = self._visitors.get(link)
         if visitor is None:  # closed, or replaced, while its last frames were on the way here
             return []
@@ -130,7 +141,7 @@ class Relay:
             return self._commands[type(frame)](link, visitor, frame, now)
         except Refused as refusal:
             log.info("refused %s: %s", type(frame).__name__, refusal.code)
-            return [Outgoing(link, _refusal(frame, refusal))]
+            return [Outgoing(link, [_refusal(frame, refusal)])]
 
     # ------------------------------------------------------------ getting in
 
@@ -139,7 +150,7 @@ class Relay:
         if not shared:
             return [HangUp(link, Code.UNSUPPORTED_VERSION)]
         visitor.challenge = Challenge(command.nonce, secrets.token_bytes(NONCE_SIZE), max(shared))
-        return [Outgoing(link, Welcome(nonce=visitor.challenge.server_nonce, version=max(shared)))]
+        return [Outgoing(link, [Welcome(nonce=visitor.challenge.server_nonce, version=max(shared))])]
 
     def _request_code(self, link: Link, visitor: Visitor, command: RequestCode, now: Now) -> list[Action]:
         code = self._accounts.issue_code(command, address=visitor.address, now=now)
@@ -150,15 +161,15 @@ class Relay:
         if link not in self._visitors:
             return []
         if delivered:
-            return [Outgoing(link, CodeSent(expires_in_s=self._limits.code_lifetime_s))]
+            return [Outgoing(link, [CodeSent(expires_in_s=self._limits.code_lifetime_s)])]
         refusal = Refusal(
             code=Code.CODE_UNDELIVERABLE, command=frame_type(RequestCode), retry_after_s=0, subject=user_id
         )
-        return [Outgoing(link, refusal)]
+        return [Outgoing(link, [refusal])]
 
     def _register(self, link: Link, _visitor: Visitor, command: Register, now: Now) -> list[Action]:
         identity = self._accounts.register(command, now=now)
-        return [Outgoing(link, Registered(identity_hash=identity))]
+        return [Outgoing(link, [Registered(identity_hash=identity)])]
 
     def _log_in(self, link: Link, visitor: Visitor, command: Login, now: Now) -> list[Action]:
         assert visitor.challenge is not None  # noqa: S101 - protocol.TRANSITIONS holds it
@@ -172,17 +183,14 @@ class Relay:
         if replaced is not None:
             del self._visitors[replaced]  # its frames are not heard any more
             actions.append(HangUp(replaced, Code.REPLACED))
-        actions.append(Outgoing(link, LoggedIn(pending=pending, retention_s=self._limits.retention_s)))
+        actions.append(Outgoing(link, [LoggedIn(pending=pending, retention_s=self._limits.retention_s)]))
         return actions + pushed
 
     # ------------------------------------------------------------ logged in
 
-    def _envelope(self, link: Link, visitor: Visitor, envelope: Envelope, now: Now) -> list[Action]:
-        return self._mailboxes.accept(envelope, sender=visitor.account, link=link, now=now)
-
     def _fetch_identity(self, link: Link, visitor: Visitor, command: FetchIdentity, now: Now) -> list[Action]:
         record = self._directory.fetch(command.user_id, asked_by=visitor.account.user_id, now=now)
-        return [Outgoing(link, Identity(record=record))]
+        return [Outgoing(link, [Identity(record=record)])]
 
     def _acknowledge(self, _link: Link, visitor: Visitor, command: Acknowledge, _now: Now) -> list[Action]:
         return self._mailboxes.acknowledge(visitor.account, command.sequences)
@@ -198,9 +206,7 @@ class Relay:
 
 
 def _refusal(frame: Any, refused: Refused) -> Frame:
-    """Answer a command that was refused: an envelope by its id, anything else by its type and subject."""
-    if isinstance(frame, Envelope):
-        return Rejected(code=refused.code, id=frame.id)
+    """Answer a command that was refused, by its type and subject."""
     subject = frame.record.user_id if isinstance(frame, Register) else frame.user_id
     return Refusal(
         code=refused.code,

@@ -61,7 +61,7 @@ _FRAMES: list[Frame] = [
     LoggedIn(pending=2, retention_s=2_592_000),
     Message(**ENVELOPE),
     Receipt(**ENVELOPE),
-    Accepted(id=bytes(16), timestamp=1_700_000_000),
+    Accepted(ids=[bytes(16)], timestamp=1_700_000_000),
     Rejected(code=Code.MAILBOX_FULL, id=bytes(16)),
     FetchIdentity(user_id="bob"),
     Identity(record=RECORD),

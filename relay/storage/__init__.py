@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 
 class Address(NamedTuple):
     """A device's mailbox."""
@@ -24,11 +26,19 @@ class Account(NamedTuple):
     mailboxes: tuple[Address, ...]  # one for each device, ascending
 
 
-class Stored(NamedTuple):
-    """An envelope that was accepted before."""
+class Stored(Struct, frozen=True):
+    """What is known of an envelope that was accepted."""
 
-    digest: bytes  # SHA-256 of its bytes
+    mark: bytes  # 32, from its signature: no two valid envelopes share it
     received_at: int  # seconds since 1970
+
+
+class Arrival(Struct, frozen=True):
+    """An envelope that has come in."""
+
+    id: bytes  # 16 bytes
+    envelope: bytes  # as its sender wrote it
+    stored: Stored
 
 
 class Waiting(NamedTuple):
@@ -92,18 +102,14 @@ class Store(Protocol):
 
     # mailboxes
 
-    def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
-        """Return what is known of an envelope that was accepted, also after it was acknowledged.
+    def accepted(self, sender_id: str, envelope_ids: list[bytes]) -> dict[bytes, Stored]:
+        """Return what is known of those of a sender's envelopes that were accepted, also after the acknowledge."""
 
-        Of one that is spared nothing: whoever has it spared knows.
-        """
+    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, spared: int = 0) -> list[int]:
+        """Add envelopes of one sender to a mailbox, in their order, and return their sequences.
 
-    def put(  # noqa: PLR0913 - what a row holds
-        self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, stored: Stored, *, spared: bool = False
-    ) -> int:
-        """Add an envelope to a mailbox and return its sequence.
-
-        One that is spared is left out of commits for a while: its device is handed it, and may acknowledge it soon.
+        The first `spared` of them are left out of commits for a while: their device is handed them, and may
+        acknowledge them soon.
         """
 
     def keep(self, sequences: Iterable[int]) -> None:

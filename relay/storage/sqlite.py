@@ -7,7 +7,6 @@ envelopes that come and go are collected and written in few large statements, at
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -17,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from protocol import KEY_ID_SIZE
-from relay.storage import Account, Address, Stored, Waiting
+from relay.storage import Account, Address, Arrival, Stored, Waiting
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
@@ -29,17 +28,18 @@ MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
 
 class Row(Struct, frozen=True):
-    """An envelope that is not written yet."""
+    """An envelope in a mailbox that is not written yet."""
 
     sequence: int
     to: Address
-    name: tuple[str, bytes]  # sender and id
-    stored: Stored
-    envelope: bytes
+    sender_id: str
+    arrival: Arrival
 
     def columns(self) -> tuple[Any, ...]:
         """Return what stands in the table."""
-        return (self.sequence, *self.to, *self.name, *self.stored, self.envelope)
+        arrival, stored = self.arrival, self.arrival.stored
+        whose = (*self.to, self.sender_id, arrival.id)
+        return (self.sequence, *whose, stored.mark, stored.received_at, arrival.envelope)
 
 
 class Remembered:
@@ -71,12 +71,12 @@ class SqliteStore(SqlFile):
             StorageError: It cannot be opened or written, is damaged, or was written by a newer program.
         """
         self._sequence: int | None = None  # the highest that was ever given out
-        self._put_ids: dict[tuple[str, bytes], Stored] = {}  # of rows that are not committed, but for spared ones
         self._put: dict[int, Row] = {}  # rows that are yet to be written, by their sequence
         self._spared: dict[int, Row] = {}  # such rows that need not be if they are acknowledged soon
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
         self._remembered = Remembered()
-        self._acknowledged_ids: OrderedDict[tuple[str, bytes], Stored] = OrderedDict()  # of rows never written
+        self._known: dict[tuple[str, bytes], Stored] = {}  # lately put, by sender and id: all that is not written
+        self._known_before: dict[tuple[str, bytes], Stored] = {}  # and what was put before these
         self._highest_ids: dict[str, bytes] = {}  # by their sender; higher than that is new
         settings = [
             f"PRAGMA page_size = {PAGE_SIZE}",
@@ -109,7 +109,7 @@ class SqliteStore(SqlFile):
         with suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
         self._remembered.forget()  # some of it may never have been written
-        for collected in (self._put, self._put_ids, self._spared, self._gone, self._acknowledged_ids):
+        for collected in (self._put, self._spared, self._gone, self._known, self._known_before):
             collected.clear()
 
     def commit(self, *, spared: bool) -> None:
@@ -119,7 +119,6 @@ class SqliteStore(SqlFile):
         self._write_out()
         if self._db.in_transaction:
             self._db.execute("COMMIT")
-        self._put_ids.clear()
         self._remembered.make_room()
 
     @contextmanager
@@ -147,7 +146,7 @@ class SqliteStore(SqlFile):
             self._write(
                 # OR FAIL: the transaction is undone anyway, and SQLite keeps no journal to undo the statement alone
                 "INSERT OR FAIL INTO mailbox"  # noqa: S608 - question marks
-                " (sequence, recipient_id, device_id, sender_id, envelope_id, digest, received_at, envelope)"
+                " (sequence, recipient_id, device_id, sender_id, envelope_id, mark, received_at, envelope)"
                 f" VALUES {_marks(8, size)}",
                 [value for row in rows[at : at + size] for value in row.columns()],
             )
@@ -223,19 +222,32 @@ class SqliteStore(SqlFile):
 
     # ------------------------------------------------------------ mailboxes
 
-    def accepted(self, sender_id: str, envelope_id: bytes) -> Stored | None:
-        """Return what is known of an envelope that was accepted.
+    def accepted(self, sender_id: str, envelope_ids: list[bytes]) -> dict[bytes, Stored]:
+        """Return what is known of those of a sender's envelopes that were accepted.
 
         Ids of one sender mostly grow (docs/PROTOCOL.md section 6.1): what is above all others needs no look-up.
         """
+        highest = self._highest_id(sender_id)
+        found = {each: self._look_up(sender_id, each) for each in envelope_ids if each <= highest}
+        return {each: stored for each, stored in found.items() if stored is not None}
+
+    def _look_up(self, sender_id: str, envelope_id: bytes) -> Stored | None:
         key = (sender_id, envelope_id)
-        known = self._put_ids.get(key) or self._acknowledged_ids.get(key)
-        if known is not None or envelope_id > self._highest_id(sender_id):
+        known = self._known.get(key) or self._known_before.get(key)
+        if known is not None:
             return known
         row = self._db.execute(
-            "SELECT digest, received_at FROM mailbox WHERE sender_id = ? AND envelope_id = ? LIMIT 1", key
+            "SELECT mark, received_at FROM mailbox WHERE sender_id = ? AND envelope_id = ? LIMIT 1", key
         ).fetchone()
         return Stored(*row) if row else None
+
+    def _forget_known(self) -> None:
+        """Remember no more of what was put than must be: what is written can be looked up, and the rest is not old."""
+        rows = chain(self._put.values(), self._spared.values())
+        self._known, self._known_before = (
+            {(row.sender_id, row.arrival.id): row.arrival.stored for row in rows},
+            self._known,
+        )
 
     def _highest_id(self, sender_id: str) -> bytes:
         highest = self._highest_ids.get(sender_id)
@@ -243,35 +255,38 @@ class SqliteStore(SqlFile):
             query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
             highest = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
             rows = chain(self._put.values(), self._spared.values())
-            highest = max([highest, *(row.name[1] for row in rows if row.name[0] == sender_id)])
+            highest = max([highest, *(row.arrival.id for row in rows if row.sender_id == sender_id)])
             if len(self._highest_ids) >= MAX_REMEMBERED:
                 self._highest_ids.clear()
             self._highest_ids[sender_id] = highest
         return highest
 
-    def put(  # noqa: PLR0913 - what a row holds
-        self, to: Address, sender_id: str, envelope_id: bytes, envelope: bytes, stored: Stored, *, spared: bool = False
-    ) -> int:
-        """Add an envelope to a mailbox, for now only in memory if it is spared, and return its sequence."""
+    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, spared: int = 0) -> list[int]:
+        """Add envelopes to a mailbox, the first of them for now only in memory, and return their sequences."""
+        first, highest = self._highest_sequence() + 1, self._highest_id(sender_id)
+        sequences = list(range(first, first + len(arrivals)))
+        self._sequence = sequences[-1]  # never given out again, not even when this transaction fails
+        for sequence, arrival in zip(sequences, arrivals, strict=True):
+            rows = self._spared if sequence < first + spared else self._put
+            rows[sequence] = Row(sequence, to, sender_id, arrival)
+            self._known[sender_id, arrival.id] = arrival.stored
+            highest = max(highest, arrival.id)
+        self._highest_ids[sender_id] = highest
+        if len(self._known) > MAX_REMEMBERED:
+            self._forget_known()
+        return sequences
+
+    def _highest_sequence(self) -> int:
         if self._sequence is None:
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'mailbox'").fetchone()
             self._sequence = row[0] if row else 0
-        self._sequence += 1  # never one that was given out before, not even in a transaction that failed
-        name = (sender_id, envelope_id)
-        if not spared:
-            self._put_ids[name] = stored
-        rows = self._spared if spared else self._put
-        rows[self._sequence] = Row(self._sequence, to, name, stored, envelope)
-        if envelope_id > self._highest_id(sender_id):
-            self._highest_ids[sender_id] = envelope_id
         return self._sequence
 
     def keep(self, sequences: Iterable[int]) -> None:
         """Spare envelopes no longer: the next commit writes them."""
         for sequence in sequences:
             if sequence in self._spared:
-                row = self._put[sequence] = self._spared.pop(sequence)
-                self._put_ids[row.name] = row.stored
+                self._put[sequence] = self._spared.pop(sequence)
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
@@ -300,20 +315,17 @@ class SqliteStore(SqlFile):
             (*address, sender_id, limit),
         ).fetchone()
         spared = [self._spared[sequence] for sequence in handed if sequence in self._spared]
-        return min(limit, int(row[0]) + sum(sender_id in {None, row.name[0]} for row in spared))
+        return min(limit, int(row[0]) + sum(sender_id in {None, row.sender_id} for row in spared))
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes in this mailbox; those that are not written yet never will be."""
         for sequence in sequences:
             rows = self._spared if sequence in self._spared else self._put
             row = rows.get(sequence)
-            if row is None or row.to != address:
+            if row is not None and row.to == address:
+                del rows[sequence]
+            else:
                 self._gone.append((sequence, *address))
-                continue
-            del rows[sequence]
-            self._acknowledged_ids[row.name] = row.stored
-            if len(self._acknowledged_ids) > MAX_REMEMBERED:
-                self._acknowledged_ids.popitem(last=False)
 
     def expire(self, *, before: int, limit: int) -> int:
         """Remove at most `limit` of the oldest envelopes received before a time."""
@@ -323,6 +335,9 @@ class SqliteStore(SqlFile):
             " (SELECT sequence FROM mailbox WHERE received_at < ? ORDER BY received_at LIMIT ?)",
             (before, limit),
         )
+        if cursor.rowcount:  # what is gone may come again
+            self._forget_known()
+            self._known_before = {}
         return int(cursor.rowcount)
 
     def note_written(self, writer: str, reader: str) -> None:

@@ -19,6 +19,7 @@ from bench.securechat import SecureChatServer
 from relay.storage import Address, Stored
 from relay.storage.sqlite import PAGE_SIZE, SqliteStore
 from tests.oracle import figures, judge
+from tests.relay.world import put_one
 from tests.trial import Trial
 
 SECTOR = 512  # bytes: what a disk writes whole
@@ -131,7 +132,7 @@ def test_torn_copies_open_and_hold_all_that_was_accepted(
         with store.transaction():
             for _ in range(trial.random.randrange(1, 4)):
                 sent.append(f"{len(sent)}.".encode().ljust(trial.random.randrange(20, 6000), b"x"))
-                store.put(BOB, "alice", len(sent).to_bytes(16, "big"), sent[-1], Stored(bytes(32), 1))
+                put_one(store, BOB, "alice", len(sent).to_bytes(16, "big"), sent[-1], Stored(bytes(32), 1))
         db1, log1 = path.read_bytes(), log.read_bytes()
         copies: list[tuple[bytes, bytes, list[bytes]]] = [(db0, torn(log0, log1, trial.random), accepted)]
         if db1 != db0:

@@ -147,7 +147,8 @@ class Town:
     def _relay(self, link: str, frame: Frame) -> None:
         for action in self.world.do(link, frame):
             if isinstance(action, Outgoing):
-                self.to_people.append((str(action.link), decode_frame(canonical(action.frame))))
+                for outgoing in action.frames:
+                    self.to_people.append((str(action.link), decode_frame(canonical(outgoing))))
             elif isinstance(action, HangUp):
                 self.people[str(action.link).partition("/")[0]].go_offline()
 

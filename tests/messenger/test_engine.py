@@ -248,7 +248,7 @@ def test_what_the_relay_puts_off_is_repeated(town: Town) -> None:
     def refuse_once(frame: Frame) -> list[Frame]:
         if isinstance(frame, Accepted) and not answered:
             answered.append(1)
-            return [Rejected(code=Code.RATE_LIMITED, id=frame.id)]
+            return [Rejected(code=Code.RATE_LIMITED, id=frame.ids[0])]
         return [frame]
 
     town.inward = refuse_once
@@ -513,7 +513,7 @@ def substitute(town: Town, record: IdentityRecord) -> None:
     town.inward = lambda frame: [
         Identity(record=record)
         if isinstance(frame, Identity) and frame.record.user_id == record.user_id
-        else Rejected(code=Code.KEY_CHANGED, id=frame.id)
+        else Rejected(code=Code.KEY_CHANGED, id=frame.ids[0])
         if isinstance(frame, Accepted)
         else frame
     ]
@@ -644,7 +644,7 @@ def test_a_server_that_only_claims_a_change_gets_nothing_sealed_anew(pair: tuple
     alice, bob = pair
     alice.write("bob", "hello")
     alice.town.inward = lambda frame: [
-        Rejected(code=Code.KEY_CHANGED, id=frame.id) if isinstance(frame, Accepted) else frame
+        Rejected(code=Code.KEY_CHANGED, id=frame.ids[0]) if isinstance(frame, Accepted) else frame
     ]
     message = alice.write("bob", "secret")
     assert alice.messenger.history.state(message) in {("rejected", Code.KEY_CHANGED), ("delivered", None)}

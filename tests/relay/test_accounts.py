@@ -66,7 +66,7 @@ def test_the_code_never_goes_over_the_link_that_asks_for_it(world: World) -> Non
     assert (action.link, action.user_id) == ("link", "alice")
     assert action.code not in repr(action)
     (answer,) = world.relay.code_delivered("link", "alice", delivered=True)
-    assert answer == Outgoing("link", CodeSent(expires_in_s=300))
+    assert answer == Outgoing("link", [CodeSent(expires_in_s=300)])
 
 
 def test_a_code_has_six_digits_also_when_it_begins_with_zeros(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_says_when_the_code_could_not_be_sent(world: World) -> None:
     world.visit("link")
     (answer,) = world.relay.code_delivered("link", "alice", delivered=False)
     refusal = Refusal(code=Code.CODE_UNDELIVERABLE, command="request_code", retry_after_s=0, subject="alice")
-    assert answer == Outgoing("link", refusal)
+    assert answer == Outgoing("link", [refusal])
 
 
 def test_nobody_is_told_of_a_code_whose_link_has_ended(world: World) -> None:
@@ -136,7 +136,7 @@ def test_of_fifty_uses_of_the_right_code_one_wins(world: World) -> None:
     for number in range(50):
         world.visit(str(number))
     answers = [actions[0] for actions in world.do_all(*((str(number), frame) for number in range(50)))]
-    replies = [answer.frame for answer in answers if isinstance(answer, Outgoing)]
+    replies = [answer.frames[0] for answer in answers if isinstance(answer, Outgoing)]
     assert isinstance(replies[0], Registered)
     assert [reply.code for reply in replies if isinstance(reply, Refusal)] == [Code.CODE_EXPIRED] * 49
     assert world.store.count_accounts() == 1
@@ -372,9 +372,9 @@ def test_an_invalid_record_leaves_nothing_behind_and_takes_nobody_along(world: W
     before = rows(world)
     refused, registered = world.do_all(("alice", frames[0]), ("bob", frames[1]))
     assert refused == [
-        Outgoing("alice", Refusal(code=Code.INVALID_RECORD, command="register", retry_after_s=0, subject="alice"))
+        Outgoing("alice", [Refusal(code=Code.INVALID_RECORD, command="register", retry_after_s=0, subject="alice")])
     ]
-    assert registered == [Outgoing("bob", Registered(identity_hash=identity_hash(bob)))]
+    assert registered == [Outgoing("bob", [Registered(identity_hash=identity_hash(bob))])]
     assert {name: count - before[name] for name, count in rows(world).items() if count != before[name]} == {
         "account": 1, "device": 1, "identity_log": 1,
     } | ({"sqlite_sequence": 1} if before["sqlite_sequence"] == 0 else {})  # fmt: skip

@@ -19,7 +19,9 @@ from protocol import (
     Accepted,
     Acknowledge,
     Delivery,
+    FetchIdentity,
     Frame,
+    Identity,
     LoggedIn,
     Message,
     Receipt,
@@ -30,7 +32,7 @@ from relay.actions import Outgoing
 from relay.limits import DAY, Limits
 from relay.mailboxes import EXPIRE_AT_ONCE
 from relay.storage import Address
-from tests.relay.world import World, contents, deliveries
+from tests.relay.world import World, contents, deliveries, frames_to, one_by_one
 
 MakeWorld = Callable[..., World]
 
@@ -57,7 +59,7 @@ def send_many(world: World, number: int, **changes: Any) -> list[bytes]:
     for envelope, actions in zip(
         envelopes, world.do_all(*(("alice", envelope) for envelope in envelopes)), strict=True
     ):
-        assert actions[0] == Outgoing("alice", Accepted(id=envelope.id, timestamp=world.now.wall_s))
+        assert actions[0] == Outgoing("alice", [Accepted(ids=[envelope.id], timestamp=world.now.wall_s)])
     return [canonical(envelope) for envelope in envelopes]
 
 
@@ -78,11 +80,11 @@ def test_an_envelope_reaches_who_is_online_byte_for_byte(pair: World, kind: type
     pair.login("bob")
     envelope = pair.envelope("alice", "bob", kind)
     accepted, delivery = pair.do("alice", envelope)
-    assert accepted == Outgoing("alice", Accepted(id=envelope.id, timestamp=pair.now.wall_s))
+    assert accepted == Outgoing("alice", [Accepted(ids=[envelope.id], timestamp=pair.now.wall_s)])
     assert isinstance(delivery, Outgoing)
     assert delivery.link == "bob"
-    assert contents([delivery.frame]) == [canonical(envelope)]
-    (pushed,) = deliveries([delivery.frame])
+    assert contents([delivery.frames[0]]) == [canonical(envelope)]
+    (pushed,) = deliveries([delivery.frames[0]])
     assert decode_envelope(pushed.envelope) == envelope
 
 
@@ -122,11 +124,11 @@ def test_an_envelope_for_oneself_is_delivered(pair: World) -> None:
 def test_the_same_envelope_again_is_answered_as_the_first_time(pair: World) -> None:
     """R-05: the reply was lost; also after the acknowledge, and after a crash."""
     envelope = pair.send("alice", "bob")
-    answer = [Accepted(id=envelope.id, timestamp=pair.now.wall_s)]
+    answer = [Accepted(ids=[envelope.id], timestamp=pair.now.wall_s)]
     pair.pass_time(100)
     assert pair.replies("alice", envelope) == answer
     (delivery,) = deliveries(pair.login("bob"))
-    assert pair.do("alice", envelope) == [Outgoing("alice", answer[0])]  # and bob is not pushed it again
+    assert pair.do("alice", envelope) == [Outgoing("alice", [answer[0]])]  # and bob is not pushed it again
     pair.acknowledge("bob", delivery.sequence)
     assert pair.replies("alice", envelope) == answer
     pair.crash()
@@ -165,10 +167,49 @@ def test_another_envelope_under_the_same_id_is_rejected(pair: World, acknowledge
         drain(pair, "bob", deliveries(pair.login("bob")))
         pair.crash()
         pair.login("alice")
-    for changes in ({"timestamp": envelope.timestamp + 1}, {"recipient_id": "alice"}, {"signature": b"\1" * 256}):
-        assert pair.rejection("alice", msgspec.structs.replace(envelope, **changes)) is Code.DUPLICATE_ID
-    as_receipt = Receipt(**msgspec.structs.asdict(envelope))
+    signature = encode_base64(bytes(256))
+    for changes in ({}, {"timestamp": envelope.timestamp + 1}, {"recipient_id": "alice"}):
+        other = msgspec.structs.replace(envelope, signature=signature, **changes)
+        assert pair.rejection("alice", other) is Code.DUPLICATE_ID
+    as_receipt = Receipt(**msgspec.structs.asdict(envelope) | {"signature": signature})
     assert pair.rejection("alice", as_receipt) is Code.DUPLICATE_ID
+
+
+def test_an_envelope_is_known_again_by_its_signature(pair: World) -> None:
+    """Whoever changes another field has an envelope that nobody would open: it is taken for the first, and not put."""
+    envelope = pair.send("alice", "bob")
+    forged = msgspec.structs.replace(envelope, timestamp=envelope.timestamp + 1)
+    assert isinstance(pair.reply("alice", forged), Accepted)
+    assert contents(pair.login("bob")) == [canonical(envelope)]
+
+
+def test_what_one_read_brings_is_dealt_with_as_if_it_came_one_by_one(make_world: MakeWorld) -> None:
+    """Envelopes for several people, some again, some altered, some too many, other commands in between."""
+    one_by_one_, together = (make_world(mailbox_limit=4, stranger_pending=3, delivery_window=2) for _ in range(2))
+    answers = []
+    for world in (one_by_one_, together):
+        for number, user_id in enumerate(("alice", "bob", "carol")):
+            world.register(user_id, number)
+        world.login("alice")
+        world.login("bob")
+    frames: list[Frame] = []
+    for number in range(40):
+        recipient = ("bob", "carol", "nobody")[number % 7 % 3]
+        envelope = one_by_one_.envelope(
+            "alice", recipient, Receipt if number % 5 == 0 else Message, id=bytes([number // 2]) * 16
+        )
+        frames.append(frames[-1] if number % 4 == 3 else envelope)
+        if number % 6 == 5:
+            frames.append(FetchIdentity(user_id="bob"))
+    for world, groups in ((one_by_one_, [[frame] for frame in frames]), (together, [frames])):
+        world.relay.begin()
+        with world.store.transaction():
+            actions = [action for group in groups for action in world.relay.receive("alice", group, now=world.now)]
+        done = one_by_one([*actions, *world.relay.committed()])
+        said = sorted(canonical(frame) for frame in frames_to("alice", done) if not isinstance(frame, Identity))
+        answers.append((said, contents(frames_to("bob", done)), contents(world.login("carol"))))
+    assert answers[0] == answers[1]
+    assert len(answers[0][0]) == 40
 
 
 def test_ids_of_different_senders_do_not_meet(pair: World) -> None:
@@ -255,7 +296,7 @@ def test_a_mailbox_holds_a_thousand_envelopes(friends: World) -> None:
 def test_a_limit_holds_also_where_its_count_was_forgotten(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.mailboxes.MAX_COUNTS", 1)  # each mailbox takes the place of the other
+    monkeypatch.setattr("relay.quotas.MAX_COUNTS", 1)  # each mailbox takes the place of the other
     world = make_world(mailbox_limit=3, stranger_pending=100)
     for number, user_id in enumerate(("alice", "bob", "carol")):
         world.register(user_id, number)
@@ -334,7 +375,7 @@ def test_a_window_that_fills_up_while_bob_is_online_delays_and_loses_nothing(fri
     envelopes = [friends.envelope("alice", "bob") for _ in range(130)]
     groups = friends.do_all(*(("alice", envelope) for envelope in envelopes))
     outgoing = [action for actions in groups for action in actions if isinstance(action, Outgoing)]
-    frames: list[Frame] = [action.frame for action in outgoing if action.link == "bob"]
+    frames: list[Frame] = [action.frames[0] for action in outgoing if action.link == "bob"]
     assert len(frames) == 64
     assert drain(friends, "bob", deliveries(frames)) == [canonical(envelope) for envelope in envelopes]
 
@@ -391,7 +432,7 @@ def test_a_store_that_fails_between_two_devices_leaves_no_link_ahead_of_it(
     pair.login("bob", "phone", device_id=1)
     put, calls = pair.store.put, 0
 
-    def fail_second(*row: Any, **rest: Any) -> int:
+    def fail_second(*row: Any, **rest: Any) -> list[int]:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -488,7 +529,9 @@ def test_an_id_is_remembered_as_long_as_the_retention(pair: World) -> None:
     drain(pair, "bob", deliveries(pair.login("bob")))
     pair.pass_time(30 * DAY)
     pair.expire()
-    assert pair.do("alice", envelope) == [Outgoing("alice", Accepted(id=envelope.id, timestamp=envelope.timestamp))]
+    assert pair.do("alice", envelope) == [
+        Outgoing("alice", [Accepted(ids=[envelope.id], timestamp=envelope.timestamp)])
+    ]
     pair.pass_time(1)
     pair.expire()
     assert len(pair.do("alice", envelope)) == 2

@@ -121,6 +121,6 @@ def test_a_login_is_answered_before_anything_is_pushed(pair: World) -> None:
     pair.login("bob", "first")
     actions = pair.do("second", pair.login_frame("bob", pair.visit("second")))
     assert actions[0] == HangUp("first", Code.REPLACED)
-    frames = [action.frame for action in actions if isinstance(action, Outgoing)]
+    frames = [action.frames[0] for action in actions if isinstance(action, Outgoing)]
     assert isinstance(frames[0], LoggedIn)
     assert len(deliveries(frames[1:])) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import tempfile
 from dataclasses import dataclass, field
 from functools import cache
@@ -170,10 +171,10 @@ class Histories(RuleBasedStateMachine):
         rest: list[Frame] = []
         for action in actions:
             assert isinstance(action, Outgoing), action
-            if isinstance(action.frame, Delivery):
-                self.take_delivery(str(action.link), action.frame)
+            if isinstance(action.frames[0], Delivery):
+                self.take_delivery(str(action.link), action.frames[0])
             else:
-                rest.append(action.frame)
+                rest.append(action.frames[0])
         return rest
 
     def take_delivery(self, link: str, delivery: Delivery) -> None:
@@ -282,7 +283,7 @@ class Histories(RuleBasedStateMachine):
             self.store(envelope)
         answers = self.take(self.world.do(self.clients[sender].link, envelope))
         if refused is None:
-            assert answers == [Accepted(id=envelope.id, timestamp=self.world.now.wall_s)]
+            assert answers == [Accepted(ids=[envelope.id], timestamp=self.world.now.wall_s)]
         else:
             note(f"refused: {refused}")
             assert answers == [Rejected(code=refused, id=envelope.id)]
@@ -295,12 +296,12 @@ class Histories(RuleBasedStateMachine):
         if client is None:
             return
         if altered:
-            other = msgspec.structs.replace(envelope, timestamp=envelope.timestamp + 1)
+            other = msgspec.structs.replace(envelope, signature=encode_base64(secrets.token_bytes(256)))
             expected: Frame = Rejected(code=Code.DUPLICATE_ID, id=envelope.id)
-            assert self.world.do(client.link, other) == [Outgoing(client.link, expected)]
+            assert self.world.do(client.link, other) == [Outgoing(client.link, [expected])]
         else:
-            expected = Accepted(id=envelope.id, timestamp=received_at)
-            assert self.world.do(client.link, envelope) == [Outgoing(client.link, expected)]
+            expected = Accepted(ids=[envelope.id], timestamp=received_at)
+            assert self.world.do(client.link, envelope) == [Outgoing(client.link, [expected])]
 
     @precondition(lambda self: any(client.pushed for client in self.clients.values()))
     @rule(data=st.data())
@@ -347,7 +348,7 @@ class Histories(RuleBasedStateMachine):
             acknowledge = Acknowledge(sequences=[row.sequence or 0 for row in client.pushed] or [1])
             with self.world.store.transaction():
                 for frame in (envelope, acknowledge):
-                    actions = self.world.relay.receive(client.link, frame, now=self.world.now)
+                    actions = self.world.relay.receive(client.link, [frame], now=self.world.now)
                     links.update(str(action.link) for action in actions)
                 raise ZeroDivisionError
 

@@ -15,11 +15,11 @@ from errors import Code, StorageError
 from protocol import Accepted, Acknowledge, Delivery, FetchIdentity, Frame, LoggedIn, Ping, Rejected, canonical
 from relay import writer
 from relay.actions import Action, HangUp, Link, Outgoing
+from relay.answers import TOGETHER_S
 from relay.limits import DAY, MINUTE, Now
-from relay.mailboxes import TOGETHER_S
 from relay.storage import Address
 from relay.writer import MAX_ROUND, Job, Writer
-from tests.relay.world import World, contents
+from tests.relay.world import World, contents, one_by_one
 
 TIMEOUT_S = 10
 
@@ -50,10 +50,10 @@ class Bench:
 
     @staticmethod
     def say(name: str) -> Job:
-        return Job(name, lambda _now: [Outgoing(name, Ping())])
+        return Job(name, lambda _now: [Outgoing(name, [Ping()])])
 
     def command(self, link: str, frame: Frame) -> Job:
-        return Job(link, lambda now: self.world.relay.receive(link, frame, now=now))
+        return Job(link, lambda now: self.world.relay.receive(link, [frame], now=now))
 
     def submit(self, *jobs: Job) -> None:
         for job in jobs:
@@ -73,7 +73,8 @@ class Bench:
         self.writer.stop()
 
     def replies(self) -> list[Frame]:
-        return [action.frame for action in self.performed if isinstance(action, Outgoing)]
+        actions = one_by_one(self.performed)
+        return [frame for action in actions if isinstance(action, Outgoing) for frame in action.frames]
 
     def wait(self, condition: Callable[[], object]) -> None:
         with self.arrived:
@@ -107,7 +108,7 @@ def slow(begun: threading.Event, go_on: threading.Event) -> Job:
     def run(_now: Now) -> list[Action]:
         begun.set()
         assert go_on.wait(TIMEOUT_S)
-        return [Outgoing("slow", Ping())]
+        return [Outgoing("slow", [Ping()])]
 
     return Job("slow", run)
 
@@ -220,7 +221,7 @@ def test_an_answer_is_given_when_another_process_could_read_what_it_says(bench: 
         other = sqlite3.connect(bench.world.path)
         (stored,) = other.execute("SELECT count(*) FROM mailbox").fetchone()
         seen.append(
-            (stored, sum(isinstance(action.frame, Accepted) for action in actions if isinstance(action, Outgoing)))
+            (stored, sum(isinstance(action.frames[0], Accepted) for action in actions if isinstance(action, Outgoing)))
         )
         other.close()
 
@@ -237,7 +238,9 @@ def test_who_is_online_has_it_before_the_commit_and_its_sender_is_told_after(ben
 
     def look(actions: list[Action]) -> None:
         seen.extend(
-            (type(action.frame).__name__, world.store.unwritten) for action in actions if isinstance(action, Outgoing)
+            (type(action.frames[0]).__name__, world.store.unwritten)
+            for action in actions
+            if isinstance(action, Outgoing)
         )
 
     bench.watch = look
@@ -253,8 +256,8 @@ def test_what_is_acknowledged_in_time_is_never_written(bench: Bench) -> None:
 
     def answer(actions: list[Action]) -> None:
         for action in actions:
-            if isinstance(action, Outgoing) and isinstance(action.frame, Delivery):
-                bench.submit(bench.command("bob", Acknowledge(sequences=[action.frame.sequence])))
+            if isinstance(action, Outgoing) and isinstance(action.frames[0], Delivery):
+                bench.submit(bench.command("bob", Acknowledge(sequences=[action.frames[0].sequence])))
 
     bench.watch = answer
     for _ in range(3):
@@ -284,7 +287,7 @@ def test_what_must_be_written_waits_for_nothing_and_takes_nothing_along(
     bench.submit(bench.command("alice", to_bob), bench.command("alice", to_carol))
     bench.writer.work()
     bench.wait(lambda: accepted(bench))
-    assert [frame.id for frame in bench.replies() if isinstance(frame, Accepted)] == [to_carol.id]
+    assert [frame.ids[0] for frame in bench.replies() if isinstance(frame, Accepted)] == [to_carol.id]
     with bench.writer._lock:
         assert in_mailboxes(world) == 1
     bench.writer.stop()
@@ -300,7 +303,7 @@ def test_the_same_envelope_again_is_not_answered_before_it_is_safe(bench: Bench)
     stored: list[int] = []
 
     def look(actions: list[Action]) -> None:
-        if any(isinstance(action, Outgoing) and isinstance(action.frame, Accepted) for action in actions):
+        if any(isinstance(action, Outgoing) and isinstance(action.frames[0], Accepted) for action in actions):
             stored.append(in_mailboxes(world))
 
     bench.watch = look
@@ -325,10 +328,10 @@ def test_the_same_envelope_again_is_answered_with_the_first_once_it_is_acknowled
     bench.submit(bench.command("alice again", other), bench.command("alice again", envelope))
     bench.submit(bench.command("bob", Acknowledge(sequences=[delivery.sequence])))
     bench.writer.work()
-    answers = [one for one in bench.performed if isinstance(one, Outgoing) and isinstance(one.frame, Accepted)]
+    answers = [one for one in bench.performed if isinstance(one, Outgoing) and isinstance(one.frames[0], Accepted)]
     assert [answer.link for answer in answers] == ["alice", "alice again"]
     assert in_mailboxes(world) == 0
-    changed = msgspec.structs.replace(envelope, timestamp=1)
+    changed = msgspec.structs.replace(envelope, timestamp=1, signature=encode_base64(bytes(256)))
     assert world.rejection("alice again", changed) is Code.DUPLICATE_ID
 
 
@@ -339,7 +342,7 @@ def test_with_two_devices_both_must_have_it(bench: Bench) -> None:
         world.login("bob", f"bob {device_id}", device_id=device_id)
     bench.submit(bench.command("alice", world.envelope("alice", "bob")))
     bench.writer.work()
-    pushed = {action.link: action.frame for action in bench.performed if isinstance(action, Outgoing)}
+    pushed = {action.link: action.frames[0] for action in bench.performed if isinstance(action, Outgoing)}
     for link, answered in (("bob 1", 0), ("bob 2", 1)):
         delivery = pushed[link]
         assert isinstance(delivery, Delivery)
@@ -357,7 +360,9 @@ def test_who_comes_back_over_another_link_gets_it_again(bench: Bench) -> None:
     bench.submit(bench.command("alice", envelope))
     bench.writer.work()
     bench.run(bench.command("bob again", again))
-    frames = [action.frame for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob again"]
+    frames = [
+        action.frames[0] for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob again"
+    ]
     assert contents(frames) == [canonical(envelope)]
 
 
@@ -437,7 +442,7 @@ def test_one_who_is_slow_does_not_delay_the_answers_of_others(bench: Bench) -> N
     bench.submit(bench.command("bob", world.envelope("bob", "carol")))
     bench.writer.work()
     (delivery,) = [
-        action.frame for action in bench.performed if isinstance(action, Outgoing) and action.link == "carol"
+        action.frames[0] for action in bench.performed if isinstance(action, Outgoing) and action.link == "carol"
     ]
     assert isinstance(delivery, Delivery)
     bench.submit(bench.command("carol", Acknowledge(sequences=[delivery.sequence])))
@@ -450,7 +455,7 @@ def test_a_device_that_logs_in_hears_of_that_first(bench: Bench) -> None:
     world = bench.world.with_pair()
     login = world.login_frame("bob", world.visit("bob"))
     bench.run(bench.command("bob", login), bench.command("alice", world.envelope("alice", "bob")))
-    to_bob = [action.frame for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob"]
+    to_bob = [action.frames[0] for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob"]
     assert [type(frame) for frame in to_bob] == [LoggedIn, Delivery]
 
 
@@ -476,7 +481,7 @@ def test_while_a_group_is_under_way_nobody_else_sees_it(bench: Bench) -> None:
 def test_a_group_that_cannot_be_committed_is_abandoned_whole(bench: Bench, full: pytest.MonkeyPatch) -> None:
     def create(_now: Now) -> list[Action]:
         bench.world.store.create_account("alice", created_at=0)
-        return [Outgoing("other", Ping()), HangUp("third", Code.REPLACED)]
+        return [Outgoing("other", [Ping()]), HangUp("third", Code.REPLACED)]
 
     bench.writer._expire_at_s = 1e9
     bench.submit(Job("one", create), bench.say("two"))
@@ -505,7 +510,7 @@ def test_a_job_that_fails_takes_its_group_along_and_nothing_else(
 
 def test_a_job_that_fails_half_way_cuts_those_whom_its_first_half_was_about(bench: Bench) -> None:
     def half(_now: Now) -> Iterator[Action]:
-        yield Outgoing("other", Ping())
+        yield Outgoing("other", [Ping()])
         raise ZeroDivisionError
 
     bench.run(Job("half", half))
@@ -571,7 +576,7 @@ def test_a_full_disk_accepts_nothing_and_room_on_it_everything(bench: Bench, cap
     world.store._db.execute("PRAGMA max_page_count = 1000000")
     world.login("alice")
     bench.run(*(bench.command("alice", envelope) for envelope in envelopes))
-    assert [reply.id for reply in bench.replies() if isinstance(reply, Accepted)] == [one.id for one in envelopes]
+    assert [reply.ids[0] for reply in bench.replies() if isinstance(reply, Accepted)] == [one.id for one in envelopes]
     assert contents(world.login("bob")) == [canonical(envelope) for envelope in envelopes]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from protocol import (
 from relay.actions import Action, HangUp, Outgoing, SendCode
 from relay.limits import Limits, Now
 from relay.service import Relay
+from relay.storage import Address, Arrival, Store, Stored
 from relay.storage.sqlite import SqliteStore
 
 START_S = 1_700_000_000
@@ -75,17 +77,17 @@ class World:
         """Carry out commands as one group: one transaction, as the writer does when nobody acknowledges."""
         self.relay.begin()
         with self.store.transaction():
-            done = [self.relay.receive(link, frame, now=self.now) for link, frame in commands]
-        late: list[Any] = list(self.relay.committed())
-        answers = {(answer.link, answer.frame.id): answer for answer in late}
+            done = [one_by_one(self.relay.receive(link, [frame], now=self.now)) for link, frame in commands]
+        late: list[Any] = one_by_one(list(self.relay.committed()))
+        answers = {(answer.link, answer.frames[0].ids[0]): answer for answer in late}
         for (link, frame), actions in zip(commands, done, strict=True):
             if isinstance(frame, Envelope) and (link, frame.id) in answers:
-                actions.insert(0, Outgoing(link, answers.pop((link, frame.id)).frame))
+                actions.insert(0, Outgoing(link, answers.pop((link, frame.id)).frames))
         assert not answers
         return done
 
     def replies(self, link: str, frame: Frame) -> list[Frame]:
-        return [action.frame for action in self.do(link, frame) if isinstance(action, Outgoing) and action.link == link]
+        return frames_to(link, self.do(link, frame))
 
     def reply(self, link: str, frame: Frame) -> Any:
         (only,) = self.replies(link, frame)
@@ -179,7 +181,7 @@ class World:
             "encrypted_content": encode_base64(secrets.token_bytes(272)),
             "id": secrets.token_bytes(16), "recipient_device": 0, "recipient_id": recipient,
             "recipient_key": recipient_key, "sender_device": 1, "sender_id": sender,
-            "sender_key": key_id(self.records[sender][0]), "signature": encode_base64(bytes(256)),
+            "sender_key": key_id(self.records[sender][0]), "signature": encode_base64(secrets.token_bytes(256)),
             "suite": 1, "timestamp": START_S,
         }  # fmt: skip
         return kind(**fields | changes)
@@ -200,8 +202,8 @@ class World:
         """Send a receipt and return the links that are handed it at once."""
         envelope = self.envelope(sender, recipient, Receipt, **changes)
         actions = self.do(sender, envelope)
-        assert actions[0] == Outgoing(sender, Accepted(id=envelope.id, timestamp=self.now.wall_s)), actions
-        return [str(action.link) for action in actions if isinstance(action, Outgoing) and deliveries([action.frame])]
+        assert actions[0] == Outgoing(sender, [Accepted(ids=[envelope.id], timestamp=self.now.wall_s)]), actions
+        return [str(action.link) for action in actions if isinstance(action, Outgoing) and deliveries(action.frames)]
 
     def refusal(self, link: str, frame: Frame) -> Code:
         reply = self.reply(link, frame)
@@ -210,6 +212,32 @@ class World:
 
     def acknowledge(self, link: str, *sequences: int) -> list[Delivery]:
         return deliveries(self.replies(link, Acknowledge(sequences=list(sequences))))
+
+
+def one_by_one(actions: list[Action]) -> list[Action]:
+    """Take apart what goes out together: a frame an action, an id an accepted frame."""
+    apart: list[Action] = []
+    for action in actions:
+        if isinstance(action, Outgoing):
+            apart += [
+                Outgoing(action.link, [frame], action.early) for whole in action.frames for frame in single(whole)
+            ]
+        else:
+            apart.append(action)
+    return apart
+
+
+def single(frame: Frame) -> list[Frame]:
+    if isinstance(frame, Accepted):
+        return [Accepted(ids=[envelope_id], timestamp=frame.timestamp) for envelope_id in frame.ids]
+    return [frame]
+
+
+def frames_to(link: str, actions: Iterable[Action]) -> list[Frame]:
+    """Return the frames that go out over a link."""
+    return [
+        frame for action in actions if isinstance(action, Outgoing) and action.link == link for frame in action.frames
+    ]
 
 
 def deliveries(frames: list[Frame]) -> list[Delivery]:
@@ -223,3 +251,26 @@ def contents(frames: list[Frame]) -> list[bytes]:
 
 def hang_ups(actions: list[Action]) -> list[HangUp]:
     return [action for action in actions if isinstance(action, HangUp)]
+
+
+# ---------------------------------------------------------------- a store by itself
+
+
+def put_one(
+    store: Store,
+    to: Address,
+    sender_id: str,
+    envelope_id: bytes,
+    envelope: bytes,
+    stored: Stored,
+    *,
+    spared: bool = False,
+) -> int:
+    """Put one envelope into a mailbox and return its sequence."""
+    (sequence,) = store.put(to, sender_id, [Arrival(envelope_id, envelope, stored)], spared=int(spared))
+    return sequence
+
+
+def known(store: Store, sender_id: str, envelope_id: bytes) -> Stored | None:
+    """Return what a store knows of one envelope."""
+    return store.accepted(sender_id, [envelope_id]).get(envelope_id)

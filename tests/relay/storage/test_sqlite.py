@@ -17,6 +17,7 @@ import pytest
 from errors import ExitCode, StorageError
 from relay.storage import Account, Address, Stored, Waiting
 from relay.storage.sqlite import SCHEMA, SqliteStore
+from tests.relay.world import known, put_one
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -77,7 +78,7 @@ def test_no_statement_looks_through_the_mailboxes_of_everybody(path: Path) -> No
     store = SqliteStore(path)
     statements: list[str] = []
     bob = Address("bob", 1)
-    store.put(bob, "carol", bytes(16), b"{}", Stored(bytes(32), 1))  # the first asks where the sequence stands
+    put_one(store, bob, "carol", bytes(16), b"{}", Stored(bytes(32), 1))  # the first asks where the sequence stands
     store._db.set_trace_callback(statements.append)
     for count in (1, 100):
         store.acknowledge(bob, list(range(count)))
@@ -85,9 +86,9 @@ def test_no_statement_looks_through_the_mailboxes_of_everybody(path: Path) -> No
     store.count_pending(bob, limit=1)
     store.count_pending(bob, limit=1, sender_id="alice")
     store.expire(before=1, limit=1)
-    store.accepted("alice", bytes(16))
-    store.put(bob, "alice", b"\xff" * 16, b"{}", Stored(bytes(32), 1))
-    store.accepted("alice", bytes(16))
+    known(store, "alice", bytes(16))
+    put_one(store, bob, "alice", b"\xff" * 16, b"{}", Stored(bytes(32), 1))
+    known(store, "alice", bytes(16))
     store.account("bob")
     store.code_failures("bob")
     store.has_written("bob", "alice")
@@ -112,8 +113,8 @@ def test_reopening_keeps_everything(path: Path) -> None:
         store.append_identity("alice", 1, b"h" * 32, b"{}", recorded_at=1)
         store.add_code_failure("bob")
         store.note_written("alice", "bob")
-        kept = store.put(Address("bob", 1), "alice", bytes(16), b"kept", Stored(bytes(32), 1))
-        gone = store.put(Address("bob", 1), "alice", b"2" * 16, b"gone", Stored(bytes(32), 1))
+        kept = put_one(store, Address("bob", 1), "alice", bytes(16), b"kept", Stored(bytes(32), 1))
+        gone = put_one(store, Address("bob", 1), "alice", b"2" * 16, b"gone", Stored(bytes(32), 1))
     with store.transaction():
         store.acknowledge(Address("bob", 1), [gone])
     store.close()
@@ -122,7 +123,7 @@ def test_reopening_keeps_everything(path: Path) -> None:
     assert (store.count_accounts(), store.identity_record("alice")) == (1, b"{}")
     assert (store.code_failures("bob"), store.has_written("alice", "bob")) == (1, True)
     assert store.pending(Address("bob", 1), after=0, limit=9, size=99) == [Waiting(kept, b"kept")]
-    assert store.accepted("alice", b"2" * 16) == Stored(bytes(32), 1)
+    assert known(store, "alice", b"2" * 16) == Stored(bytes(32), 1)
     store.close()
 
 
@@ -130,18 +131,18 @@ def test_what_is_acknowledged_before_the_commit_is_never_written(path: Path) -> 
     store = SqliteStore(path)
     bob = Address("bob", 1)
     with store.transaction():
-        sequences = [store.put(bob, "alice", bytes([n]) * 16, b"x", Stored(bytes(32), 1)) for n in range(100)]
+        sequences = [put_one(store, bob, "alice", bytes([n]) * 16, b"x", Stored(bytes(32), 1)) for n in range(100)]
         store.acknowledge(Address("carol", 1), sequences)  # not hers
         store.acknowledge(bob, sequences[1:])
     assert store._db.execute("SELECT sequence, envelope FROM mailbox").fetchall() == [(sequences[0], b"x")]
-    assert store.accepted("alice", bytes([7]) * 16) == Stored(bytes(32), 1)  # sent again, it is known
+    assert known(store, "alice", bytes([7]) * 16) == Stored(bytes(32), 1)  # sent again, it is known
     with pytest.raises(ZeroDivisionError), store.transaction():
-        lost = store.put(bob, "alice", b"l" * 16, b"x", Stored(bytes(32), 1))
+        lost = put_one(store, bob, "alice", b"l" * 16, b"x", Stored(bytes(32), 1))
         store.acknowledge(bob, [lost])
         raise ZeroDivisionError
-    assert store.accepted("alice", b"l" * 16) is None
+    assert known(store, "alice", b"l" * 16) is None
     with store.transaction():
-        assert store.put(bob, "alice", b"n" * 16, b"x", Stored(bytes(32), 1)) > lost
+        assert put_one(store, bob, "alice", b"n" * 16, b"x", Stored(bytes(32), 1)) > lost
     store.close()
 
 
@@ -149,14 +150,17 @@ def test_only_so_many_unwritten_envelopes_are_remembered(path: Path, monkeypatch
     monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", 10)
     store = SqliteStore(path)
     bob = Address("bob", 1)
-    for number in range(20):
-        with store.transaction():
-            sequence = store.put(bob, "alice", bytes([number]) * 16, b"x", Stored(bytes(32), 1))
+    with store.transaction():
+        for number in range(30):
+            sequence = put_one(store, bob, "alice", bytes([number]) * 16, b"x", Stored(bytes(32), 1))
             store.note_written("alice", f"user{number}")
-            store.acknowledge(bob, [sequence])
-    assert store.accepted("alice", bytes([9]) * 16) is None
-    assert store.accepted("alice", bytes([10]) * 16) is not None
-    assert len(store._remembered.written) <= 11
+            if number != 1:
+                store.acknowledge(bob, [sequence])
+        assert known(store, "alice", bytes([1]) * 16) is not None  # not written yet, and so never forgotten
+    assert known(store, "alice", bytes([2]) * 16) is None
+    assert known(store, "alice", bytes([20]) * 16) is not None
+    assert len(store._known) + len(store._known_before) <= 24
+    assert len(store._remembered.written) <= 30
     assert store.has_written("alice", "user0")  # it was forgotten, and is on disk
     store.close()
 
@@ -168,10 +172,10 @@ def test_a_copy_torn_in_the_log_holds_all_that_was_committed_before(path: Path, 
     log = path.with_name("relay.db-wal")
     for number in range(20):
         with store.transaction():
-            store.put(Address("bob", 1), "alice", bytes(15) + bytes([number]), bytes(3000), Stored(bytes(32), 1))
+            put_one(store, Address("bob", 1), "alice", bytes(15) + bytes([number]), bytes(3000), Stored(bytes(32), 1))
     committed = log.stat().st_size
     with store.transaction():
-        store.put(Address("bob", 1), "alice", b"last" * 4, bytes(3000), Stored(bytes(32), 1))
+        put_one(store, Address("bob", 1), "alice", b"last" * 4, bytes(3000), Stored(bytes(32), 1))
     copy = path.with_name("copy.db")
     copy.write_bytes(path.read_bytes())
     copy.with_name("copy.db-wal").write_bytes(log.read_bytes()[: log.stat().st_size - missing])
@@ -211,7 +215,7 @@ def test_a_file_damaged_in_the_middle_is_one_error_for_whoever_reads_there(path:
     store = SqliteStore(path)
     with store.transaction():
         for number in range(100):
-            store.put(Address("bob", 1), "alice", number.to_bytes(16, "big"), bytes(2000), Stored(bytes(32), 1))
+            put_one(store, Address("bob", 1), "alice", number.to_bytes(16, "big"), bytes(2000), Stored(bytes(32), 1))
     store.close()
     data = bytearray(path.read_bytes())
     data[8192:-8192] = b"\xff" * (len(data) - 16384)
@@ -294,6 +298,7 @@ KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path
 from relay.storage.sqlite import SqliteStore
+from tests.relay.world import known, put_one
 
 connect, left = sqlite3.connect, int(sys.argv[2])
 
@@ -337,8 +342,8 @@ def test_a_migration_that_is_killed_leaves_the_old_schema_or_the_new_one(tmp_pat
             break
         assert ran.returncode == -signal.SIGKILL, ran.stderr
     assert ran.returncode == 0
-    assert seen == {(0, 0), whole}
-    assert whole[0] == 1
+    assert seen == {(0, 0), (1, whole[1]), whole}
+    assert whole[0] == len(list(SCHEMA.glob("*.sql"))) == 2
 
 
 def test_a_schema_that_fails_half_way_leaves_the_old_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +382,7 @@ def test_a_file_that_another_process_locks_for_three_seconds_is_waited_for(path:
         began = time.monotonic()
         for number in range(5):
             with store.transaction():
-                store.put(Address("bob", 1), "alice", bytes(15) + bytes([number]), b"{}", Stored(bytes(32), 1))
+                put_one(store, Address("bob", 1), "alice", bytes(15) + bytes([number]), b"{}", Stored(bytes(32), 1))
         assert time.monotonic() - began > 2
     assert store.count_pending(Address("bob", 1), limit=9) == 5
     store.close()
@@ -402,7 +407,7 @@ def test_nothing_asks_for_the_lock_before_there_is_something_to_write(path: Path
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with store.transaction():
-        sequence = store.put(Address("bob", 1), "alice", bytes(16), b"{}", Stored(bytes(32), 1))
+        sequence = put_one(store, Address("bob", 1), "alice", bytes(16), b"{}", Stored(bytes(32), 1))
         written = [store.unwritten]
         store.acknowledge(Address("bob", 1), [sequence])
         assert [*written, store.unwritten] == [True, False]

@@ -16,6 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from errors import StorageError
 from relay.storage import Account, Address, Store, Stored, Waiting
 from relay.storage.sqlite import MAX_REMEMBERED, SqliteStore
+from tests.relay.world import known, put_one
 
 BACK_ENDS: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: SqliteStore(folder / "relay.db")}
 BOB = Address("bob", 1)
@@ -29,7 +30,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def put(store: Store, to: Address = BOB, *, sender: str = "alice", envelope: bytes = b"{}", at: int = 100) -> int:
-    return store.put(to, sender, secrets.token_bytes(16), envelope, Stored(bytes(32), at))
+    return put_one(store, to, sender, secrets.token_bytes(16), envelope, Stored(bytes(32), at))
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
@@ -66,10 +67,10 @@ def test_an_account_is_created_once(store: Store) -> None:
 
 def test_an_envelope_is_in_a_mailbox_once(store: Store) -> None:
     with store.transaction():
-        store.put(BOB, "alice", bytes(16), b"{}", Stored(bytes(32), 1))
-        store.put(Address("bob", 2), "alice", bytes(16), b"{}", Stored(bytes(32), 1))
+        put_one(store, BOB, "alice", bytes(16), b"{}", Stored(bytes(32), 1))
+        put_one(store, Address("bob", 2), "alice", bytes(16), b"{}", Stored(bytes(32), 1))
     with pytest.raises(StorageError), store.transaction():
-        store.put(BOB, "alice", bytes(16), b"other", Stored(bytes(32), 2))
+        put_one(store, BOB, "alice", bytes(16), b"other", Stored(bytes(32), 2))
     assert store.pending(BOB, after=0, limit=10, size=10**6) == [Waiting(1, b"{}")]
 
 
@@ -89,15 +90,15 @@ def test_there_is_no_identity_without_an_account(store: Store) -> None:
 
 def test_knows_what_was_accepted_also_after_the_acknowledge(store: Store) -> None:
     with store.transaction():
-        sequence = store.put(BOB, "alice", b"i" * 16, b"{}", Stored(b"d" * 32, 7))
-    assert store.accepted("alice", b"i" * 16) == Stored(b"d" * 32, 7)
+        sequence = put_one(store, BOB, "alice", b"i" * 16, b"{}", Stored(b"d" * 32, 7))
+    assert known(store, "alice", b"i" * 16) == Stored(b"d" * 32, 7)
     with store.transaction():
         store.acknowledge(BOB, [sequence])
-    assert store.accepted("alice", b"i" * 16) == Stored(b"d" * 32, 7)
-    assert store.accepted("carol", b"i" * 16) is None
+    assert known(store, "alice", b"i" * 16) == Stored(b"d" * 32, 7)
+    assert known(store, "carol", b"i" * 16) is None
     with store.transaction():
         assert store.expire(before=8, limit=10) == 1
-    assert store.accepted("alice", b"i" * 16) is None
+    assert known(store, "alice", b"i" * 16) is None
 
 
 @pytest.mark.parametrize("forgotten", [1, MAX_REMEMBERED])
@@ -108,11 +109,11 @@ def test_knows_ids_also_when_much_was_forgotten_before_they_were_written(
     monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", forgotten)
     high, low = b"9" * 16, b"1" * 16
     with store.transaction():
-        store.put(BOB, "alice", high, b"{}", Stored(bytes(32), 1), spared=True)
+        put_one(store, BOB, "alice", high, b"{}", Stored(bytes(32), 1), spared=True)
         store.create_account("carol", created_at=1)
-        store.put(BOB, "carol", low, b"{}", Stored(bytes(32), 1))
-        store.put(BOB, "alice", low, b"{}", Stored(bytes(32), 1))
-    assert store.accepted("alice", high) == store.accepted("alice", low) == Stored(bytes(32), 1)
+        put_one(store, BOB, "carol", low, b"{}", Stored(bytes(32), 1))
+        put_one(store, BOB, "alice", low, b"{}", Stored(bytes(32), 1))
+    assert known(store, "alice", high) == known(store, "alice", low) == Stored(bytes(32), 1)
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
@@ -122,15 +123,15 @@ def test_knows_ids_in_any_order(store: Store, numbers: tuple[int, ...], acknowle
     for number in numbers:
         envelope_id = bytes([number]) * 16
         with store.transaction():
-            assert store.accepted("alice", envelope_id) is None
-            sequence = store.put(BOB, "alice", envelope_id, b"{}", Stored(bytes(32), number))
+            assert known(store, "alice", envelope_id) is None
+            sequence = put_one(store, BOB, "alice", envelope_id, b"{}", Stored(bytes(32), number))
             if acknowledged:
                 store.acknowledge(BOB, [sequence])
     for number in (1, 2, 3):
-        assert store.accepted("alice", bytes([number]) * 16) == Stored(bytes(32), number)
-        assert store.accepted("bob", bytes([number]) * 16) is None
-    assert store.accepted("alice", bytes(16)) is None
-    assert store.accepted("alice", bytes([2]) * 15 + b"\0") is None
+        assert known(store, "alice", bytes([number]) * 16) == Stored(bytes(32), number)
+        assert known(store, "bob", bytes([number]) * 16) is None
+    assert known(store, "alice", bytes(16)) is None
+    assert known(store, "alice", bytes([2]) * 15 + b"\0") is None
 
 
 def test_a_page_ends_after_so_many_envelopes_or_bytes(store: Store) -> None:
@@ -245,10 +246,10 @@ class Mailboxes(RuleBasedStateMachine):
         to, envelope_id, digest = Address(user, device), secrets.token_bytes(16), secrets.token_bytes(32)
         if fails:
             with suppress(ZeroDivisionError), self.store.transaction():
-                self.store.put(to, sender, secrets.token_bytes(16), body, Stored(digest, self.now))
+                put_one(self.store, to, sender, secrets.token_bytes(16), body, Stored(digest, self.now))
                 raise ZeroDivisionError
         with self.store.transaction():
-            sequence = self.store.put(to, sender, envelope_id, body, Stored(digest, self.now))
+            sequence = put_one(self.store, to, sender, envelope_id, body, Stored(digest, self.now))
         assert sequence > self.highest
         self.highest = sequence
         self.waiting[sequence] = (to, sender, body, self.now)
@@ -296,8 +297,8 @@ class Mailboxes(RuleBasedStateMachine):
             if expected:
                 first = expected[0].sequence
                 assert self.store.pending(address, after=first, limit=2, size=10**6) == expected[1:3]
-        for (sender, envelope_id), known in self.accepted.items():
-            assert self.store.accepted(sender, envelope_id) == known
+        for (sender, envelope_id), stored in self.accepted.items():
+            assert known(self.store, sender, envelope_id) == stored
 
     def teardown(self) -> None:
         self.store.close()

@@ -1,0 +1,138 @@
+"""Replies that wait: an envelope that all its devices were handed is safe once they have it, or once it is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from protocol import MAX_ACCEPTED, Accepted, Frame
+from relay.actions import Link, Outgoing
+from relay.limits import Now
+from relay.storage import Address
+
+TOGETHER_S: Final = 0.02  # how long after each other envelopes may come that are answered together
+
+
+class Source(NamedTuple):
+    """Where envelopes come from, and when."""
+
+    link: Link
+    device: Address
+    now: Now
+
+
+@dataclass(slots=True)
+class Answers:
+    """Replies to a sender whose envelopes every device was handed; they go out together.
+
+    Attributes:
+        came: Whom they go to, and when the first of the envelopes came.
+        ids: Of these envelopes.
+        again: What was sent again meanwhile: over which link, and its id.
+        told: The links that heard of it before it is safe.
+        missing: How many acknowledges the replies wait for.
+    """
+
+    came: Source
+    ids: list[bytes] = field(default_factory=list)
+    again: list[tuple[Link, bytes]] = field(default_factory=list)
+    told: set[Link] = field(default_factory=set)
+    missing: int = 0
+
+    def are_complete(self) -> bool:
+        """Take one acknowledge, and tell whether it was the last."""
+        self.missing -= 1
+        return self.missing == 0
+
+    def replies(self) -> list[Outgoing]:
+        """Return what is said once they are complete."""
+        at = self.came.now.wall_s
+        again = [Outgoing(link, accepted([envelope_id], at), early=True) for link, envelope_id in self.again]
+        return [Outgoing(self.came.link, accepted(self.ids, at), early=True), *again]
+
+
+class Awaited:
+    """All replies that wait."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._by_sequence: dict[int, Answers] = {}  # of the acknowledges that they wait for, oldest first
+        self._by_link: dict[Link, Answers] = {}  # to which the next reply over it is added
+        self._by_name: dict[tuple[str, bytes], Answers] = {}  # sender and id of what is not safe yet
+
+    @property
+    def since_s(self) -> float | None:
+        """When the oldest envelope came whose reply waits."""
+        return next(iter(self._by_sequence.values())).came.now.steady_s if self._by_sequence else None
+
+    def add(self, came: Source, ids: list[bytes], put: Iterable[list[int]], told: Iterable[Link]) -> None:
+        """Answer envelopes when all of their sequences are acknowledged.
+
+        Args:
+            came: Whom to answer.
+            ids: Of the envelopes.
+            put: Their sequences, for each of the mailboxes.
+            told: The links that they go to.
+        """
+        answers = self._answers(came)
+        answers.ids += ids
+        answers.told.update(told)
+        self._by_name.update(dict.fromkeys([(came.device.user_id, envelope_id) for envelope_id in ids], answers))
+        for sequences in put:
+            answers.missing += len(sequences)
+            self._by_sequence.update(dict.fromkeys(sequences, answers))
+
+    def _answers(self, came: Source) -> Answers:
+        """Return what the next reply over a link is added to."""
+        answers = self._by_link.get(came.link)
+        if (
+            answers is None
+            or came.now.steady_s >= answers.came.now.steady_s + TOGETHER_S
+            or came.now.wall_s != answers.came.now.wall_s
+        ):
+            answers = self._by_link[came.link] = Answers(came)
+        return answers
+
+    def add_again(self, link: Link, sender_id: str, envelope_id: bytes) -> bool:
+        """Answer an envelope over another link too, if its reply waits; return whether it does."""
+        answers = self._by_name.get((sender_id, envelope_id))
+        if answers is not None:
+            answers.again.append((link, envelope_id))
+        return answers is not None
+
+    def acknowledge(self, sequences: list[int]) -> list[Outgoing]:
+        """Return the replies that waited for nothing but these; the next to the same sender are others."""
+        replies: list[Outgoing] = []
+        for sequence in sequences:
+            answers = self._by_sequence.pop(sequence, None)
+            if answers is not None and answers.are_complete():
+                replies += answers.replies()
+                self._forget(answers)
+        return replies
+
+    def _forget(self, answers: Answers) -> None:
+        came = answers.came
+        if self._by_link.get(came.link) is answers:
+            del self._by_link[came.link]
+        for envelope_id in answers.ids:
+            del self._by_name[came.device.user_id, envelope_id]
+
+    def _take_all(self) -> list[Answers]:
+        answers = list({id(each): each for each in self._by_sequence.values()}.values())
+        for remembered in (self._by_sequence, self._by_link, self._by_name):
+            remembered.clear()
+        return answers
+
+    def committed(self) -> list[Outgoing]:
+        """Return all of them: everything is on disk."""
+        return [reply for answers in self._take_all() for reply in answers.replies()]
+
+    def give_up(self) -> set[Link]:
+        """Await nothing any more: nothing since the last commit has happened. Return the links that it was about."""
+        return {link for each in self._take_all() for link in (*each.told, *(reply.link for reply in each.replies()))}
+
+
+def accepted(ids: list[bytes], at: int) -> list[Frame]:
+    """Return what tells a sender that envelopes are safe, since a time."""
+    return [Accepted(ids=ids[first : first + MAX_ACCEPTED], timestamp=at) for first in range(0, len(ids), MAX_ACCEPTED)]
