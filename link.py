@@ -29,7 +29,7 @@ from tls import TURNED_AWAY, pinned_key
 log = logging.getLogger("securechat.link")
 
 RECORD_SIZE: Final = 16 * 1024  # bytes: a whole TLS record (RFC 8446 section 5.1), so that TLS keeps no rest of one
-MAX_RECORDS: Final = 2  # read from one link at a time
+MAX_RECORDS: Final = 8  # read from one link at a time: large frames come a few together, and nobody waits long
 WRITE_SIZE: Final = 256 * 1024  # bytes handed to TLS at once
 LINGER_S: Final = 2  # how long a closing link may take to flush and to hear that the other end closes too
 
@@ -159,7 +159,7 @@ class Link:
         try:
             if self.phase is Phase.HANDSHAKE and not self._handshake():
                 return
-            if self.phase in {Phase.OPEN, Phase.CLOSING}:
+            if self.phase is not Phase.CLOSED:
                 self._read()
             if self._queue or self._writing:
                 self.flush()
@@ -256,7 +256,7 @@ class Link:
         self.touched = False  # before the queue is read: whoever adds to it now touches the link again
         if self.phase is Phase.HANDSHAKE and self._closing:
             self._drop(None)
-        if self.phase not in {Phase.OPEN, Phase.CLOSING}:
+        if self.phase is Phase.HANDSHAKE or self.phase is Phase.CLOSED:
             return
         if len(self._queue) > self._loop.limits.outbox_frames:
             self._drop(NetworkError("the other end does not read what it is sent"))
