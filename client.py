@@ -23,31 +23,40 @@ from entrance import Entrance, Prompts
 from errors import (
     Code,
     ExitCode,
+    KeyFileError,
     Refused,
+    RemoteProtocolError,
     SecureChatError,
     UsageError,
     describe,
 )
+from key_files import read_key_file
 from messenger.account import AccountFiles, normalise_user_id
 from messenger.commands import COMMANDS
-from messenger.database import Database
-from messenger.engine import Messenger, Output, identity_changed
+from messenger.engine import Messenger
 from messenger.events import (
     Event,
     IdentityChanged,
     MessageReceived,
     Online,
+    OwnIdentityRotated,
+    OwnRotationRefused,
     StateChanged,
 )
+from messenger.identities import identity_changed
 from messenger.inbox import Shown
+from messenger.line import Output
+from messenger.opening import change_password, open_account
 from messenger.server_address import DEFAULT_PORT
 from messenger.ui import Face
 from messenger.ui.json_lines import json_line
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
-from messenger.ui.text import event_line
+from messenger.ui.qr import qr_code
+from messenger.ui.text import event_line, own_keys_line, safety_number_lines
 from process_lock import ProcessLock
-from session import Session, wall_time
+from protocol import Revocation, decode
+from session import Session, revoke, wall_time
 from talk import Talk
 
 ONE_SHOT_TIMEOUT_S: Final = 30
@@ -84,7 +93,20 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     recv = actions.add_parser("recv", help="show what waits and leave")
     recv.add_argument("--follow", action="store_true", help="stay, and show what comes")
     recv.add_argument("--json", action="store_true", help="one JSON object a line")
+    verify = actions.add_parser("verify", help="show the safety number that you have with somebody, or say it is right")
+    verify.add_argument("to", metavar="WHO", help="phone number or handle")
+    verify.add_argument("answer", nargs="*", metavar="ANSWER", help="ok, or the number that they see")
+    _add_keys(actions.add_parser("keys", help="your keys: show, rotate, revoke, change the password"))
     return parser.parse_args(arguments)
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    what = keys.add_subparsers(dest="keys", metavar="WHAT", title="what to do (default: show them)")
+    what.add_parser("rotate", help="make new keys, which the old ones sign, and tell your contacts")
+    password = what.add_parser("password", help="protect them by another password")
+    password.add_argument("--new-password-file", metavar="PATH", help="its first line; - is standard input")
+    revoke = what.add_parser("revoke", help="end an account for ever; needs no password, and works on any machine")
+    revoke.add_argument("--certificate", required=True, metavar="PATH", help="the account's revocation certificate")
 
 
 def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
@@ -127,23 +149,38 @@ class Client:
             SecureChatError: It could not be done.
         """
         entrance = Entrance(self._options, self._face, self._prompts)
+        if self._options.action == "keys" and self._options.keys == "revoke":
+            self._revoke(entrance)
+            return
         user_id = self._prompts.user_id()
         data: Path = self._options.home / "data"
         with ProcessLock(data / f"{user_id}.lock", f"the account {user_id}"):
-            files = AccountFiles(entrance.keys, user_id)
+            files, path = AccountFiles(entrance.keys, user_id), data / f"{user_id}.db"
             if files.private_key.exists():
-                account, password = self._prompts.unlock(files)
+                keyring, database = self._prompts.unlock(files, path)
             elif self._options.action in {None, "register"}:
-                account, password = entrance.create(user_id)
+                keyring, database = open_account(files, path, entrance.create(user_id))
             else:
                 message = f"there is no account {user_id} in {self._options.home}"
                 raise UsageError(message, hint="create it first: python client.py register")
-            with closing(Database(data / f"{user_id}.db", password)) as database:
-                self._act(entrance, Messenger(account, database))
+            with closing(database):
+                self._act(entrance, Messenger(keyring, database), files)
 
-    def _act(self, entrance: Entrance, messenger: Messenger) -> None:
+    def _act(self, entrance: Entrance, messenger: Messenger, files: AccountFiles) -> None:
         """Run the action; an account that the server does not know is registered on the way."""
-        action = {"register": self._register, "send": self._send, "recv": self._receive, None: self._converse}
+        if self._options.action == "verify":
+            self._verify(messenger)
+            return
+        if self._options.action == "keys" and self._options.keys != "rotate":
+            self._show_or_protect_keys(messenger, files)
+            return
+        action = {
+            "register": self._register,
+            "send": self._send,
+            "recv": self._receive,
+            "keys": self._rotate,
+            None: self._converse,
+        }
         while True:
             session = Session(messenger, entrance.address, entrance.keys, persistent=self._persistent)
             try:
@@ -218,6 +255,62 @@ class Client:
             self._face.show(event_line(event))
         elif not isinstance(event, StateChanged | Online):
             self._face.tell(event_line(event))
+
+    # ------------------------------------------------------------ keys
+
+    def _verify(self, messenger: Messenger) -> None:
+        """Show a safety number, or take the person's word that it is right."""
+        peer, answer = normalise_user_id(self._options.to), "".join(self._options.answer)
+        if answer:
+            messenger.verify(peer, None if answer == "ok" else answer)
+            self._face.tell(f"* {peer} is verified: you have compared your keys")
+            return
+        contact = messenger.contacts.find(peer)
+        number = messenger.safety_number(peer)
+        for line in safety_number_lines(peer, contact.trust if contact is not None else "new", number):
+            self._face.show(line)
+        if sys.stdout.isatty():
+            self._face.show(qr_code(number))
+
+    def _show_or_protect_keys(self, messenger: Messenger, files: AccountFiles) -> None:
+        if self._options.keys is None:
+            self._face.show(own_keys_line(messenger.account))
+            return
+        change_password(messenger.keyring, messenger.database, files, self._prompts.other_password())
+        self._face.tell("* the new password holds from now on")
+
+    def _rotate(self, messenger: Messenger, session: Session) -> None:
+        """Make new keys, and wait until the server has them and the contacts are told."""
+        if messenger.keyring.following is None:
+            messenger.rotate(now=wall_time())
+
+        def perform(output: Output) -> None:
+            session.send(output.frames)
+            for event in output.events:
+                if isinstance(event, OwnRotationRefused):
+                    raise Refused(event.code, retry_after_s=event.retry_after_s)
+                if isinstance(event, OwnIdentityRotated):
+                    self._face.tell(event_line(event))
+
+        session.run(
+            lambda: messenger.keyring.following is None and not messenger.outbox.count_notices(),
+            perform=perform,
+            timeout_s=ONE_SHOT_TIMEOUT_S,
+        )
+
+    def _revoke(self, entrance: Entrance) -> None:
+        """End the account whose certificate the options name."""
+        path = Path(self._options.certificate)
+        try:
+            certificate = decode(Revocation, read_key_file(path, private=False))
+        except FileNotFoundError:
+            message = f"there is no file {path}"
+            raise UsageError(message, hint="it was written beside the keys: keys/NUMBER_revocation.json") from None
+        except RemoteProtocolError:
+            message = f"{path} is no revocation certificate"
+            raise KeyFileError(message, hint="it was written beside the keys: keys/NUMBER_revocation.json") from None
+        revoke(entrance.address, entrance.keys, certificate)
+        self._face.tell(f"* the account {certificate.user_id} has ended, for ever")
 
     # ------------------------------------------------------------ converse
 

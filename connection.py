@@ -32,6 +32,10 @@ from protocol import (
     Registered,
     Rejected,
     RequestCode,
+    Revoke,
+    Revoked,
+    Rotate,
+    Rotated,
     Welcome,
     decode_frame,
     encode_frame,
@@ -54,6 +58,7 @@ class State(Enum):
     CODE_REQUESTED = auto()
     REGISTERING = auto()
     LOGGING_IN = auto()
+    REVOKING = auto()
     READY = auto()
     CLOSED = auto()
 
@@ -69,14 +74,19 @@ TRANSITIONS: Final[dict[State, dict[tuple[Role, type[Frame]], State]]] = {
         (_CLIENT, RequestCode): State.CODE_REQUESTED,
         (_CLIENT, Register): State.REGISTERING,
         (_CLIENT, Login): State.LOGGING_IN,
+        (_CLIENT, Revoke): State.REVOKING,
     },
     State.CODE_REQUESTED: {(_SERVER, CodeSent): State.GREETED, (_SERVER, Refusal): State.GREETED},
     State.REGISTERING: {(_SERVER, Registered): State.GREETED, (_SERVER, Refusal): State.GREETED},
     State.LOGGING_IN: {(_SERVER, LoggedIn): State.READY, (_SERVER, Refusal): State.GREETED},
+    State.REVOKING: {(_SERVER, Revoked): State.GREETED, (_SERVER, Refusal): State.GREETED},
     State.READY: {
-        **dict.fromkeys(((_CLIENT, kind) for kind in (Message, Receipt, FetchIdentity, Acknowledge)), State.READY),
-        **dict.fromkeys(((_SERVER, kind) for kind in (Accepted, Rejected, Identity, Delivery, Refusal)), State.READY),
-        **dict.fromkeys(((role, kind) for role in Role for kind in (Ping, Pong)), State.READY),
+        (speaker, kind): State.READY
+        for speaker, kinds in (
+            (_CLIENT, (Message, Receipt, FetchIdentity, Acknowledge, Rotate, Ping, Pong)),
+            (_SERVER, (Accepted, Rejected, Identity, Delivery, Rotated, Refusal, Ping, Pong)),
+        )
+        for kind in kinds
     },
     State.CLOSED: {},
 }

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, M
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP, PSS
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
@@ -52,6 +53,7 @@ PBKDF2_ITERATIONS: Final = 1_000_000  # written; about 0.1 s for each key of a f
 PBKDF2_MIN_ITERATIONS: Final = 600_000  # accepted (OWASP ASVS 5.0 appendix C)
 PBKDF2_MAX_ITERATIONS: Final = 10_000_000  # accepted; above that a file could keep us busy for minutes
 PBKDF2_SALT_SIZE: Final = 16  # bytes (NIST SP 800-132 section 5.1)
+FINGERPRINT_ROUNDS: Final = 5200
 MIN_PASSWORD: Final = 8  # characters (the seed)
 ADVISED_PASSWORD: Final = 15  # characters (NIST SP 800-63B section 3.1.1.2)
 MAX_PASSWORD: Final = 1024  # characters; a limit, so that a pasted file is not hashed
@@ -72,6 +74,7 @@ class Label(bytes, Enum):
     REGISTER = b"SecureChat register"
     LOGIN = b"SecureChat login"
     REVOKE = b"SecureChat revoke"
+    ROTATE = b"SecureChat rotate"
     ENVELOPE_1 = b"SecureChat/1 envelope"
     WRAP_1 = b"SecureChat/1 wrap"
 
@@ -189,6 +192,23 @@ def fingerprint(key: RSAPublicKey) -> str:
     return sha256(spki(key)).hex()
 
 
+def numeric_fingerprint(key: bytes, name: bytes) -> str:
+    """Return the 30 digits that stand for somebody's key when people compare it: Signal's numeric fingerprint.
+
+    Args:
+        key: The public key, or what stands for all of somebody's keys.
+        name: Whose it is.
+
+    Source: libsignal, rust/protocol/src/fingerprint.rs, version 0: 5,200 rounds of SHA-512, each group of five digits
+    from five bytes. The rounds make it dear to look for a key whose digits are nearly the same.
+    """
+    digest = bytes(2) + key + name
+    for _ in range(FINGERPRINT_ROUNDS):
+        digest = hashlib.sha512(digest + key).digest()
+    groups = [int.from_bytes(digest[at : at + 5], "big") % 100_000 for at in range(0, 30, 5)]
+    return "".join(f"{group:05}" for group in groups)
+
+
 # ---------------------------------------------------------------- signatures
 
 
@@ -295,6 +315,7 @@ def normalise_password(password: str) -> bytes:
 
 _PBES2_ENCRYPTION: Final = "PBKDF2WithHMAC-SHA256AndAES256-CBC"  # what every OpenSSL opens; GCM and scrypt are not
 _PEM_MARKER: Final = "ENCRYPTED PRIVATE KEY"
+_OPEN_BLOCK: Final = re.compile(rb"-----BEGIN PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END PRIVATE KEY-----\n")
 _PEM_BLOCK: Final = re.compile(
     rb"-----BEGIN ENCRYPTED PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END ENCRYPTED PRIVATE KEY-----\n"
 )
@@ -326,6 +347,23 @@ def encrypt_private_keys(keys: PrivateKeys, password: bytes, *, iterations: int 
     return "".join(blocks).encode()
 
 
+def private_keys_to_pem(keys: PrivateKeys) -> bytes:
+    """Write private keys as PEM without a password, for a place that is encrypted itself."""
+    return b"".join(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        for key in (keys.rsa, keys.ed25519, keys.x25519, keys.mldsa65)
+    )
+
+
+def private_keys_from_pem(pem: bytes) -> PrivateKeys:
+    """Read what `private_keys_to_pem` wrote.
+
+    Raises:
+        KeyFileError: It is something else.
+    """
+    return _four_keys([load_pem_private_key(block, None) for block in _OPEN_BLOCK.findall(pem)])
+
+
 def decrypt_private_keys(pem: bytes, password: bytes) -> PrivateKeys:
     """Read what `encrypt_private_keys` wrote.
 
@@ -345,6 +383,10 @@ def decrypt_private_keys(pem: bytes, password: bytes) -> PrivateKeys:
     except ValueError as error:
         message = "the password does not open the private key file"
         raise WrongPasswordError(message, hint="try again; capitals and keyboard layout count") from error
+    return _four_keys(keys)
+
+
+def _four_keys(keys: list[PrivateKeyTypes]) -> PrivateKeys:
     match keys:
         case [
             RSAPrivateKey() as rsa,

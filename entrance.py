@@ -13,7 +13,10 @@ from crypto_utils import ADVISED_PASSWORD, normalise_password
 from errors import Code, KeyFileError, Refused, UsageError, WrongPasswordError, describe
 from identity import CODE_DIGITS
 from key_files import read_key_file
-from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, unlock
+from messenger.account import Account, AccountFiles, generate, normalise_user_id, save
+from messenger.database import Database
+from messenger.keyring import Keyring
+from messenger.opening import open_account
 from messenger.server_address import ServerAddress, locate
 from messenger.suites import SUITES
 from messenger.ui import Face
@@ -70,9 +73,13 @@ class Prompts:
 
     def _password(self, prompt: str) -> bytes:
         path = self._options.password_file
-        if path is None:
-            hint = "--password-file PATH, or --plain to answer by lines of standard input"
-            return normalise_password(self._ask(prompt, hint, secret=True))
+        if path is not None:
+            return self._from_file(path)
+        hint = "--password-file PATH, or --plain to answer by lines of standard input"
+        return normalise_password(self._ask(prompt, hint, secret=True))
+
+    def _from_file(self, path: str) -> bytes:
+        """Return the password in the first line of a file; - is standard input."""
         if path == "-":
             return normalise_password(self._lines.read() or "")
         try:
@@ -85,18 +92,31 @@ class Prompts:
             raise UsageError(message, hint="save it as UTF-8") from None
         return normalise_password(text.partition("\n")[0].removesuffix("\r"))
 
+    def other_password(self) -> bytes:
+        """Return another password for an account that has one, typed twice.
+
+        Raises:
+            UsageError: It was not possible to get one.
+        """
+        path = self._options.new_password_file
+        return self._from_file(path) if path is not None else self._twice("Enter the new password: ")
+
     def new_password(self) -> bytes:
-        """Return a new password, typed twice.
+        """Return the password of a new account, typed twice.
 
         Raises:
             UsageError: It was not possible to get one.
         """
         if self._options.password_file is not None:
             return self._password("")
+        return self._twice("Create a password to protect your private key: ")
+
+    def _twice(self, prompt: str) -> bytes:
+        hint = "--plain to answer by lines of standard input"
         for _ in range(PASSWORD_TRIES):
             try:
-                password = self._password("Create a password to protect your private key: ")
-                if self._password("Confirm your password: ") == password:
+                password = normalise_password(self._ask(prompt, hint, secret=True))
+                if normalise_password(self._ask("Confirm your password: ", hint, secret=True)) == password:
                     if len(password.decode()) < ADVISED_PASSWORD:
                         self._face.tell(f"* {ADVISED_PASSWORD} characters or more would be safer")
                     return password
@@ -108,8 +128,8 @@ class Prompts:
         message = "no password was chosen"
         raise UsageError(message, hint="start again")
 
-    def unlock(self, files: AccountFiles) -> tuple[Account, bytes]:
-        """Open the account's files with its password: three tries, one if it comes from a file.
+    def unlock(self, files: AccountFiles, path: Path) -> tuple[Keyring, Database]:
+        """Open the account's files and its database with its password: three tries, one if it comes from a file.
 
         Raises:
             KeyFileError: No password opened it, or a file is damaged.
@@ -117,8 +137,7 @@ class Prompts:
         tries = PASSWORD_TRIES if self._options.password_file is None else 1
         for attempt in range(1, tries + 1):
             try:
-                password = self._password("Enter your password: ")
-                return unlock(files, password), password
+                return open_account(files, path, self._password("Enter your password: "))
             except NoAnswerError:
                 raise
             except (WrongPasswordError, UsageError) as error:
@@ -140,8 +159,11 @@ class Entrance:
         self.keys: Path = options.home / "keys"
         self.address: ServerAddress = locate(options.server, self.keys)
 
-    def create(self, user_id: str) -> tuple[Account, bytes]:
+    def create(self, user_id: str) -> bytes:
         """Register a new account; its keys are on disk, encrypted, before the server learns of it.
+
+        Returns:
+            Its password.
 
         Raises:
             SecureChatError: The server refuses, or cannot be reached.
@@ -153,7 +175,7 @@ class Entrance:
         password = self._prompts.new_password()
         save(account, AccountFiles(self.keys, user_id), password)
         self._confirm(account, code)
-        return account, password
+        return password
 
     def register_again(self, account: Account) -> None:
         """Register an account whose keys exist: the server forgot it, or its registration was cut short.

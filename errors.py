@@ -48,9 +48,11 @@ class Code(StrEnum):
     WRONG_CODE = "wrong_code"
     CODE_EXPIRED = "code_expired"
     INVALID_RECORD = "invalid_record"
+    INVALID_CERTIFICATE = "invalid_certificate"
     RATE_LIMITED = "rate_limited"
     UNKNOWN_ACCOUNT = "unknown_account"
     AUTHENTICATION_FAILED = "authentication_failed"
+    ACCOUNT_REVOKED = "account_revoked"
     UNKNOWN_USER = "unknown_user"
     # An envelope is rejected; the link stays.
     WRONG_SENDER = "wrong_sender"
@@ -79,9 +81,17 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.WRONG_CODE: ("the verification code is wrong", "look at it again"),
     Code.CODE_EXPIRED: ("there is no valid verification code for this number", "ask for a new one"),
     Code.INVALID_RECORD: ("the server did not accept the identity record", "update both programs"),
+    Code.INVALID_CERTIFICATE: (
+        "the certificate does not end this account",
+        "it must be of the account's present keys: rotating them made a new one",
+    ),
     Code.RATE_LIMITED: ("too many tries", "wait"),
     Code.UNKNOWN_ACCOUNT: ("the server does not know this account", "register it"),
     Code.AUTHENTICATION_FAILED: ("the server did not accept the proof of identity", "are these the right keys?"),
+    Code.ACCOUNT_REVOKED: (
+        "this account was revoked, for ever",
+        "whoever holds its revocation certificate has ended it; register another number",
+    ),
     Code.UNKNOWN_USER: ("no such account on this server", "check the number; has the person registered?"),
     Code.WRONG_SENDER: ("an envelope named another sender than the account that sent it", "update the client"),
     Code.STRANGER_LIMIT: (
@@ -196,6 +206,8 @@ class RemoteProtocolError(ProtocolError):
         self.code = code
         if code is Code.UNSUPPORTED_VERSION:
             self.exit_code = ExitCode.VERSION
+        elif code is Code.ACCOUNT_REVOKED:
+            self.exit_code = ExitCode.REFUSED
 
 
 class Refused(SecureChatError):  # noqa: N818 - the field's word for it; nothing went wrong in the program

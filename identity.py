@@ -6,6 +6,8 @@ need the same bytes for these, so they stand on the ground floor. docs/PROTOCOL.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -17,6 +19,7 @@ from crypto_utils import (
     PublicKeys,
     RSAPrivateKey,
     RSAPublicKey,
+    numeric_fingerprint,
     sha256,
     sign,
     spki,
@@ -25,9 +28,10 @@ from crypto_utils import (
     wrap,
 )
 from errors import CryptoError
-from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, Signatures, canonical, without
+from protocol import HASH_SIZE, KEY_ID_SIZE, IdentityRecord, Revocation, Signatures, canonical, without
 
 CODE_DIGITS: Final = 6
+ED25519_SIGNATURE_SIZE: Final = 64  # bytes
 
 _UNSIGNED: Final = Signatures(ed25519=bytes(64), mldsa65=bytes(3309), prev=b"", rsa=bytes(256))
 
@@ -35,22 +39,33 @@ _UNSIGNED: Final = Signatures(ed25519=bytes(64), mldsa65=bytes(3309), prev=b"", 
 # ---------------------------------------------------------------- identity record (docs/PROTOCOL.md section 4.2)
 
 
-def create_record(keys: PrivateKeys, user_id: str, *, created: int, suites: list[int]) -> IdentityRecord:
-    """Make the first identity record of an account, signed by each of its keys.
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The identity before one."""
+
+    record: IdentityRecord
+    keys: PrivateKeys = field(repr=False)
+
+
+def create_record(
+    keys: PrivateKeys, user_id: str, *, created: int, suites: list[int], before: Predecessor | None = None
+) -> IdentityRecord:
+    """Make an identity record of an account, signed by each of its keys.
 
     Args:
         keys: The account's keys.
         user_id: The account's name.
         created: Seconds since 1970.
         suites: What the account can open, ascending.
+        before: The identity that it follows, which signs it too; None for the first of an account.
     """
     public = keys.public
     draft = IdentityRecord(
         created=created,
         ed25519=public.ed25519.public_bytes_raw(),
-        epoch=1,
+        epoch=before.record.epoch + 1 if before is not None else 1,
         mldsa65=public.mldsa65.public_bytes_raw(),
-        prev=b"",
+        prev=identity_hash(before.record) if before is not None else b"",
         rsa=spki(public.rsa),
         sigs=_UNSIGNED,
         suites=suites,
@@ -62,7 +77,7 @@ def create_record(keys: PrivateKeys, user_id: str, *, created: int, suites: list
     signatures = Signatures(
         ed25519=sign(keys.ed25519, Label.IDENTITY, signed),
         mldsa65=sign(keys.mldsa65, Label.IDENTITY, signed),
-        prev=b"",
+        prev=sign(before.keys.ed25519, Label.ROTATE, signed) if before is not None else b"",
         rsa=sign(keys.rsa, Label.IDENTITY, signed),
     )
     return msgspec.structs.replace(draft, sigs=signatures)
@@ -79,7 +94,8 @@ def verify_record(record: IdentityRecord) -> PublicKeys:
     """
     if record.suites != sorted(set(record.suites)):
         raise CryptoError
-    if record.epoch == 1 and (record.prev or record.sigs.prev):
+    sizes = (0, 0) if record.epoch == 1 else (HASH_SIZE, ED25519_SIGNATURE_SIZE)
+    if (len(record.prev), len(record.sigs.prev)) != sizes:
         raise CryptoError
     keys = PublicKeys.from_bytes(rsa=record.rsa, ed25519=record.ed25519, x25519=record.x25519, mldsa65=record.mldsa65)
     signed = without(record, "sigs")
@@ -87,6 +103,30 @@ def verify_record(record: IdentityRecord) -> PublicKeys:
     verify(keys.rsa, Label.IDENTITY, signed, record.sigs.rsa)
     verify(keys.mldsa65, Label.IDENTITY, signed, record.sigs.mldsa65)
     return keys
+
+
+def verify_successor(record: IdentityRecord, before: IdentityRecord) -> None:
+    """Check that one valid record follows another of the same account: the one before has signed it.
+
+    Raises:
+        CryptoError: It does not.
+    """
+    follows = (before.user_id, before.epoch + 1, identity_hash(before))
+    if (record.user_id, record.epoch, record.prev) != follows:
+        raise CryptoError
+    verify(signing_key(before), Label.ROTATE, without(record, "sigs"), record.sigs.prev)
+
+
+def verify_chain(records: list[IdentityRecord]) -> None:
+    """Check that records are one account's, each valid, and each but the first signed by the one before.
+
+    Raises:
+        CryptoError: They are not.
+    """
+    for record in records:
+        verify_record(record)
+    for before, record in pairwise(records):
+        verify_successor(record, before)
 
 
 def signing_key(record: IdentityRecord) -> Ed25519PublicKey:
@@ -102,6 +142,12 @@ def identity_hash(record: IdentityRecord) -> bytes:
 def key_id(record: IdentityRecord) -> bytes:
     """Return the 16 bytes by which envelopes name an identity."""
     return identity_hash(record)[:KEY_ID_SIZE]
+
+
+def safety_number(one: IdentityRecord, other: IdentityRecord) -> str:
+    """Return the number that two people compare, the same for both: 60 digits (docs/PROTOCOL.md section 4.6)."""
+    halves = [numeric_fingerprint(identity_hash(record), record.user_id.encode("ascii")) for record in (one, other)]
+    return "".join(sorted(halves))
 
 
 # ---------------------------------------------------------------- login (docs/PROTOCOL.md section 5.2)

@@ -45,6 +45,20 @@ def write_key_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         ) from error
 
 
+def move_key_file(source: Path, target: Path) -> None:
+    """Put one file in the place of another, so that after a crash one of the two is there, whole.
+
+    Raises:
+        StorageError: The folder cannot be written, or there is no such file.
+    """
+    try:
+        source.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        message = f"cannot replace {target} ({error.strerror})"
+        raise StorageError(message, hint="check the folder and its permissions") from error
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename durable; Windows has no such call and does not need it."""
     if os.name == "nt":

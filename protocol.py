@@ -26,6 +26,7 @@ MAX_ENCRYPTED_KEY: Final = 16 * 1024  # bytes before base64; suite 1 takes 256
 MAX_ENCRYPTED_CONTENT: Final = 180 * 1024  # bytes before base64, which makes a third more of it
 MAX_ACKNOWLEDGED: Final = 256  # sequences in one acknowledge frame
 MAX_ACCEPTED: Final = 256  # ids in one accepted frame
+MAX_RECORDS: Final = 16  # identity records in one reply, of about 9 KiB each
 MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON reader can hold
 NONCE_SIZE: Final = 32  # bytes
 ID_SIZE: Final = 16  # bytes of an envelope's id
@@ -212,15 +213,41 @@ class Rejected(Frame, frozen=True, kw_only=True, tag="rejected"):
 
 
 class FetchIdentity(Frame, frozen=True, kw_only=True, tag="fetch_identity"):
-    """Client: asks the key directory for somebody's identity record."""
+    """Client: asks the key directory for somebody's identity."""
 
+    epoch: Annotated[int, Meta(ge=0, le=2**31)]  # of the record that is pinned; 0: none is
     user_id: UserId
 
 
 class Identity(Frame, frozen=True, kw_only=True, tag="identity"):
-    """Server: the current identity record."""
+    """Server: the identity records from the asked epoch to the current one, and what ended the account."""
+
+    records: Annotated[list[IdentityRecord], Meta(min_length=1, max_length=MAX_RECORDS)]  # ascending
+    revocations: Annotated[list[Revocation], Meta(max_length=1)]
+
+
+class Rotate(Frame, frozen=True, kw_only=True, tag="rotate"):
+    """Client: the account's next identity record, signed by the present one."""
 
     record: IdentityRecord
+
+
+class Rotated(Frame, frozen=True, kw_only=True, tag="rotated"):
+    """Server: the account has this identity from now on."""
+
+    identity_hash: Hash
+
+
+class Revoke(Frame, frozen=True, kw_only=True, tag="revoke"):
+    """Client, without a login: ends the account for ever."""
+
+    certificate: Revocation
+
+
+class Revoked(Frame, frozen=True, kw_only=True, tag="revoked"):
+    """Server: the account with this identity has ended."""
+
+    identity_hash: Hash
 
 
 class Delivery(Frame, frozen=True, kw_only=True, tag="delivery"):
@@ -274,6 +301,10 @@ AnyFrame = (
     | Rejected
     | FetchIdentity
     | Identity
+    | Rotate
+    | Rotated
+    | Revoke
+    | Revoked
     | Delivery
     | Acknowledge
     | Refusal

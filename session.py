@@ -27,8 +27,9 @@ from errors import (
 from identity import seal_code
 from link import Link
 from messenger.account import Account
-from messenger.engine import Messenger, Output
+from messenger.engine import Messenger
 from messenger.events import LoginRefused
+from messenger.line import Output
 from messenger.server_address import ServerAddress, remember
 from protocol import (
     NONCE_SIZE,
@@ -41,6 +42,9 @@ from protocol import (
     Register,
     Registered,
     RequestCode,
+    Revocation,
+    Revoke,
+    Revoked,
     Welcome,
 )
 from transport import Loop
@@ -50,7 +54,11 @@ MAX_TASKS: Final = 256  # reads of the link and entries of the person that wait;
 ANSWER_TIMEOUT_S: Final = 20  # for one reply while registering; a command that sends codes may take 10
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
-_FINAL: Final = {Code.REPLACED, Code.UNSUPPORTED_VERSION}  # connecting again would end the same way
+_FINAL: Final = {
+    Code.REPLACED,
+    Code.UNSUPPORTED_VERSION,
+    Code.ACCOUNT_REVOKED,
+}  # connecting again would end the same way
 
 F = TypeVar("F", bound=Frame)
 
@@ -143,6 +151,18 @@ def register(address: ServerAddress, keys: Path, account: Account, code: str) ->
         exchange.greet()
         encrypted = seal_code(exchange.server_key, code, account.identity_hash)
         exchange.ask(Register(encrypted_code=encrypted, record=account.record), Registered)
+
+
+def revoke(address: ServerAddress, keys: Path, certificate: Revocation) -> None:
+    """End the account whose certificate this is; nobody needs to be logged in for that.
+
+    Raises:
+        Refused: The server does not take the certificate.
+        SecureChatError: The server cannot be reached or trusted.
+    """
+    with closing(_Exchange(address, keys)) as exchange:
+        exchange.greet()
+        exchange.ask(Revoke(certificate=certificate), Revoked)
 
 
 # ---------------------------------------------------------------- a session

@@ -44,9 +44,7 @@ class Talk:
         self._patience_s = patience_s
         self._offline = offline
         self._left_at_s: float | None = None
-        self._conversation = Conversation(
-            messenger, send=session.send, show=face.show, tell=face.tell, leave=self._leave
-        )
+        self._conversation = Conversation(messenger, face, send=session.send, leave=self._leave)
 
     def run(self) -> None:
         """Talk until the person leaves.

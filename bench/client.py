@@ -33,7 +33,9 @@ from messenger.account import Account, AccountFiles, generate, save
 from messenger.content import Text, pack
 from messenger.conversation import NO_RECIPIENT
 from messenger.database import Database
-from messenger.engine import Messenger, Output
+from messenger.engine import Messenger
+from messenger.keyring import Keyring
+from messenger.line import Output
 from messenger.suites import SUITES
 from protocol import Accepted, Delivery, Envelope, LoggedIn, Welcome, canonical, decode_frame, encode_frame
 
@@ -95,14 +97,14 @@ class Person:
     def __init__(self, folder: Path, account: Account, other: Account) -> None:
         path, password = folder / f"{account.user_id}.db", PASSWORD.encode()
         database = Database(path, password)
-        messenger = Messenger(account, database)
+        messenger = Messenger(Keyring(account, database), database)
         with database.transaction():
-            messenger.contacts.see(other.record, now=0)
+            messenger.contacts.see([other.record], [], now=0)
         database.close()
         self.copy = Path(shutil.copy(path, path.with_suffix(".copy")))
         self.account = account
         self.database = Recorded(path, password)
-        self.messenger = Messenger(account, self.database)
+        self.messenger = Messenger(Keyring(account, self.database), self.database)
         self.messenger.connected(bytes(32))
         self.messenger.receive([Welcome(nonce=bytes(32), version=1)], now=0)
         self.messenger.receive([LoggedIn(pending=0, retention_s=1)], now=0)

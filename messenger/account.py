@@ -7,8 +7,16 @@ from pathlib import Path
 
 from crypto_utils import PrivateKeys, decrypt_private_keys, encrypt_private_keys, public_key_to_pem
 from errors import CryptoError, KeyFileError, RemoteProtocolError, StorageError, UsageError
-from identity import create_record, create_revocation, identity_hash, key_id, verify_record
-from key_files import read_key_file, write_key_file
+from identity import (
+    Predecessor,
+    create_record,
+    create_revocation,
+    identity_hash,
+    key_id,
+    verify_record,
+    verify_successor,
+)
+from key_files import move_key_file, read_key_file, write_key_file
 from protocol import IdentityRecord, canonical, decode, is_user_id
 
 FIRST_DEVICE = 1  # the device that registered
@@ -64,6 +72,21 @@ class AccountFiles:
         return self.keys / f"{self.user_id}_identity.json"
 
     @property
+    def changed_private_key(self) -> Path:
+        """The private keys under a new password, while it is being changed."""
+        return self.keys / f"{self.user_id}_private_key.changed.pem"
+
+    @property
+    def next_private_key(self) -> Path:
+        """The private keys of an identity that the server may not know yet."""
+        return self.keys / f"{self.user_id}_private_key.next.pem"
+
+    @property
+    def next_identity(self) -> Path:
+        """Its record."""
+        return self.keys / f"{self.user_id}_identity.next.json"
+
+    @property
     def revocation(self) -> Path:
         """The certificate that ends the account."""
         return self.keys / f"{self.user_id}_revocation.json"
@@ -98,6 +121,20 @@ def generate(user_id: str, *, suites: list[int], now: int) -> Account:
     return Account(user_id, keys, create_record(keys, user_id, created=now, suites=suites))
 
 
+def succeed(account: Account, *, suites: list[int], now: int) -> Account:
+    """Make the identity that follows an account's present one, in memory: all keys are new, and the old one signs them.
+
+    Args:
+        account: The account.
+        suites: What this program can open, ascending.
+        now: Seconds since 1970.
+    """
+    keys = PrivateKeys.generate()
+    before = Predecessor(account.record, account.keys)
+    record = create_record(keys, account.user_id, created=now, suites=suites, before=before)
+    return Account(account.user_id, keys, record, account.device_id)
+
+
 def save(account: Account, files: AccountFiles, password: bytes) -> None:
     """Write a new account's files, the private keys last: where they are, the others are too.
 
@@ -107,15 +144,63 @@ def save(account: Account, files: AccountFiles, password: bytes) -> None:
     if files.private_key.exists():
         message = f"{files.private_key} exists already"
         raise StorageError(message, hint="it is never overwritten: move it away if you are sure")
-    revocation = create_revocation(account.keys, account.record, created=account.record.created)
-    write_key_file(files.public_key, public_key_to_pem(account.keys.public.rsa), mode=0o644)
     write_key_file(files.identity, canonical(account.record), mode=0o644)
-    write_key_file(files.revocation, canonical(revocation))
+    _write_the_rest(account, files)
     write_key_file(files.private_key, encrypt_private_keys(account.keys, password))
 
 
-def unlock(files: AccountFiles, password: bytes) -> Account:
+def _write_the_rest(account: Account, files: AccountFiles) -> None:
+    """Write what follows from the keys and the record."""
+    revocation = create_revocation(account.keys, account.record, created=account.record.created)
+    write_key_file(files.public_key, public_key_to_pem(account.keys.public.rsa), mode=0o644)
+    write_key_file(files.revocation, canonical(revocation))
+
+
+# ---------------------------------------------------------------- the next identity
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """An account's files, and the password that opens them."""
+
+    files: AccountFiles
+    password: bytes = field(repr=False)
+
+    def save_next(self, account: Account) -> None:
+        """Write the next identity beside the present one, before the server hears of it.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        write_key_file(self.files.next_identity, canonical(account.record), mode=0o644)
+        write_key_file(self.files.next_private_key, encrypt_private_keys(account.keys, self.password))
+
+    def promote(self, account: Account) -> None:
+        """Make the next identity the present one. Cut short, the next `unlock` goes on with it.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        move_key_file(self.files.next_private_key, self.files.private_key)  # from here the present record is another's
+        _settle(account, self.files)
+
+
+def _settle(account: Account, files: AccountFiles) -> None:
+    write_key_file(files.identity, canonical(account.record), mode=0o644)
+    _write_the_rest(account, files)
+    files.next_identity.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- unlock
+
+
+def unlock(files: AccountFiles, password: bytes, *, private_key: Path | None = None) -> Account:
     """Read an account's files.
+
+    Args:
+        files: They.
+        password: From `normalise_password`.
+        private_key: Where the private keys are, if not in their place.
 
     Raises:
         WrongPasswordError: The password does not open the private keys.
@@ -123,13 +208,55 @@ def unlock(files: AccountFiles, password: bytes) -> Account:
         StorageError: A file cannot be read, or others can read the private keys.
     """
     try:
-        keys = decrypt_private_keys(read_key_file(files.private_key, private=True), password)
-        record = decode(IdentityRecord, read_key_file(files.identity, private=False))
-        public = verify_record(record)
+        keys = decrypt_private_keys(read_key_file(private_key or files.private_key, private=True), password)
+        record, following = _read_record(files.identity), _read_following(files)
     except (FileNotFoundError, RemoteProtocolError, CryptoError) as error:
         message = f"the identity of {files.user_id} is missing or damaged ({files.identity.name})"
         raise KeyFileError(message, hint="put back a copy of the file; nothing was changed") from error
-    if record.user_id != files.user_id or public != keys.public:
+    if following is not None and _belongs(following, keys, files):  # `promote` was cut short
+        account = Account(files.user_id, keys, following)
+        _settle(account, files)
+        return account
+    if not _belongs(record, keys, files):
         message = f"{files.identity.name} does not belong to {files.private_key.name}"
         raise KeyFileError(message, hint="put back the files that were written together; nothing was changed")
     return Account(files.user_id, keys, record)
+
+
+def unlock_next(account: Account, files: AccountFiles, password: bytes) -> Account | None:
+    """Read the next identity of an unlocked account, if there is one; what was not written whole is none.
+
+    Raises:
+        KeyFileError: A file is damaged.
+        StorageError: A file cannot be read.
+    """
+    try:
+        pem = read_key_file(files.next_private_key, private=True)
+        record = _read_following(files)
+    except FileNotFoundError:
+        return None
+    if record is None:
+        return None
+    keys = decrypt_private_keys(pem, password)
+    try:
+        verify_successor(record, account.record)
+    except CryptoError:
+        return None
+    return Account(files.user_id, keys, record, account.device_id) if _belongs(record, keys, files) else None
+
+
+def _read_record(path: Path) -> IdentityRecord:
+    record = decode(IdentityRecord, read_key_file(path, private=False))
+    verify_record(record)
+    return record
+
+
+def _read_following(files: AccountFiles) -> IdentityRecord | None:
+    try:
+        return _read_record(files.next_identity)
+    except FileNotFoundError:
+        return None
+
+
+def _belongs(record: IdentityRecord, keys: PrivateKeys, files: AccountFiles) -> bool:
+    return record.user_id == files.user_id and verify_record(record) == keys.public

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from errors import UsageError
 from messenger.account import normalise_user_id
+from messenger.ui.text import own_keys_line
 
 if TYPE_CHECKING:
     from messenger.conversation import Conversation
@@ -39,6 +40,35 @@ def _keep(conversation: Conversation, argument: str, now: int) -> None:
     conversation.tell(f"* the key of {peer} that was remembered stays; what came under the other is thrown away")
 
 
+def _verify(conversation: Conversation, argument: str, _now: int) -> None:
+    """Show the safety number, or take the person's word that the other has the same."""
+    name, _, rest = argument.partition(" ")
+    peer, rest = normalise_user_id(name), "".join(rest.split())
+    if not rest:
+        conversation.show_safety_number(peer)
+    elif rest == "ok" or (rest.isascii() and rest.isdigit()):
+        conversation.messenger.verify(peer, None if rest == "ok" else rest)
+        conversation.tell(f"* {peer} is verified: you have compared your keys")
+    else:
+        message = f"{rest!a} is no safety number"
+        raise UsageError(
+            message, hint=f"/verify {peer} shows it; then /verify {peer} ok, or the number that {peer} sees"
+        )
+
+
+def _keys(conversation: Conversation, argument: str, now: int) -> None:
+    account = conversation.messenger.account
+    if argument == "rotate":
+        conversation.perform(conversation.messenger.rotate(now=now), now=now)
+        if not conversation.messenger.online:
+            conversation.tell("* your new keys are on disk; the server hears of them when it can be reached")
+    elif argument:
+        message = f"/keys {argument} is not known"
+        raise UsageError(message, hint="/keys, or /keys rotate; python client.py keys --help does more")
+    else:
+        conversation.tell(f"* {own_keys_line(account)}")
+
+
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
     people = conversation.messenger.contacts.all()
     for user_id, trust in people:
@@ -65,6 +95,13 @@ COMMANDS = {
         Command("to", "WHO", "write to somebody from now on", _to),
         Command("accept", "WHO", "remember the new key of a contact whose key has changed", _accept),
         Command("keep", "WHO", "stay with the remembered key of a contact whose key has changed", _keep),
+        Command(
+            "verify",
+            "WHO [ok | NUMBER]",
+            "show the safety number that you have with somebody, or say that it is right",
+            _verify,
+        ),
+        Command("keys", "[rotate]", "your keys; rotate makes new ones, which the old ones sign", _keys),
         Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
         Command("help", "", "this list", _help),
         Command("quit", "", "leave (`quit` alone does the same)", _quit),
@@ -83,7 +120,8 @@ def run(line: str, conversation: Conversation, now: int) -> None:
     if command is None:
         message = f"there is no command {name!a}"
         raise UsageError(message, hint="/help lists them; begin with // to send a text that begins with a slash")
-    if bool(argument.strip()) != bool(command.arguments):
+    optional = command.arguments.startswith("[")
+    if not optional and bool(argument.strip()) != bool(command.arguments):
         message = f"/{name} wants {command.arguments or 'no argument'}"
         raise UsageError(message, hint=f"/{name} {command.arguments}".rstrip())
     command.run(conversation, argument.strip(), now)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from identity import identity_hash, verify_record
+from identity import identity_hash, verify_chain, verify_revocation
 from messenger.database import Database
-from protocol import KEY_ID_SIZE, IdentityRecord, canonical, decode
+from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, canonical, decode
 
 
 class Trust(StrEnum):
@@ -16,14 +16,17 @@ class Trust(StrEnum):
     UNVERIFIED = "unverified"  # pinned at first sight
     VERIFIED = "verified"  # compared by the two people
     CHANGED = "changed"  # the key directory hands out another one; nothing goes in or out until the person decides
+    REVOKED = "revoked"  # ended by its certificate; nothing goes in or out any more
 
 
 class Sight(StrEnum):
-    """What a look at an identity record brought."""
+    """What a look at somebody's identity brought."""
 
     FIRST = "first"
     SAME = "same"
-    CHANGED = "changed"
+    ROTATED = "rotated"  # another one, which the pinned one has signed
+    CHANGED = "changed"  # another one, which it has not
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,19 @@ class Contact:
         """The 16 bytes by which envelopes name the pinned identity."""
         return self.identity_hash[:KEY_ID_SIZE]
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing may be sealed for it."""
+        return self.trust in {Trust.CHANGED, Trust.REVOKED}
+
+
+# A revoked identity stays so, also when it is pinned again; a change comes first: the person must decide about it.
+_SELECT = (
+    "SELECT contact.user_id, record, contact.identity_hash, suite, highest_in,"
+    " CASE WHEN trust != 'changed' AND revoked_identity.identity_hash IS NOT NULL THEN 'revoked' ELSE trust END"
+    " FROM contact LEFT JOIN revoked_identity ON revoked_identity.identity_hash = contact.identity_hash"
+)
+
 
 class Contacts:
     """The table of contacts."""
@@ -52,44 +68,111 @@ class Contacts:
 
     def find(self, user_id: str) -> Contact | None:
         """Return a contact, or None for somebody never met."""
-        row = self._db.row(
-            "SELECT record, identity_hash, trust, suite, highest_in FROM contact WHERE user_id = ?", user_id
-        )
+        row = self._db.row(f"{_SELECT} WHERE contact.user_id = ?", user_id)
         if row is None:
             return None
-        record, pinned, trust, suite, highest_in = row
+        _, record, pinned, suite, highest_in, trust = row
         return Contact(user_id, decode(IdentityRecord, record), pinned, Trust(trust), suite, highest_in)
 
     def all(self) -> list[tuple[str, Trust]]:
         """Return every contact with its trust, by name."""
-        return [
-            (user_id, Trust(trust)) for user_id, trust in self._db.rows("SELECT user_id, trust FROM contact ORDER BY 1")
-        ]
+        return [(row[0], Trust(row[-1])) for row in self._db.rows(f"{_SELECT} ORDER BY 1")]
 
-    def see(self, record: IdentityRecord, *, now: int) -> Sight:
-        """Take in an identity record from the key directory: pin it, know it again, or raise the alarm.
+    # ------------------------------------------------------------ what the key directory says
+
+    def see(self, records: list[IdentityRecord], revocations: list[Revocation], *, now: int) -> Sight:
+        """Take in somebody's identity: pin it, know it again, follow it, or raise the alarm.
+
+        Args:
+            records: Of one account, ascending.
+            revocations: What ended it, if something has.
+            now: Seconds since 1970.
 
         Raises:
-            CryptoError: It is not a valid record.
+            CryptoError: They are not valid, or not one account's.
         """
-        verify_record(record)
-        seen = identity_hash(record)
-        contact = self.find(record.user_id)
+        verify_chain(records)
+        newest = records[-1]
+        for certificate in revocations:
+            verify_revocation(certificate, newest)
+        contact = self.find(newest.user_id)
         if contact is None:
-            self._db.run(
-                "INSERT INTO contact"
-                " (user_id, record, identity_hash, trust, suite, highest_in, counted_from, first_seen)"
-                " VALUES (?, ?, ?, ?, 1, 0, 0, ?)",
-                record.user_id, canonical(record), seen, Trust.UNVERIFIED, now,
-            )  # fmt: skip
-            return Sight.FIRST
-        if contact.identity_hash == seen:
+            sight = self._pin(newest, now)
+        elif contact.trust is Trust.CHANGED:  # until the person decides, nothing changes but what they are offered
+            sight = Sight.SAME if identity_hash(newest) == contact.identity_hash else self._offer(newest)
+        else:
+            sight = self._compare(contact, records, now)
+        if revocations and sight is not Sight.CHANGED:
+            return self._revoke(revocations[0], now) or sight
+        return sight
+
+    def _pin(self, record: IdentityRecord, now: int) -> Sight:
+        self._db.run(
+            "INSERT INTO contact"
+            " (user_id, record, identity_hash, trust, suite, highest_in, counted_from, first_seen)"
+            " VALUES (?, ?, ?, ?, 1, 0, 0, ?)",
+            record.user_id, canonical(record), identity_hash(record), Trust.UNVERIFIED, now,
+        )  # fmt: skip
+        return Sight.FIRST
+
+    def _compare(self, contact: Contact, records: list[IdentityRecord], now: int) -> Sight:
+        """Find the pinned identity among those that an account has had since."""
+        hashes = [identity_hash(record) for record in records]
+        if contact.identity_hash == hashes[-1]:
             return Sight.SAME
+        if contact.identity_hash in hashes and contact.trust is not Trust.REVOKED:
+            return self._follow(contact, records[-1], now)
+        return self._offer(records[-1])
+
+    def _follow(self, contact: Contact, newest: IdentityRecord, now: int) -> Sight:
+        """Pin the identity that the pinned one leads to; whoever compared that one has not compared this one."""
+        self._db.run(
+            "INSERT OR IGNORE INTO former_record VALUES (?, ?, ?, ?)",
+            contact.key_id, contact.user_id, canonical(contact.record), now,
+        )  # fmt: skip
+        self._db.run(
+            "UPDATE contact SET record = ?, identity_hash = ?, trust = ? WHERE user_id = ?",
+            canonical(newest), identity_hash(newest), Trust.UNVERIFIED, contact.user_id,
+        )  # fmt: skip
+        return Sight.ROTATED
+
+    def _offer(self, record: IdentityRecord) -> Sight:
         self._db.run(
             "UPDATE contact SET trust = ?, offered = ? WHERE user_id = ?",
             Trust.CHANGED, canonical(record), record.user_id,
         )  # fmt: skip
         return Sight.CHANGED
+
+    def _revoke(self, certificate: Revocation, now: int) -> Sight | None:
+        """Refuse an identity from now on; return whether that is news."""
+        is_news = self._db.run(
+            "INSERT OR IGNORE INTO revoked_identity VALUES (?, ?, ?, ?)",
+            certificate.identity_hash, certificate.user_id, canonical(certificate), now,
+        )  # fmt: skip
+        return Sight.REVOKED if is_news else None
+
+    def former(self, user_id: str, key_id: bytes, *, after: int) -> IdentityRecord | None:
+        """Return the identity that a contact had before the pinned one, if it was retired after a time."""
+        row = self._db.row(
+            "SELECT record FROM former_record WHERE user_id = ? AND key_id = ? AND retired_at > ?",
+            user_id, key_id, after,
+        )  # fmt: skip
+        return decode(IdentityRecord, row[0]) if row else None
+
+    def forget_former(self, user_id: str) -> None:
+        """Open nothing more with the identities that a contact had: it has used the new one."""
+        self._db.run("DELETE FROM former_record WHERE user_id = ?", user_id)
+
+    # ------------------------------------------------------------ what the person says
+
+    def verify(self, user_id: str, pinned: bytes) -> bool:
+        """Note that the two people have compared this identity; return whether it is the pinned one, and news."""
+        return bool(
+            self._db.run(
+                "UPDATE contact SET trust = ? WHERE user_id = ? AND identity_hash = ? AND trust = ?",
+                Trust.VERIFIED, user_id, pinned, Trust.UNVERIFIED,
+            )
+        )  # fmt: skip
 
     def accept(self, user_id: str) -> None:
         """Pin the identity that was offered in place of the old one: the person's decision.
@@ -98,6 +181,7 @@ class Contacts:
         """
         ((offered,),) = self._db.rows("SELECT offered FROM contact WHERE user_id = ?", user_id)
         record = decode(IdentityRecord, offered)
+        self.forget_former(user_id)
         self._db.run(
             "UPDATE contact SET record = offered, identity_hash = ?, trust = ?, offered = NULL, highest_in = 0,"
             " counted_from = (SELECT coalesce(max(ordinal), 0) FROM message) WHERE user_id = ?",
@@ -107,6 +191,8 @@ class Contacts:
     def keep(self, user_id: str) -> None:
         """Stay with the identity that is pinned and forget the one that was offered: the person's decision."""
         self._db.run("UPDATE contact SET trust = ?, offered = NULL WHERE user_id = ?", Trust.UNVERIFIED, user_id)
+
+    # ------------------------------------------------------------ what came in
 
     def note_opened(self, user_id: str, *, suite: int, counter: int) -> None:
         """Remember what an opened envelope has shown; both only rise."""

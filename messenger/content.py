@@ -1,4 +1,4 @@
-"""What travels inside an envelope: text and receipts, packed so that their size says little.
+"""What travels inside an envelope: text, receipts and notices, packed so that their size says little.
 
 docs/PROTOCOL.md section 7. The relay cannot import this.
 """
@@ -38,7 +38,14 @@ class ReceiptContent(Frame, frozen=True, kw_only=True, tag_field="kind", tag="re
     state: Annotated[str, Meta(pattern=r"\Adelivered\Z")]
 
 
-Content = Text | ReceiptContent
+class Notice(Frame, frozen=True, kw_only=True, tag_field="kind", tag="notice"):
+    """Something has changed at its sender's, who says so by signing this."""
+
+    about: Annotated[str, Meta(pattern=r"\Aidentity\Z")]  # they have new keys, with which this is signed
+    counter: Integer  # as in a receipt
+
+
+Content = Text | ReceiptContent | Notice
 
 _contents: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
 

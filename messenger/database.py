@@ -29,14 +29,26 @@ class Database(SqlFile):
             KeyFileError: The password does not open it, or it is damaged: the two look the same.
             StorageError: It cannot be opened or written, or was written by a newer program.
         """
-        quoted = password.decode().replace("'", "''")  # a PRAGMA takes no parameters
         try:
-            super().__init__(path, SCHEMA, sqlcipher, first=[_QUIET, f"PRAGMA key = '{quoted}'"])
+            super().__init__(path, SCHEMA, sqlcipher, first=[_QUIET, f"PRAGMA key = {_quoted(password)}"])
         except StorageError as error:
             if "not a database" not in str(error):
                 raise
             message = f"{path} does not open with this password, or is damaged"
             raise KeyFileError(message, hint="put back a copy of it; nothing was changed") from error
+
+    def change_password(self, password: bytes) -> None:
+        """Encrypt all of it anew, under another password.
+
+        Raises:
+            StorageError: It could not be written; then the old one holds.
+        """
+        try:
+            self._db.execute("PRAGMA journal_mode = DELETE")  # what is in the log would stay under the old key
+            self._db.execute(f"PRAGMA rekey = {_quoted(password)}")
+            self._db.execute("PRAGMA journal_mode = WAL")
+        except sqlcipher.Error as error:
+            raise self._failure("write", error) from error
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Run a query and return all of its rows."""
@@ -50,3 +62,8 @@ class Database(SqlFile):
     def run(self, sql: str, *values: object) -> int:
         """Run a statement and return how many rows it changed."""
         return int(self._db.execute(sql, values).rowcount)
+
+
+def _quoted(password: bytes) -> str:
+    """Return a password as SQL: a PRAGMA takes no parameters."""
+    return "'" + password.decode().replace("'", "''") + "'"

@@ -31,6 +31,7 @@ class MessageReceived:
     text: str
     timestamp: int  # seconds since 1970, by the sender's clock
     counter: int
+    trust: str  # in the sender's identity, when it was stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,36 @@ class IdentityChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityRotated:
+    """A contact has new keys, which the old ones have signed; what was compared must be compared anew."""
+
+    peer: str
+    was_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRevoked:
+    """A contact's account was ended by its certificate; nothing goes in or out any more."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnIdentityRotated:
+    """The server has this account's next identity, and the present one has become a former one."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRotationRefused:
+    """The server did not take this account's next identity."""
+
+    code: Code
+    retry_after_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class EnvelopeRefused:
     """An envelope that claims to come from this sender could not be verified, and was thrown away."""
 
@@ -80,5 +111,9 @@ Event = (
     | StateChanged
     | ContactPinned
     | IdentityChanged
+    | IdentityRotated
+    | IdentityRevoked
+    | OwnIdentityRotated
+    | OwnRotationRefused
     | EnvelopeRefused
 )

@@ -43,7 +43,8 @@ class History:
     def unshown(self) -> list[MessageReceived]:
         """Return what came in and was not shown before the program ended, in order."""
         rows = self._db.rows(
-            "SELECT id, peer, text, timestamp, counter FROM message WHERE state = 'stored' ORDER BY ordinal"
+            "SELECT id, peer, text, message.timestamp, counter, trust FROM message JOIN contact ON user_id = peer"
+            " WHERE state = 'stored' ORDER BY ordinal"
         )
         return [MessageReceived(*row) for row in rows]
 
@@ -67,11 +68,13 @@ class History:
             peer, message_id, text, now, now,
         )  # fmt: skip
 
-    def text(self, message_id: bytes) -> tuple[str, int]:
-        """Return the text of an own message, and when it was written."""
-        row = self._db.row("SELECT text, timestamp FROM message WHERE direction = 'out' AND id = ?", message_id)
+    def text(self, message_id: bytes) -> tuple[str, int, int | None]:
+        """Return the text of an own message, when it was written, and its counter if it has one."""
+        row = self._db.row(
+            "SELECT text, timestamp, counter FROM message WHERE direction = 'out' AND id = ?", message_id
+        )
         assert row is not None  # noqa: S101 - the outbox names only messages of the history
-        return row[0], row[1]
+        return row[0], row[1], row[2]
 
     def state(self, message_id: bytes) -> tuple[str, Code | None]:
         """Return how far an own message has come, and why it was rejected."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
 from messenger.contacts import Contact, Contacts, Trust
-from messenger.content import ReceiptContent, Text, unpack
+from messenger.content import Content, ReceiptContent, Text, unpack
 from messenger.database import Database
 from messenger.events import EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
 from messenger.history import History
+from messenger.keyring import KEPT_S, Keyring
 from messenger.suites import SUITES
-from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
+from protocol import ALL_DEVICES, Delivery, IdentityRecord, Message, Receipt, canonical, decode_envelope
 
 Shown = tuple[str, bytes]  # peer and message id
 
@@ -24,12 +25,22 @@ class Waiting:
     envelopes: list[tuple[Message | Receipt, int]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An envelope, and who is at its two ends."""
+
+    envelope: Message | Receipt
+    recipient: Account  # the identity of ours that it is sealed for
+    contact: Contact
+    sender: IdentityRecord  # the identity of theirs that has signed it
+
+
 class Inbox:
     """Takes in deliveries. Nothing is acknowledged before it is stored here, and a message not before it is shown."""
 
-    def __init__(self, account: Account, database: Database, contacts: Contacts, history: History) -> None:
+    def __init__(self, keyring: Keyring, database: Database, contacts: Contacts, history: History) -> None:
         """Work for an account; every change runs inside the caller's transaction."""
-        self._account = account
+        self._keyring = keyring
         self._db = database
         self._contacts = contacts
         self._history = history
@@ -76,21 +87,34 @@ class Inbox:
         """Decide about an envelope; return the sender if the decision needs a look at the key directory."""
         if self._repeated(envelope, sequence):
             return None
-        if not self._for_us(envelope):
+        me = self._addressed(envelope)
+        contact = self._contacts.find(envelope.sender_id)
+        if me is None or (contact is not None and contact.trust is Trust.REVOKED):
             self._refuse(envelope.sender_id, sequence)
             return None
-        contact = self._contacts.find(envelope.sender_id)
         if contact is not None and contact.trust is Trust.CHANGED:
             self._hold(envelope, sequence)
             return None
-        if contact is None or envelope.sender_key != contact.key_id:
+        record = self._signer(envelope, contact, now) if contact is not None else None
+        if contact is None or record is None:
             if fresh_look:
                 self._refuse(envelope.sender_id, sequence)
                 return None
             self._unknown.setdefault(envelope.sender_id, Waiting()).envelopes.append((envelope, sequence))
             return envelope.sender_id
-        self._open(envelope, contact, sequence, now=now)
+        self._open(Sealed(envelope, me, contact, record), sequence, now=now)
         return None
+
+    def _signer(self, envelope: Message | Receipt, contact: Contact, now: int) -> IdentityRecord | None:
+        """Return the identity that has signed an envelope, if it may: the pinned one, or one before it for a while.
+
+        What came under the pinned one is the last of those before: the relay keeps the order (docs/PROTOCOL.md
+        section 4.3).
+        """
+        if envelope.sender_key != contact.key_id:
+            return self._contacts.former(contact.user_id, envelope.sender_key, after=now - KEPT_S)
+        self._contacts.forget_former(contact.user_id)
+        return contact.record
 
     def _repeated(self, envelope: Message | Receipt, sequence: int) -> bool:
         """Pass over what was taken in before; what is on its way to the screen is acknowledged when it is shown."""
@@ -103,14 +127,16 @@ class Inbox:
             self.acknowledged.append(sequence)
         return True
 
-    def _for_us(self, envelope: Message | Receipt) -> bool:
-        me = self._account
-        return (
-            envelope.recipient_id == me.user_id
-            and envelope.recipient_key == me.key_id
-            and envelope.recipient_device in {ALL_DEVICES, me.device_id}
-            and envelope.sender_id != me.user_id
-        )
+    def _addressed(self, envelope: Message | Receipt) -> Account | None:
+        """Return the identity of ours that an envelope is sealed for, or None if it is not for us."""
+        me = self._keyring.account
+        if (
+            envelope.recipient_id != me.user_id
+            or envelope.recipient_device not in {ALL_DEVICES, me.device_id}
+            or envelope.sender_id == me.user_id
+        ):
+            return None
+        return self._keyring.opening(envelope.recipient_key)
 
     def identity_seen(self, user_id: str, *, now: int) -> None:
         """Go on with the envelopes that waited for a look at this sender."""
@@ -141,43 +167,33 @@ class Inbox:
 
     # ------------------------------------------------------------ steps 7 to 12: verify, open, store
 
-    def _open(self, envelope: Message | Receipt, contact: Contact, sequence: int, *, now: int) -> None:
+    def _open(self, sealed: Sealed, sequence: int, *, now: int) -> None:
+        envelope, contact = sealed.envelope, sealed.contact
         try:
-            content = self._verified_content(envelope, contact)
+            content = _verified_content(sealed)
         except CryptoError:
             self._refuse(envelope.sender_id, sequence)
             return
         self._history.note_seen(envelope.sender_id, envelope.id, now=now)
         self._note_counter(contact, envelope.suite, content)
         if isinstance(content, Text):
-            self._store(envelope, content, sequence, now=now)
-        else:
+            self._store(envelope, content, contact, sequence, now=now)
+            return
+        if isinstance(content, ReceiptContent):
             self._confirm(envelope.sender_id, content)
-            self.acknowledged.append(sequence)
+        self.acknowledged.append(sequence)
 
-    def _verified_content(self, envelope: Message | Receipt, contact: Contact) -> Text | ReceiptContent:
-        """Verify and open.
-
-        Raises:
-            CryptoError: Whatever is wrong.
-        """
-        suite = SUITES.get(envelope.suite)
-        if suite is None or envelope.suite < contact.suite or envelope.suite not in contact.record.suites:
-            raise CryptoError
-        content = unpack(suite.decrypt(self._account, contact.record, envelope))
-        if isinstance(content, Text) != isinstance(envelope, Message):
-            raise CryptoError
-        return content
-
-    def _note_counter(self, contact: Contact, suite: int, content: Text | ReceiptContent) -> None:
+    def _note_counter(self, contact: Contact, suite: int, content: Content) -> None:
         """Say so when messages that come before this content have not come (delivery contract G4)."""
         expected = contact.highest_in + (1 if isinstance(content, Text) else 0)
         if content.counter > expected:
             self.events.append(MessagesMissing(contact.user_id, content.counter - expected))
         self._contacts.note_opened(contact.user_id, suite=suite, counter=content.counter)
 
-    def _store(self, envelope: Message | Receipt, content: Text, sequence: int, *, now: int) -> None:
-        message = MessageReceived(envelope.id, envelope.sender_id, content.text, envelope.timestamp, content.counter)
+    def _store(self, envelope: Message | Receipt, content: Text, contact: Contact, sequence: int, *, now: int) -> None:
+        message = MessageReceived(
+            envelope.id, envelope.sender_id, content.text, envelope.timestamp, content.counter, contact.trust
+        )
         self._history.add_received(message, now=now)
         self._unshown[message.peer, message.id] = sequence
         self.events.append(message)
@@ -214,3 +230,19 @@ class Inbox:
             if self._history.mark_shown(peer, message_id):
                 due.setdefault(peer, []).append(message_id)
         return due
+
+
+def _verified_content(sealed: Sealed) -> Content:
+    """Verify and open.
+
+    Raises:
+        CryptoError: Whatever is wrong.
+    """
+    envelope = sealed.envelope
+    suite = SUITES.get(envelope.suite)
+    if suite is None or envelope.suite < sealed.contact.suite or envelope.suite not in sealed.sender.suites:
+        raise CryptoError
+    content = unpack(suite.decrypt(sealed.recipient, sealed.sender, envelope))
+    if isinstance(content, Text) != isinstance(envelope, Message):
+        raise CryptoError
+    return content

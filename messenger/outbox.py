@@ -5,12 +5,24 @@ from __future__ import annotations
 import secrets
 import struct
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
 from messenger.database import Database
 from protocol import ID_SIZE
 
 PREFIX: Final = struct.Struct(">II")  # of an id
+
+
+_SELECT: Final = "SELECT ordinal, id, peer, kind, receipts, envelope FROM outbox"
+
+
+class Kind(StrEnum):
+    """What goes out."""
+
+    MESSAGE = "message"
+    RECEIPT = "receipt"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,8 @@ class Entry:
     ordinal: int
     id: bytes  # 16 bytes, of its envelope
     peer: str
-    receipts: list[bytes] | None  # of a receipt: the messages it confirms
+    kind: Kind
+    receipts: list[bytes]  # of a receipt: the messages it confirms
     envelope: bytes | None  # canonical JSON, once it is sealed
 
 
@@ -54,40 +67,51 @@ class Outbox:
             envelope_id, peer, b"".join(message_ids),
         )  # fmt: skip
 
+    def add_notice(self, envelope_id: bytes, peer: str) -> None:
+        """Queue what tells a contact of a new identity."""
+        self._db.run("INSERT INTO outbox (id, peer, kind) VALUES (?, ?, 'notice')", envelope_id, peer)
+
     def waiting(self, *, after: int, limit: int) -> list[Entry]:
         """Return what is queued above an ordinal, in order."""
-        rows = self._db.rows(
-            "SELECT ordinal, id, peer, receipts, envelope FROM outbox WHERE ordinal > ? ORDER BY ordinal LIMIT ?",
-            after, limit,
-        )  # fmt: skip
-        return [_entry(*row) for row in rows]
+        rows = self._db.rows(f"{_SELECT} WHERE ordinal > ? ORDER BY ordinal LIMIT ?", after, limit)
+        return [_entry(row) for row in rows]
 
     def waiting_for(self, peer: str) -> list[Entry]:
         """Return what is queued for one contact, in order."""
-        rows = self._db.rows(
-            "SELECT ordinal, id, peer, receipts, envelope FROM outbox WHERE peer = ? ORDER BY ordinal", peer
-        )
-        return [_entry(*row) for row in rows]
+        rows = self._db.rows(f"{_SELECT} WHERE peer = ? ORDER BY ordinal", peer)
+        return [_entry(row) for row in rows]
 
     def find(self, envelope_id: bytes) -> Entry | None:
         """Return an entry, or None when it was answered before."""
-        row = self._db.row("SELECT ordinal, id, peer, receipts, envelope FROM outbox WHERE id = ?", envelope_id)
-        return _entry(*row) if row else None
+        row = self._db.row(f"{_SELECT} WHERE id = ?", envelope_id)
+        return _entry(row) if row else None
 
     def keep_envelope(self, envelope_id: bytes, envelope: bytes) -> None:
         """Store the sealed form, before it is sent first."""
         self._db.run("UPDATE outbox SET envelope = ? WHERE id = ?", envelope, envelope_id)
+
+    def unseal(self, peer: str | None = None) -> None:
+        """Have what is for a contact, or for everybody, sealed anew: an identity has changed."""
+        self._db.run("UPDATE outbox SET envelope = NULL WHERE ?1 IS NULL OR peer = ?1", peer)
 
     def remove(self, envelope_id: bytes) -> None:
         """Forget an entry that was answered, or will never go out."""
         self._db.run("DELETE FROM outbox WHERE id = ?", envelope_id)
 
     def count_messages(self) -> int:
-        """Return how many messages wait, not counting receipts."""
-        row = self._db.row("SELECT count(*) FROM outbox WHERE kind = 'message'")
+        """Return how many messages wait, not counting receipts and notices."""
+        return self._count(Kind.MESSAGE)
+
+    def count_notices(self) -> int:
+        """Return how many contacts wait to be told of a new identity."""
+        return self._count(Kind.NOTICE)
+
+    def _count(self, kind: Kind) -> int:
+        row = self._db.row("SELECT count(*) FROM outbox WHERE kind = ?", kind)
         return row[0] if row else 0
 
 
-def _entry(ordinal: int, envelope_id: bytes, peer: str, receipts: bytes | None, envelope: bytes | None) -> Entry:
-    ids = None if receipts is None else [receipts[at : at + ID_SIZE] for at in range(0, len(receipts), ID_SIZE)]
-    return Entry(ordinal, envelope_id, peer, ids, envelope)
+def _entry(row: tuple[Any, ...]) -> Entry:
+    ordinal, envelope_id, peer, kind, receipts, envelope = row
+    ids = [receipts[at : at + ID_SIZE] for at in range(0, len(receipts), ID_SIZE)] if receipts else []
+    return Entry(ordinal, envelope_id, peer, Kind(kind), ids, envelope)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from errors import CryptoError
-from messenger.account import Account
 from messenger.contacts import Contact, Contacts
-from messenger.content import Content, ReceiptContent, Text, pack
+from messenger.content import Content, Notice, ReceiptContent, Text, pack
 from messenger.history import History
-from messenger.outbox import Entry, Outbox
+from messenger.keyring import Keyring
+from messenger.outbox import Entry, Kind, Outbox
 from messenger.suites import SUITES
 from messenger.suites.draft import Draft
 from protocol import Message, Receipt, canonical
@@ -16,9 +16,9 @@ from protocol import Message, Receipt, canonical
 class Sealer:
     """Seals what an account sends."""
 
-    def __init__(self, account: Account, contacts: Contacts, history: History, outbox: Outbox) -> None:
+    def __init__(self, keyring: Keyring, contacts: Contacts, history: History, outbox: Outbox) -> None:
         """Work for an account; every change runs inside the caller's transaction."""
-        self._account = account
+        self._keyring = keyring
         self._contacts = contacts
         self._history = history
         self._outbox = outbox
@@ -35,15 +35,19 @@ class Sealer:
         if number < contact.suite:
             raise CryptoError
         draft, content = self._draft(entry, now)
-        envelope = canonical(SUITES[number].encrypt(self._account, contact.record, draft, pack(content)))
+        envelope = canonical(SUITES[number].encrypt(self._keyring.account, contact.record, draft, pack(content)))
         self._outbox.keep_envelope(entry.id, envelope)
         return envelope
 
     def _draft(self, entry: Entry, now: int) -> tuple[Draft, Content]:
         highest = self._history.highest_out(entry.peer)
-        if entry.receipts is not None:
+        if entry.kind is Kind.RECEIPT:
             content = ReceiptContent(counter=highest, ids=entry.receipts, state="delivered")
             return Draft(Receipt, entry.id, now), content
-        text, timestamp = self._history.text(entry.id)
-        self._history.set_counter(entry.id, highest + 1)
-        return Draft(Message, entry.id, timestamp), Text(counter=highest + 1, text=text)
+        if entry.kind is Kind.NOTICE:
+            return Draft(Receipt, entry.id, now), Notice(about="identity", counter=highest)
+        text, timestamp, counter = self._history.text(entry.id)
+        if counter is None:  # sealed anew, it keeps its place
+            counter = highest + 1
+            self._history.set_counter(entry.id, counter)
+        return Draft(Message, entry.id, timestamp), Text(counter=counter, text=text)

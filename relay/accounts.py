@@ -10,7 +10,7 @@ from typing import Final
 from crypto_utils import Label, RSAPrivateKey, sha256, spki, verify
 from errors import Code, CryptoError, Refused
 from identity import CODE_DIGITS, identity_hash, login_statement, open_code, signing_key
-from protocol import IdentityRecord, Login, Register, RequestCode, decode
+from protocol import IdentityRecord, Login, Register, RequestCode, Revocation, decode
 from relay.directory import Directory
 from relay.limits import Limits, Now, RateLimiter
 from relay.storage import Store
@@ -131,6 +131,23 @@ class Accounts:
         del self._codes[record.user_id, identity]
         return identity
 
+    # ------------------------------------------------------------ the end of an account
+
+    def revoke(self, certificate: Revocation, *, address: str, now: Now) -> None:
+        """End an account for whoever holds its certificate.
+
+        Raises:
+            Refused: It is not its certificate, or there were too many tries from this address.
+        """
+        wait_s = self._login_failures_per_address.wait_s(address, now.steady_s)
+        if wait_s:
+            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        try:
+            self._directory.revoke(certificate, now=now)
+        except Refused:
+            self._login_failures_per_address.take(address, now.steady_s)
+            raise
+
     # ------------------------------------------------------------ login
 
     def log_in(self, command: Login, challenge: Challenge, *, address: str, now: Now) -> None:
@@ -174,6 +191,8 @@ class Accounts:
             verify(signing_key(record), Label.LOGIN, statement, command.proof)
         except CryptoError as error:
             raise Refused(Code.AUTHENTICATION_FAILED) from error
+        if self._store.revocation(command.user_id) is not None:
+            raise Refused(Code.ACCOUNT_REVOKED)
         account = self._store.account(command.user_id)
         if account is None or (command.user_id, command.device_id) not in account.mailboxes:
             raise Refused(Code.AUTHENTICATION_FAILED)

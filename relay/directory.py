@@ -1,10 +1,10 @@
-"""The key directory: publishes identity records and answers look-ups."""
+"""The key directory: publishes identity records, and what ended an account, and answers look-ups."""
 
 from __future__ import annotations
 
 from errors import Code, CryptoError, Refused
-from identity import identity_hash, verify_record
-from protocol import IdentityRecord, canonical, decode
+from identity import identity_hash, verify_record, verify_revocation, verify_successor
+from protocol import MAX_RECORDS, Identity, IdentityRecord, Revocation, canonical, decode
 from relay.limits import Limits, Now, RateLimiter
 from relay.storage import Store
 
@@ -16,6 +16,9 @@ class Directory:
         """Work on a store."""
         self._store = store
         self._lookups = RateLimiter(limits.lookups)
+        self._rotations = RateLimiter(limits.rotations)
+
+    # ------------------------------------------------------------ publish
 
     def check(self, record: IdentityRecord) -> None:
         """Check that a record can be the first of an account.
@@ -36,17 +39,69 @@ class Directory:
             record.user_id, record.epoch, identity_hash(record), canonical(record), recorded_at=now.wall_s
         )
 
-    def fetch(self, user_id: str, *, asked_by: str, now: Now) -> IdentityRecord:
-        """Answer a look-up.
+    def rotate(self, user_id: str, record: IdentityRecord, *, now: Now) -> bytes:
+        """Enter the next identity of an account; the same again is answered as the first time.
+
+        Returns:
+            Its identity hash.
+
+        Raises:
+            Refused: The present identity has not signed it, or there were too many.
+        """
+        present = self._current(user_id)
+        if present is not None and identity_hash(present) == identity_hash(record):
+            return identity_hash(record)
+        wait_s = self._rotations.take(user_id, now.steady_s)
+        if wait_s:
+            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        if present is None:
+            raise Refused(Code.INVALID_RECORD)
+        try:
+            verify_record(record)
+            verify_successor(record, present)
+        except CryptoError as error:
+            raise Refused(Code.INVALID_RECORD) from error
+        self.publish(record, now=now)
+        return identity_hash(record)
+
+    def revoke(self, certificate: Revocation, *, now: Now) -> None:
+        """End an account for ever.
+
+        Raises:
+            Refused: There is no such account, or its present identity has not signed the certificate.
+        """
+        present = self._current(certificate.user_id)
+        if present is None:
+            raise Refused(Code.UNKNOWN_USER)
+        try:
+            verify_revocation(certificate, present)
+        except CryptoError as error:
+            raise Refused(Code.INVALID_CERTIFICATE) from error
+        if self._store.revocation(certificate.user_id) is None:
+            self._store.add_revocation(certificate.user_id, canonical(certificate), revoked_at=now.wall_s)
+
+    def _current(self, user_id: str) -> IdentityRecord | None:
+        record = self._store.identity_record(user_id)
+        return decode(IdentityRecord, record) if record is not None else None
+
+    # ------------------------------------------------------------ look up
+
+    def fetch(self, user_id: str, epoch: int, *, asked_by: str, now: Now) -> Identity:
+        """Answer a look-up: the records from an epoch on, or the current one if that is 0 or above it.
 
         Raises:
             Refused: No such account, or too many look-ups.
         """
         self.charge(asked_by, now=now)
-        record = self._store.identity_record(user_id)
-        if record is None:
+        records = self._store.identity_records(user_id, epoch=epoch, limit=MAX_RECORDS) if epoch else []
+        current = self._store.identity_record(user_id)
+        if current is None:
             raise Refused(Code.UNKNOWN_USER)
-        return decode(IdentityRecord, record)
+        certificate = self._store.revocation(user_id)
+        return Identity(
+            records=[decode(IdentityRecord, record) for record in records or [current]],
+            revocations=[] if certificate is None else [decode(Revocation, certificate)],
+        )
 
     def charge(self, asked_by: str, *, now: Now) -> None:
         """Count something that tells an account whether another exists.

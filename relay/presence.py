@@ -62,6 +62,10 @@ class Presence:
         """Return the device's presence, or None when it is offline."""
         return self._online.get(address)
 
+    def of_account(self, user_id: str) -> list[Online]:
+        """Return the presences of all devices of an account."""
+        return [online for address, online in self._online.items() if address.user_id == user_id]
+
     def of(self, address: Address) -> Online:
         """Return the presence of a device that is logged in."""
         return self._online[address]

@@ -25,13 +25,16 @@ from protocol import (
     Frame,
     Goodbye,
     Hello,
-    Identity,
     LoggedIn,
     Login,
     Refusal,
     Register,
     Registered,
     RequestCode,
+    Revoke,
+    Revoked,
+    Rotate,
+    Rotated,
     Welcome,
     frame_type,
 )
@@ -78,7 +81,9 @@ class Relay:
             RequestCode: self._request_code,
             Register: self._register,
             Login: self._log_in,
+            Revoke: self._revoke,
             FetchIdentity: self._fetch_identity,
+            Rotate: self._rotate,
             Acknowledge: self._acknowledge,
             Goodbye: self._goodbye,
         }
@@ -186,11 +191,24 @@ class Relay:
         actions.append(Outgoing(link, [LoggedIn(pending=pending, retention_s=self._limits.retention_s)]))
         return actions + pushed
 
+    def _revoke(self, link: Link, visitor: Visitor, command: Revoke, now: Now) -> list[Action]:
+        certificate = command.certificate
+        self._accounts.revoke(certificate, address=visitor.address, now=now)
+        ended = [online.link for online in self._presence.of_account(certificate.user_id)]
+        for each in ended:
+            self.closed(each)
+        hang_ups = [HangUp(each, Code.ACCOUNT_REVOKED) for each in ended]
+        return [Outgoing(link, [Revoked(identity_hash=certificate.identity_hash)]), *hang_ups]
+
     # ------------------------------------------------------------ logged in
 
     def _fetch_identity(self, link: Link, visitor: Visitor, command: FetchIdentity, now: Now) -> list[Action]:
-        record = self._directory.fetch(command.user_id, asked_by=visitor.account.user_id, now=now)
-        return [Outgoing(link, [Identity(record=record)])]
+        asked_by = visitor.account.user_id
+        return [Outgoing(link, [self._directory.fetch(command.user_id, command.epoch, asked_by=asked_by, now=now)])]
+
+    def _rotate(self, link: Link, visitor: Visitor, command: Rotate, now: Now) -> list[Action]:
+        identity = self._directory.rotate(visitor.account.user_id, command.record, now=now)
+        return [Outgoing(link, [Rotated(identity_hash=identity)])]
 
     def _acknowledge(self, _link: Link, visitor: Visitor, command: Acknowledge, _now: Now) -> list[Action]:
         return self._mailboxes.acknowledge(visitor.account, command.sequences)
@@ -207,7 +225,11 @@ class Relay:
 
 def _refusal(frame: Any, refused: Refused) -> Frame:
     """Answer a command that was refused, by its type and subject."""
-    subject = frame.record.user_id if isinstance(frame, Register) else frame.user_id
+    match frame:
+        case Register(record=about) | Rotate(record=about) | Revoke(certificate=about):
+            subject = about.user_id
+        case _:
+            subject = frame.user_id
     return Refusal(
         code=refused.code,
         command=frame_type(frame),

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from crypto_utils import Label, PrivateKeys, sign, spki, verify
+from crypto_utils import Label, PrivateKeys, numeric_fingerprint, sign, spki, verify
 from errors import CryptoError
 from identity import (
+    Predecessor,
     create_record,
     create_revocation,
     identity_hash,
@@ -16,8 +19,10 @@ from identity import (
     open_code,
     seal_code,
     signing_key,
+    verify_chain,
     verify_record,
     verify_revocation,
+    verify_successor,
 )
 from protocol import IdentityRecord, Signatures, canonical, decode, without
 
@@ -125,3 +130,44 @@ def test_a_revocation_is_for_one_identity(record: IdentityRecord, some_keys: lis
         verify_revocation(msgspec.structs.replace(revocation, user_id="bob"), record)
     with pytest.raises(CryptoError):
         verify_revocation(msgspec.structs.replace(revocation, created=6), record)
+
+
+def test_a_safety_number_is_signal_s_numeric_fingerprint() -> None:
+    """libsignal's own test vector; the number is made of two halves, the smaller first."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "libsignal.json"
+    if not path.is_file():
+        pytest.skip("no ../shared/vectors beside this clone")
+    vector = json.loads(path.read_text(encoding="utf-8"))["safety_number"]
+    halves = [
+        numeric_fingerprint(bytes.fromhex(vector[f"{side}_key"]), vector[f"{side}_id"].encode())
+        for side in ("local", "remote")
+    ]
+    assert "".join(sorted(halves)) == vector["number"]
+
+
+@pytest.fixture
+def second(record: IdentityRecord, some_keys: list[PrivateKeys]) -> IdentityRecord:
+    before = Predecessor(record, some_keys[0])
+    return create_record(some_keys[1], record.user_id, created=2, suites=[1], before=before)
+
+
+def test_a_record_follows_the_one_that_has_signed_it(record: IdentityRecord, second: IdentityRecord) -> None:
+    verify_record(second)
+    verify_successor(second, record)
+    verify_chain([record, second])
+    assert (second.epoch, second.prev) == (2, identity_hash(record))
+
+
+@pytest.mark.parametrize(
+    "change", [{"epoch": 1}, {"prev": b""}, {"prev": bytes(32)}, {"epoch": 3}, {"user_id": "mallory"}]
+)
+def test_a_record_that_follows_is_whole(record: IdentityRecord, second: IdentityRecord, change: dict[str, Any]) -> None:
+    changed = msgspec.structs.replace(second, **change)
+    with pytest.raises(CryptoError):
+        verify_chain([record, changed])
+
+
+def test_nothing_follows_itself_or_comes_before(record: IdentityRecord, second: IdentityRecord) -> None:
+    for chain in ([second, record], [record, record], [second, second]):
+        with pytest.raises(CryptoError):
+            verify_chain(chain)

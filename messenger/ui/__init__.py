@@ -26,6 +26,9 @@ class Face(Protocol):
     def show(self, line: str) -> None:
         """Show a line of the conversation, flushed before this returns; from any thread."""
 
+    def draw(self, text: str) -> None:
+        """Show a text as a QR code, where one can be seen."""
+
     def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over what the person types, an entry at a time, until they end it.
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
-from messenger.events import EnvelopeRefused, Event, IdentityChanged, MessageReceived, MessagesMissing
+from messenger.events import (
+    EnvelopeRefused,
+    Event,
+    IdentityChanged,
+    IdentityRevoked,
+    IdentityRotated,
+    MessageReceived,
+    MessagesMissing,
+)
 
 VERSION = 1  # of these lines; keys are added under it, never changed
 
@@ -19,15 +27,19 @@ def json_line(event: Event) -> str | None:
     )  # DEL: the one control that JSON leaves as it is
 
 
-def _data(event: Event) -> dict[str, object] | None:
+def _data(event: Event) -> dict[str, object] | None:  # noqa: PLR0911 - a table, a row for each event
     match event:
-        case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter):
-            outside = {"id": message_id.hex(), "from": peer, "text": text}
+        case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter, trust=trust):
+            outside = {"id": message_id.hex(), "from": peer, "trust": trust, "text": text}
             return {"type": "message", **outside, "timestamp": timestamp, "counter": counter}
         case MessagesMissing(peer=peer, count=count):
             return {"type": "missing", "from": peer, "count": count}
         case IdentityChanged(peer=peer):
             return {"type": "identity-changed", "from": peer}
+        case IdentityRotated(peer=peer):
+            return {"type": "identity-rotated", "from": peer}
+        case IdentityRevoked(peer=peer):
+            return {"type": "identity-revoked", "from": peer}
         case EnvelopeRefused(peer=peer):
             return {"type": "refused", "from": peer}
         case _:

@@ -14,6 +14,7 @@ from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from messenger.ui.qr import qr_code
 from messenger.ui.terminal import fitted
 
 
@@ -47,6 +48,10 @@ class LineFace:
         text = fitted(line)
         with self._writing:
             print(text, flush=True)
+
+    def draw(self, text: str) -> None:
+        """Show a text as a QR code."""
+        self.show(qr_code(text))
 
     def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""

@@ -99,6 +99,9 @@ class PlainFace:
             stream.write(line + "\n")
             stream.flush()
 
+    def draw(self, text: str) -> None:
+        """Show nothing: a QR code is no use to a pipe or a screen reader, and its text was told before."""
+
     def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over each line of standard input until it ends."""
         if self._reader is None:

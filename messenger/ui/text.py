@@ -9,15 +9,20 @@ from typing import Final
 import wcwidth
 
 from errors import EXPLANATIONS, Code
+from messenger.account import Account
 from messenger.events import (
     ContactPinned,
     EnvelopeRefused,
     Event,
     IdentityChanged,
+    IdentityRevoked,
+    IdentityRotated,
     LoginRefused,
     MessageReceived,
     MessagesMissing,
     Online,
+    OwnIdentityRotated,
+    OwnRotationRefused,
     StateChanged,
 )
 
@@ -72,6 +77,27 @@ def folded(text: str, columns: int) -> str:
     return "\n".join(parts)
 
 
+def safety_number_lines(peer: str, trust: str, number: str) -> list[str]:
+    """Return the lines that show a safety number, in groups of five digits, and what to do with it."""
+    groups = [number[at : at + 5] for at in range(0, len(number), 5)]
+    rows = ["  " + " ".join(groups[at : at + 4]) for at in range(0, len(groups), 4)]
+    return [
+        f"* the safety number that you have with {peer} ({trust}):",
+        *rows,
+        f"  Compare it with what {peer} sees, by telephone or face to face. The same: /verify {peer} ok",
+        "  Another one: someone is in between; do not write here.",
+    ]
+
+
+def own_keys_line(account: Account) -> str:
+    """Return what there is to know of one's own keys."""
+    record = account.record
+    since = dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%Y-%m-%d")
+    return (
+        f"the keys of {account.user_id}: number {record.epoch}, since {since}, identity {account.identity_hash.hex()}"
+    )
+
+
 def clock(timestamp: int) -> str:
     """Return hours and minutes in local time, with the date when it is not today's; `?` when there is no such time."""
     try:
@@ -90,11 +116,11 @@ def reason_line(code: Code | None) -> str:
     return f"{text} ({hint})"
 
 
-def event_line(event: Event) -> str:  # noqa: C901, PLR0911 - a table, a row for each event
+def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, a row for each event
     """Return the line that tells a person of an event."""
     match event:
-        case MessageReceived(peer=peer, text=text, timestamp=timestamp):
-            return message_line(peer, text, timestamp)
+        case MessageReceived(peer=peer, text=text, timestamp=timestamp, trust=trust):
+            return message_line(f"{peer} (verified)" if trust == "verified" else peer, text, timestamp)
         case MessagesMissing(peer=peer, count=count):
             return f"! {count} message{'s' if count > 1 else ''} from {peer} missing"
         case StateChanged(peer=peer, state="rejected", reason=Code.UNKNOWN_USER):
@@ -113,6 +139,25 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911 - a table, a row for
                 f" They may have a new device, or someone is in between. Ask {peer} on another way,"
                 f" and type /accept {peer} only if the new key is theirs; /keep {peer} stays with the old one."
             )
+        case IdentityRotated(peer=peer, was_verified=True):
+            return (
+                f"! {peer} has new keys, signed with the old ones. You had verified the old ones:"
+                f" compare the new safety number (/verify {peer})."
+            )
+        case IdentityRotated(peer=peer):
+            return f"* {peer} has new keys, signed with the old ones"
+        case IdentityRevoked(peer=peer):
+            return (
+                f"! WARNING: the account {peer} was revoked: its owner has ended it, or a thief of its certificate."
+                f" Nothing is sent to or shown from {peer} any more. Ask {peer} on another way."
+            )
+        case OwnIdentityRotated(epoch=epoch):
+            return (
+                f"* you have new keys (number {epoch}); your contacts are told. There is a new revocation certificate:"
+                " keep a copy of it elsewhere."
+            )
+        case OwnRotationRefused(code=code):
+            return f"! the server did not take your new keys: {reason_line(code)}"
         case EnvelopeRefused(peer=peer):
             return f"! a message that says it is from {peer} could not be verified, and was thrown away"
         case Online(pending=pending):

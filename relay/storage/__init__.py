@@ -22,7 +22,7 @@ class Address(NamedTuple):
 class Account(NamedTuple):
     """An account, as every envelope asks for it."""
 
-    key_id: bytes  # 16 bytes, by which envelopes name its current identity; empty before the first record
+    key_id: bytes  # 16 bytes, by which envelopes name its current identity; empty while there is none: new, or revoked
     mailboxes: tuple[Address, ...]  # one for each device, ascending
 
 
@@ -93,6 +93,15 @@ class Store(Protocol):
 
     def identity_record(self, user_id: str) -> bytes | None:
         """Return an account's current identity record, canonical JSON."""
+
+    def identity_records(self, user_id: str, *, epoch: int, limit: int) -> list[bytes]:
+        """Return at most so many of an account's identity records from an epoch on, ascending."""
+
+    def revocation(self, user_id: str) -> bytes | None:
+        """Return the certificate that ended an account, canonical JSON, or None."""
+
+    def add_revocation(self, user_id: str, certificate: bytes, *, revoked_at: int) -> None:
+        """End an account."""
 
     def code_failures(self, user_id: str) -> int:
         """Return how many wrong verification codes a number has had."""

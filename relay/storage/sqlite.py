@@ -183,7 +183,7 @@ class SqliteStore(SqlFile):
     def _read_account(self, user_id: str) -> Account | None:
         rows = self._db.execute("SELECT device_id FROM device WHERE user_id = ? ORDER BY device_id", (user_id,))
         mailboxes = tuple(Address(user_id, device_id) for (device_id,) in rows)
-        identity_hash = self._newest("identity_hash", user_id) or b""
+        identity_hash = (self._newest("identity_hash", user_id) if self.revocation(user_id) is None else None) or b""
         return Account(identity_hash[:KEY_ID_SIZE], mailboxes) if mailboxes else None
 
     def append_identity(
@@ -199,6 +199,24 @@ class SqliteStore(SqlFile):
     def identity_record(self, user_id: str) -> bytes | None:
         """Return an account's current identity record."""
         return self._newest("record", user_id)
+
+    def identity_records(self, user_id: str, *, epoch: int, limit: int) -> list[bytes]:
+        """Return an account's identity records from an epoch on."""
+        rows = self._db.execute(
+            "SELECT record FROM identity_log WHERE user_id = ? AND epoch >= ? ORDER BY epoch LIMIT ?",
+            (user_id, epoch, limit),
+        )
+        return [record for (record,) in rows]
+
+    def revocation(self, user_id: str) -> bytes | None:
+        """Return the certificate that ended an account."""
+        row = self._db.execute("SELECT certificate FROM revocation WHERE user_id = ?", (user_id,)).fetchone()
+        return row[0] if row else None
+
+    def add_revocation(self, user_id: str, certificate: bytes, *, revoked_at: int) -> None:
+        """End an account."""
+        self._remembered.forget()
+        self._write("INSERT INTO revocation VALUES (?, ?, ?)", (user_id, certificate, revoked_at))
 
     def _newest(self, column: str, user_id: str) -> bytes | None:
         row = self._db.execute(

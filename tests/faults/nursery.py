@@ -17,8 +17,10 @@ from pathlib import Path
 
 from messenger.account import AccountFiles, unlock
 from messenger.database import Database
-from messenger.engine import Messenger, Output
+from messenger.engine import Messenger
 from messenger.events import MessageReceived
+from messenger.keyring import Keyring
+from messenger.line import Output
 from messenger.server_address import locate
 from session import Session, wall_time
 from tests.system.programs import PASSWORD
@@ -39,7 +41,8 @@ class Life:
     def begin(self) -> None:
         """What a life does first."""
         self._file = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self.messenger = Messenger(self.account, Database(self.data / f"{self.account.user_id}.db", PASSWORD.encode()))
+        database = Database(self.data / f"{self.account.user_id}.db", PASSWORD.encode())
+        self.messenger = Messenger(Keyring(self.account, database), database)
         self.session = Session(self.messenger, locate(self.server, self.keys), self.keys, persistent=True)
 
     def note(self, *words: str) -> None:

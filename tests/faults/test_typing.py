@@ -27,7 +27,7 @@ def test_what_comes_in_is_shown_and_what_is_typed_stays(tmp_path: Path, trial: T
         terminal = Terminal(*bob.options)
         terminal.expect("online")
         terminal.type("alice")
-        terminal.expect("Enter message to alice:")
+        terminal.expect("Enter message to alice ")
         with alice.converse() as writer:
             began = time.monotonic()
             feeder = threading.Thread(target=feed, args=(writer, sent))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from crypto_utils import PrivateKeys, sha256, spki
 from identity import create_record
-from messenger.account import Account
+from messenger.account import Account, Vault
 from messenger.database import Database
-from messenger.engine import Messenger, Output
+from messenger.engine import Messenger
 from messenger.events import Event, MessageReceived
+from messenger.keyring import Keyring
+from messenger.line import Output
 from protocol import Frame, canonical, decode_frame
 from relay.actions import HangUp, Outgoing
 from relay.limits import Limits
@@ -28,6 +31,7 @@ class Person:
         self.user_id = user_id
         record = create_record(town.keys[number], user_id, created=START_S, suites=[1])
         self.account = Account(user_id, town.keys[number], record)
+        self.following: Account | None = None
         self.path = town.folder / f"{user_id}.db"
         self.links = 0
         self.link: str | None = None
@@ -37,7 +41,8 @@ class Person:
 
     def open(self) -> None:
         self.database = Database(self.path, PASSWORD)
-        self.messenger = Messenger(self.account, self.database)
+        keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following)
+        self.messenger = Messenger(keyring, self.database)
         self.take(Output(events=self.messenger.resume()))
 
     def restart(self) -> None:
@@ -45,6 +50,14 @@ class Person:
         self.go_offline()
         self.database.close()
         self.open()
+
+    # ------------------------------------------------------------ the files, as a Vault keeps them
+
+    def save_next(self, account: Account) -> None:
+        self.following = account
+
+    def promote(self, account: Account) -> None:
+        self.account, self.following = account, None
 
     # ------------------------------------------------------------ the link
 

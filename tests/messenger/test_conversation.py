@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from crypto_utils import PrivateKeys
+from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
+from messenger.events import IdentityRotated
+from messenger.ui.text import event_line
 from tests.messenger.people import Person, Town
 
 
@@ -17,13 +22,22 @@ class Desk:
         self.shown: list[str] = []
         self.told: list[str] = []
         self.left = False
+        self.drawn: list[str] = []
         self.conversation = Conversation(
             person.messenger,
+            self,
             send=lambda frames: person.town.to_relay.extend((person.link or "", frame) for frame in frames),
-            show=self.shown.append,
-            tell=self.told.append,
             leave=self.leave,
         )
+
+    def show(self, line: str) -> None:
+        self.shown.append(line)
+
+    def tell(self, line: str) -> None:
+        self.told.append(line)
+
+    def draw(self, text: str) -> None:
+        self.drawn.append(text)
 
     def leave(self) -> None:
         self.left = True
@@ -48,9 +62,52 @@ def desk(bob: Person, some_keys: list[PrivateKeys]) -> Desk:
 def test_the_prompt_names_the_recipient_and_without_one_nothing_is_sent(desk: Desk, bob: Person) -> None:
     assert desk.conversation.prompt() == NO_RECIPIENT
     desk.type("bob")
-    assert desk.conversation.prompt() == "Enter message to bob: "
+    assert desk.conversation.prompt() == "Enter message to bob (new): "
     desk.type("hello", "", "  ")
     assert bob.read == ["hello"]
+
+
+def test_the_prompt_says_how_far_the_key_is_trusted(desk: Desk, bob: Person, some_keys: list[PrivateKeys]) -> None:
+    desk.type("bob", "hello", "/contacts")
+    assert desk.conversation.prompt() == "Enter message to bob (unverified): "
+    desk.type("/verify bob ok")
+    assert desk.conversation.prompt() == "Enter message to bob (verified): "
+    other = create_record(some_keys[2], "bob", created=1, suites=[1])
+    with desk.person.database.transaction():
+        desk.person.messenger.contacts.see([other], [], now=bob.town.now)
+    desk.type("hello?")
+    assert desk.conversation.prompt() == "Enter message to bob (changed): "
+    assert bob.read == ["hello"]
+
+
+def test_verify_shows_the_number_and_takes_an_answer(desk: Desk, bob: Person) -> None:
+    desk.type("/verify bob", "@bob hello", "/verify bob")
+    assert desk.told[0].startswith("! bob is no contact yet")
+    number = bob.messenger.safety_number("alice")
+    assert desk.drawn == [number]
+    shown = [line.strip() for line in desk.told if re.fullmatch(r"  \d{5}( \d{5}){3}", line)]
+    assert "".join(shown).replace(" ", "") == number
+    desk.told.clear()
+    desk.type("/verify bob 12345", "/verify bob maybe", f"/verify bob {shown[0]} {shown[1]} {shown[2]}")
+    assert [line.splitlines()[0] for line in desk.told] == [
+        "! this is not the safety number that you have with bob",
+        "! 'maybe' is no safety number",
+        "* bob is verified: you have compared your keys",
+    ]
+    bob.write("alice", "hello")
+    assert any(line.endswith("bob (verified): hello") for line in map(event_line, desk.person.events))
+
+
+def test_keys_are_shown_and_rotated(desk: Desk, bob: Person) -> None:
+    desk.type("@bob hello", "/keys", "/keys turn")
+    assert re.fullmatch(r"\* the keys of alice: number 1, since \d{4}-\d\d-\d\d, identity [0-9a-f]{64}", desk.told[-2])
+    assert desk.told[-1].startswith("! /keys turn is not known")
+    desk.type("/keys rotate")
+    assert desk.person.messenger.account.record.epoch == 2
+    assert bob.saw(IdentityRotated) == [IdentityRotated("alice", was_verified=False)]
+    desk.person.go_offline()
+    desk.type("/keys rotate")
+    assert desk.told[-1].startswith("* your new keys are on disk")
 
 
 def test_a_message_to_somebody_else_in_passing(desk: Desk, bob: Person) -> None:
@@ -89,7 +146,7 @@ def test_mistakes_are_told_and_lose_nothing(desk: Desk, bob: Person) -> None:
     desk.type("../x", "@../x hi", "@bob ", "/to bob", "x" * 70_000)
     assert len(desk.told) == 4
     assert bob.read == []
-    assert desk.conversation.prompt() == "Enter message to bob: "
+    assert desk.conversation.prompt() == "Enter message to bob (new): "
 
 
 def test_own_and_other_messages_read_alike(desk: Desk, bob: Person) -> None:

@@ -434,7 +434,7 @@ def test_every_flipped_bit_of_an_envelope_is_refused(
         flipped[place // 8] ^= 1 << place % 8
         delivery = Delivery(envelope=msgspec.Raw(bytes(flipped)), sequence=place + 1)
         bob.take(bob.messenger.receive([delivery], now=bob.town.now))
-        bob.messenger._link.asked.clear()  # type: ignore[union-attr] # look-ups of names that the flip made up
+        bob.messenger._line.present.asked.clear()  # look-ups of names that the flip made up
         for name in bob.messenger._inbox.unknown_senders:
             bob.messenger._inbox.identity_unknown(name)
     assert not opened
@@ -511,8 +511,8 @@ def another(person: Person, keys: PrivateKeys) -> IdentityRecord:
 def substitute(town: Town, record: IdentityRecord) -> None:
     """Have the server hand out another record."""
     town.inward = lambda frame: [
-        Identity(record=record)
-        if isinstance(frame, Identity) and frame.record.user_id == record.user_id
+        Identity(records=[record], revocations=[])
+        if isinstance(frame, Identity) and frame.records[0].user_id == record.user_id
         else Rejected(code=Code.KEY_CHANGED, id=frame.ids[0])
         if isinstance(frame, Accepted)
         else frame
@@ -548,7 +548,7 @@ def test_what_comes_from_a_changed_key_waits_for_the_decision(pair: tuple[Person
     object.__setattr__(impostor.account, "keys", alice.town.keys[2])
     object.__setattr__(impostor.account, "record", another(bob, alice.town.keys[2]))
     alice.town.inward = lambda frame: [
-        Identity(record=impostor.account.record) if isinstance(frame, Identity) else frame
+        Identity(records=[impostor.account.record], revocations=[]) if isinstance(frame, Identity) else frame
     ]
     push(
         alice,
@@ -656,7 +656,9 @@ def test_a_server_that_only_claims_a_change_gets_nothing_sealed_anew(pair: tuple
 def test_a_record_that_is_not_signed_is_not_pinned(pair: tuple[Person, Person]) -> None:
     alice, bob = pair
     bad = msgspec.structs.replace(bob.account.record, created=5)
-    alice.town.inward = lambda frame: [Identity(record=bad) if isinstance(frame, Identity) else frame]
+    alice.town.inward = lambda frame: [
+        Identity(records=[bad], revocations=[]) if isinstance(frame, Identity) else frame
+    ]
     message = alice.write("bob", "hello")
     assert alice.messenger.history.state(message) == ("rejected", Code.INVALID_RECORD)
     assert alice.messenger.contacts.find("bob") is None
@@ -664,7 +666,7 @@ def test_a_record_that_is_not_signed_is_not_pinned(pair: tuple[Person, Person]) 
 
 def test_a_record_that_nobody_asked_for_is_passed_over(pair: tuple[Person, Person]) -> None:
     alice, bob = pair
-    alice.take(alice.messenger.receive([Identity(record=bob.account.record)], now=1))
+    alice.take(alice.messenger.receive([Identity(records=[bob.account.record], revocations=[])], now=1))
     assert alice.messenger.contacts.find("bob") is None
     assert alice.saw(ContactPinned) == []
 

@@ -200,7 +200,7 @@ def test_what_one_read_brings_is_dealt_with_as_if_it_came_one_by_one(make_world:
         )
         frames.append(frames[-1] if number % 4 == 3 else envelope)
         if number % 6 == 5:
-            frames.append(FetchIdentity(user_id="bob"))
+            frames.append(FetchIdentity(epoch=0, user_id="bob"))
     for world, groups in ((one_by_one_, [[frame] for frame in frames]), (together, [frames])):
         world.relay.begin()
         with world.store.transaction():

@@ -9,7 +9,15 @@ from typing import Any
 
 from crypto_utils import Label, PrivateKeys, encode_base64, generate_server_key, sha256, sign, spki
 from errors import Code
-from identity import create_record, identity_hash, key_id, login_statement, seal_code
+from identity import (
+    Predecessor,
+    create_record,
+    create_revocation,
+    identity_hash,
+    key_id,
+    login_statement,
+    seal_code,
+)
 from protocol import (
     Accepted,
     Acknowledge,
@@ -26,6 +34,9 @@ from protocol import (
     Register,
     Rejected,
     RequestCode,
+    Revocation,
+    Rotate,
+    Rotated,
     Welcome,
 )
 from relay.actions import Action, HangUp, Outgoing, SendCode
@@ -107,6 +118,22 @@ class World:
         record = create_record(keys, user_id, created=START_S, suites=[1])
         self.records[user_id] = (record, keys)
         return record
+
+    def successor(self, user_id: str, number: int, **changes: Any) -> IdentityRecord:
+        """Make the next identity of an account, of another set of keys; it is not used yet."""
+        record, keys = self.records[user_id]
+        before = Predecessor(record, keys)
+        return create_record(self.keys[number], user_id, created=self.now.wall_s, suites=[1], before=before, **changes)
+
+    def rotate(self, user_id: str, number: int) -> IdentityRecord:
+        record = self.successor(user_id, number)
+        assert self.reply(user_id, Rotate(record=record)) == Rotated(identity_hash=identity_hash(record))
+        self.records[user_id] = (record, self.keys[number])
+        return record
+
+    def certificate(self, user_id: str) -> Revocation:
+        record, keys = self.records[user_id]
+        return create_revocation(keys, record, created=START_S)
 
     def code(self, link: str, record: IdentityRecord) -> str:
         (action,) = self.do(link, RequestCode(identity_hash=identity_hash(record), user_id=record.user_id))

@@ -13,10 +13,14 @@ from messenger.events import (
     EnvelopeRefused,
     Event,
     IdentityChanged,
+    IdentityRevoked,
+    IdentityRotated,
     LoginRefused,
     MessageReceived,
     MessagesMissing,
     Online,
+    OwnIdentityRotated,
+    OwnRotationRefused,
     StateChanged,
 )
 from messenger.ui.text import CONTINUATION, clock, event_line, folded, message_line, sanitise
@@ -92,7 +96,13 @@ def test_times_that_cannot_be_are_shown_as_such(timestamp: int) -> None:
 
 
 EVENTS: list[tuple[Event, str]] = [
-    (MessageReceived(bytes(16), "bob", "hi", 0, 1), "bob: hi"),
+    (MessageReceived(bytes(16), "bob", "hi", 0, 1, "unverified"), "bob: hi"),
+    (MessageReceived(bytes(16), "bob", "hi", 0, 1, "verified"), "bob (verified): hi"),
+    (IdentityRotated("bob", was_verified=True), "compare the new safety number (/verify bob)"),
+    (IdentityRotated("bob", was_verified=False), "bob has new keys"),
+    (IdentityRevoked("bob"), "the account bob was revoked"),
+    (OwnIdentityRotated(2), "you have new keys (number 2)"),
+    (OwnRotationRefused(Code.RATE_LIMITED, 60), "did not take your new keys: too many tries"),
     (MessagesMissing("bob", 1), "1 message from bob missing"),
     (MessagesMissing("bob", 2), "2 messages from bob missing"),
     (StateChanged(bytes(16), "bob", "accepted"), "accepted: bob"),

@@ -1,0 +1,151 @@
+"""Who everybody is: look-ups, and what the person decides about the identities that they bring."""
+
+from __future__ import annotations
+
+from errors import UntrustedKeyError, UsageError
+from identity import safety_number
+from messenger.contacts import Contact, Contacts, Sight, Trust
+from messenger.events import ContactPinned, IdentityChanged, IdentityRevoked, IdentityRotated
+from messenger.keyring import Keyring
+from messenger.line import Line, Output
+from protocol import MAX_RECORDS, FetchIdentity, Identity
+
+
+class Identities:
+    """The identities of contacts. Every change runs inside the caller's transaction."""
+
+    def __init__(self, line: Line, keyring: Keyring, contacts: Contacts) -> None:
+        """Work for an account."""
+        self._line = line
+        self._keyring = keyring
+        self._contacts = contacts
+        self._doubted: set[str] = set()  # contacts of whom the relay says that their key has changed
+
+    # ------------------------------------------------------------ look-ups
+
+    def look_up(self, user_id: str, output: Output) -> None:
+        """Ask the key directory for somebody's identity, if it has not been asked."""
+        link = self._line.present
+        if user_id not in link.asked:
+            link.asked.add(user_id)
+            contact = self._contacts.find(user_id)
+            epoch = contact.record.epoch if contact is not None else 0
+            output.frames.append(FetchIdentity(epoch=epoch, user_id=user_id))
+
+    def doubt(self, user_id: str, output: Output) -> None:
+        """See for ourselves whether somebody's key has changed; the relay's word is not enough."""
+        self._doubted.add(user_id)
+        self.look_up(user_id, output)
+
+    def is_doubted(self, user_id: str) -> bool:
+        """Tell whether to wait for a look-up before anything is sealed for somebody."""
+        return user_id in self._doubted
+
+    def was_asked_for(self, user_id: str) -> bool:
+        """Note that an answer has come; return whether there was a question."""
+        asked = self._line.present.asked
+        if user_id not in asked:
+            return False
+        asked.discard(user_id)
+        return True
+
+    def no_longer_doubted(self, user_id: str) -> bool:
+        """Note that a look-up has ended; return whether it was because of a doubt."""
+        doubted = user_id in self._doubted
+        self._doubted.discard(user_id)
+        return doubted
+
+    def take(self, frame: Identity, output: Output, *, now: int) -> Sight:
+        """Take in what the key directory says of somebody, and tell the person what is new.
+
+        Raises:
+            CryptoError: It is not valid.
+        """
+        user_id = frame.records[-1].user_id
+        before = self._contacts.find(user_id)
+        sight = self._contacts.see(frame.records, frame.revocations, now=now)
+        match sight:
+            case Sight.FIRST:
+                output.events.append(ContactPinned(user_id))
+            case Sight.ROTATED:
+                was_verified = before is not None and before.trust is Trust.VERIFIED
+                output.events.append(IdentityRotated(user_id, was_verified))
+            case Sight.CHANGED:
+                output.events.append(IdentityChanged(user_id))
+            case Sight.REVOKED:
+                output.events.append(IdentityRevoked(user_id))
+            case Sight.SAME:
+                pass
+        if len(frame.records) == MAX_RECORDS:  # there may be more
+            self.look_up(user_id, output)
+        return sight
+
+    # ------------------------------------------------------------ the person
+
+    def safety_number(self, peer: str) -> str:
+        """Return the number that this account and a contact compare, 60 digits.
+
+        Raises:
+            UsageError: They are no contact.
+            UntrustedKeyError: Their identity has changed or was revoked.
+        """
+        return safety_number(self._keyring.account.record, self._comparable(peer).record)
+
+    def verify(self, peer: str, number: str | None) -> None:
+        """Note that the two people have compared their safety number: the person's word.
+
+        Args:
+            peer: The contact.
+            number: What the other sees, if the person typed it; None: they say that it is the same.
+
+        Raises:
+            UsageError: They are no contact.
+            UntrustedKeyError: Their identity has changed or was revoked, or the numbers differ.
+        """
+        contact = self._comparable(peer)
+        if number is not None and number != self.safety_number(peer):
+            raise numbers_differ(peer)
+        self._contacts.verify(peer, contact.identity_hash)
+
+    def _comparable(self, peer: str) -> Contact:
+        contact = self._contacts.find(peer)
+        if contact is None:
+            message = f"{peer} is no contact yet"
+            raise UsageError(message, hint=f"write to {peer} first: their key is fetched with the first message")
+        refuse_stopped(contact)
+        return contact
+
+
+def refuse_stopped(contact: Contact | None) -> None:
+    """Refuse to go on with a contact for whom nothing may be sealed.
+
+    Raises:
+        UntrustedKeyError: It is one.
+    """
+    if contact is not None and contact.trust is Trust.CHANGED:
+        raise identity_changed(contact.user_id)
+    if contact is not None and contact.trust is Trust.REVOKED:
+        raise identity_revoked(contact.user_id)
+
+
+def identity_changed(peer: str) -> UntrustedKeyError:
+    """Make the error that stops whatever was meant for a contact whose identity has changed."""
+    message = f"the key of {peer} has changed: nothing was sent"
+    hint = (
+        f"{peer} may have a new device, or someone is in between. Ask {peer} on another way;"
+        f" if the new key is theirs, type /accept {peer}, if not, /keep {peer}"
+    )
+    return UntrustedKeyError(message, hint=hint)
+
+
+def identity_revoked(peer: str) -> UntrustedKeyError:
+    """Make the error that stops whatever was meant for a contact whose account has ended."""
+    message = f"the account {peer} was revoked: nothing was sent"
+    return UntrustedKeyError(message, hint=f"ask {peer} on another way for their new number")
+
+
+def numbers_differ(peer: str) -> UntrustedKeyError:
+    """Make the error of two safety numbers that are not the same."""
+    message = f"this is not the safety number that you have with {peer}"
+    hint = f"look at it again, both of you; if it differs, someone is in between: do not write to {peer} here"
+    return UntrustedKeyError(message, hint=hint)

@@ -1,0 +1,76 @@
+"""My own identities: the present one, the next while it is being made known, and those before.
+
+The next one is on disk before the server hears of it, and takes the place of the present one when the server has said
+so. Whatever moment a crash chooses, the account can log in with one of the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crypto_utils import private_keys_from_pem, private_keys_to_pem
+from messenger.account import Account, Vault, succeed
+from messenger.database import Database
+from messenger.suites import SUITES
+from protocol import IdentityRecord, canonical, decode
+
+KEPT_S: Final = 35 * 24 * 3600  # a relay keeps envelopes for 30 days
+
+
+class Keyring:
+    """An account's identities."""
+
+    def __init__(
+        self, account: Account, database: Database, vault: Vault | None = None, *, following: Account | None = None
+    ) -> None:
+        """Hold the present identity.
+
+        Args:
+            account: It.
+            database: Where the former ones are; every change runs inside the caller's transaction.
+            vault: Where the present one and the next are; None: nowhere but in memory.
+            following: The next one, that the server may or may not know.
+        """
+        self.account = account
+        self.following = following
+        self._db = database
+        self._vault = vault
+
+    def prepare(self, *, now: int) -> None:
+        """Make the next identity; it is on disk when this returns.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        following = succeed(self.account, suites=sorted(SUITES), now=now)
+        if self._vault is not None:
+            self._vault.save_next(following)
+        self.following = following
+
+    def opening(self, key_id: bytes) -> Account | None:
+        """Return the identity that opens what was sealed for a key id, or None if there is none."""
+        if key_id == self.account.key_id:
+            return self.account
+        row = self._db.row("SELECT record, keys FROM former_keys WHERE key_id = ?", key_id)
+        if row is None:
+            return None
+        record, keys = row
+        return Account(
+            self.account.user_id, private_keys_from_pem(keys), decode(IdentityRecord, record), self.account.device_id
+        )
+
+    def retire(self, *, now: int) -> None:
+        """Keep the present keys among the former ones, and forget those that nothing can be sealed for any more."""
+        account = self.account
+        self._db.run(
+            "INSERT OR IGNORE INTO former_keys VALUES (?, ?, ?, ?)",
+            account.key_id, canonical(account.record), private_keys_to_pem(account.keys), now,
+        )  # fmt: skip
+        self._db.run("DELETE FROM former_keys WHERE retired_at < ?", now - KEPT_S)
+
+    def advance(self) -> None:
+        """Go on with the next identity, once the present one is among the former ones on disk."""
+        assert self.following is not None  # noqa: S101 - asked only when there is one
+        if self._vault is not None:
+            self._vault.promote(self.following)
+        self.account, self.following = self.following, None

@@ -1,0 +1,58 @@
+"""What the parts of the engine share: the link to the relay while there is one, and what a step brings."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+from messenger.events import Event
+from protocol import NONCE_SIZE, Frame, Welcome
+
+
+@dataclass(slots=True)
+class Output:
+    """What a step brought: frames to send, in order, and events to tell."""
+
+    frames: list[Frame] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class LinkState:
+    """What is true of the present link only."""
+
+    server_key_hash: bytes
+    nonce: bytes = field(default_factory=lambda: secrets.token_bytes(NONCE_SIZE))
+    welcome: Welcome | None = None
+    identity_hash: bytes = b""  # under which we log in
+    rotating: bool = False  # whether the server is told of the next identity, and has not answered
+    online: bool = False
+    expected: int = 0  # deliveries that waited at login and have not come yet
+    cursor: int = 0  # the outbox has been sent up to this ordinal
+    in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
+    asked: set[str] = field(default_factory=set)  # look-ups under way
+    retry_at: int | None = None  # when to repeat what the relay put off, seconds since 1970
+
+
+class Line:
+    """The line to the relay."""
+
+    def __init__(self) -> None:
+        """Start without a link."""
+        self.link: LinkState | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether the relay has let us in."""
+        return self.link is not None and self.link.online
+
+    @property
+    def present(self) -> LinkState:
+        """The link over which what is dealt with has come."""
+        assert self.link is not None  # noqa: S101 - frames come over a link
+        return self.link
+
+    def send_again(self) -> None:
+        """Look through the outbox from its beginning: what had to wait may go out now."""
+        if self.link is not None:
+            self.link.cursor = 0

@@ -1,0 +1,127 @@
+"""From the outbox to the relay and its answer: what goes out, in which order, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from errors import Code, CryptoError
+from messenger.contacts import Contacts, Trust
+from messenger.events import StateChanged
+from messenger.history import History
+from messenger.identities import Identities
+from messenger.line import Line, LinkState, Output
+from messenger.outbox import Entry, Kind, Outbox
+from messenger.sealing import Sealer
+from protocol import Accepted, Rejected, decode_envelope
+
+MAX_IN_FLIGHT: Final = 64  # envelopes sent and not yet answered: fills a round trip, fits the link's outbox
+RETRY_AFTER_S: Final = 5  # when the relay says that we are too fast and not how long to wait
+
+
+class Sending:
+    """The way out. Every change runs inside the caller's transaction."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it joins
+        self,
+        line: Line,
+        identities: Identities,
+        contacts: Contacts,
+        history: History,
+        outbox: Outbox,
+        sealer: Sealer,
+    ) -> None:
+        """Join the parts."""
+        self._line = line
+        self._identities = identities
+        self._contacts = contacts
+        self._history = history
+        self._outbox = outbox
+        self._sealer = sealer
+
+    def flush(self, output: Output, *, now: int) -> None:
+        """Send the outbox, in order, as far as the window goes; those whose recipient is unknown wait for a look-up."""
+        link = self._line.link
+        if link is None or not link.online or link.rotating:  # what is sealed now would come under the old identity
+            return
+        while (room := MAX_IN_FLIGHT - len(link.in_flight)) > 0:
+            page = self._outbox.waiting(after=link.cursor, limit=room)
+            if not page:
+                return
+            for entry in page:
+                link.cursor = entry.ordinal
+                if entry.id not in link.in_flight:
+                    self._send(entry, link, output, now)
+
+    def _send(self, entry: Entry, link: LinkState, output: Output, now: int) -> None:
+        contact = self._contacts.find(entry.peer)
+        if contact is None or self._identities.is_doubted(entry.peer):
+            self._identities.look_up(entry.peer, output)
+            return
+        if contact.trust is Trust.REVOKED:
+            self._fail(entry, output, "rejected", Code.ACCOUNT_REVOKED)
+            return
+        if contact.trust is Trust.CHANGED:  # a receipt: messages were taken out when it changed
+            return
+        try:
+            envelope = self._sealer.sealed(entry, contact, now=now)
+        except CryptoError:
+            self._fail(entry, output, "rejected", Code.INVALID_RECORD)
+            return
+        link.in_flight.add(entry.id)
+        output.frames.append(decode_envelope(envelope))
+
+    # ------------------------------------------------------------ answers
+
+    def accepted(self, frame: Accepted, output: Output) -> None:
+        """Note that envelopes are safe."""
+        self._line.present.in_flight.difference_update(frame.ids)
+        for envelope_id in frame.ids:
+            entry = self._outbox.find(envelope_id)
+            if entry is not None:
+                self._is_accepted(entry, output)
+
+    def _is_accepted(self, entry: Entry, output: Output) -> None:
+        self._outbox.remove(entry.id)
+        self.advance(output, entry.peer, entry.id, "accepted", only_from=("queued",))
+
+    def rejected(self, frame: Rejected, output: Output, *, now: int) -> None:
+        """Find out why, try again later, or give up."""
+        link = self._line.present
+        link.in_flight.discard(frame.id)
+        entry = self._outbox.find(frame.id)
+        if entry is None:
+            return
+        if frame.code is Code.KEY_CHANGED:
+            self._identities.doubt(entry.peer, output)
+        elif frame.code is Code.RATE_LIMITED:
+            link.retry_at = now + RETRY_AFTER_S
+        elif frame.code is Code.DUPLICATE_ID:  # sealed anew after the relay had taken it, and its reply was lost
+            self._is_accepted(entry, output)
+        elif entry.kind is Kind.MESSAGE or frame.code is not Code.MAILBOX_FULL:
+            self._fail(entry, output, "rejected", frame.code)
+        # A receipt that found a full mailbox stays, for the next link.
+
+    def fail_all(self, peer: str, output: Output, state: str, reason: Code | None) -> None:
+        """End everything that waits for one contact."""
+        for entry in self._outbox.waiting_for(peer):
+            self._fail(entry, output, state, reason)
+
+    def _fail(self, entry: Entry, output: Output, state: str, reason: Code | None) -> None:
+        self._outbox.remove(entry.id)
+        if self._line.link is not None:
+            self._line.link.in_flight.discard(entry.id)
+        self.advance(output, entry.peer, entry.id, state, only_from=("queued",), reason=reason)
+
+    def advance(  # noqa: PLR0913 - the event's own fields
+        self,
+        output: Output,
+        peer: str,
+        message_id: bytes,
+        state: str,
+        *,
+        only_from: tuple[str, ...],
+        reason: Code | None = None,
+    ) -> None:
+        """Move an own message to a state, and tell the person if that is news."""
+        if self._history.advance(peer, message_id, state, only_from=only_from, reason=reason):
+            output.events.append(StateChanged(message_id, peer, state, reason))

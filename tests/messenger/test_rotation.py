@@ -1,0 +1,418 @@
+"""New keys: what is under way still opens, contacts follow, and a thief of the old ones is out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crypto_utils import PrivateKeys
+from errors import Code, UntrustedKeyError, UsageError
+from identity import create_record, create_revocation, safety_number
+from messenger.contacts import Trust
+from messenger.events import (
+    EnvelopeRefused,
+    IdentityChanged,
+    IdentityRevoked,
+    IdentityRotated,
+    LoginRefused,
+    OwnIdentityRotated,
+    OwnRotationRefused,
+)
+from protocol import Accepted, Delivery, Frame, Identity, Rejected, Revoke, Rotate, Rotated
+from relay.limits import DAY, Limits
+from tests.messenger.people import Person, Town
+from tests.relay.world import START_S
+
+
+def rotate(person: Person) -> None:
+    person.take(person.messenger.rotate(now=person.town.now))
+    person.town.run()
+
+
+def trust(person: Person, peer: str) -> Trust:
+    contact = person.messenger.contacts.find(peer)
+    assert contact is not None
+    return contact.trust
+
+
+def friends(town: Town) -> tuple[Person, Person]:
+    """Two who have written to each other."""
+    alice, bob = town.person("alice"), town.person("bob")
+    alice.write("bob", "hello")
+    bob.write("alice", "hello yourself")
+    return alice, bob
+
+
+def kept_back(town: Town, act: Callable[[], object]) -> list[Frame]:
+    """Return the deliveries that something would bring, and let them wait."""
+    kept: list[Frame] = []
+
+    def keep(frame: Frame) -> list[Frame]:
+        if not isinstance(frame, Delivery):
+            return [frame]
+        kept.append(frame)
+        return []
+
+    town.inward = keep
+    act()
+    town.inward = lambda frame: [frame]
+    return kept
+
+
+# ---------------------------------------------------------------- both are there
+
+
+def test_both_go_on_after_a_rotation_and_the_contact_hears_of_it(town: Town) -> None:
+    alice, bob = friends(town)
+    before = bob.messenger.account
+    rotate(bob)
+    after = bob.messenger.account
+    assert (after.record.epoch, after.record.prev) == (2, before.identity_hash)
+    assert bob.saw(OwnIdentityRotated) == [OwnIdentityRotated(2)]
+    assert alice.saw(IdentityRotated) == [IdentityRotated("bob", was_verified=False)]
+    messages = [alice.write("bob", "to the new keys"), bob.write("alice", "with the new keys")]
+    assert (alice.read, bob.read) == (["hello yourself", "with the new keys"], ["hello", "to the new keys"])
+    assert [alice.state(messages[0]), bob.state(messages[1])] == ["delivered", "delivered"]
+    assert alice.saw(EnvelopeRefused) == bob.saw(EnvelopeRefused) == []
+
+
+def test_what_was_compared_must_be_compared_anew(town: Town) -> None:
+    alice, bob = friends(town)
+    before = alice.messenger.safety_number("bob")
+    alice.messenger.verify("bob", bob.messenger.safety_number("alice"))
+    assert trust(alice, "bob") is Trust.VERIFIED
+    rotate(bob)
+    assert alice.saw(IdentityRotated) == [IdentityRotated("bob", was_verified=True)]
+    assert trust(alice, "bob") is Trust.UNVERIFIED
+    assert alice.messenger.safety_number("bob") == bob.messenger.safety_number("alice") != before
+
+
+def test_a_message_crosses_a_rotation_it_has_not_heard_of(town: Town) -> None:
+    """Alice seals for the old keys; the relay refuses that, and she seals it anew."""
+    alice, bob = friends(town)
+    rotate(bob)
+    alice.messenger.contacts._db.run("DELETE FROM former_record")
+    alice.restart()
+    alice.go_online()
+    assert alice.state(alice.write("bob", "first")) == "delivered"
+
+
+def test_several_rotations_are_followed_at_once(town: Town) -> None:
+    alice, bob = friends(town)
+    alice.go_offline()
+    for _ in range(3):
+        rotate(bob)
+        bob.messenger.outbox._db.run("DELETE FROM outbox")  # she hears of none
+    alice.go_online()
+    assert alice.state(alice.write("bob", "hello again")) == "delivered"
+    assert alice.saw(IdentityRotated) == [IdentityRotated("bob", was_verified=False)]
+    assert alice.saw(IdentityChanged) == []
+
+
+# ---------------------------------------------------------------- one is away
+
+
+def test_what_was_sealed_for_the_old_keys_still_opens(town: Town) -> None:
+    alice, bob = friends(town)
+    bob.looks = False  # he has been handed it, and not shown it
+    message = alice.write("bob", "under way")
+    bob.events.clear()
+    bob.looks = True
+    bob.database.run("DELETE FROM message WHERE direction = 'in'")
+    bob.database.run("DELETE FROM seen")  # as if it had not come yet
+    rotate(bob)
+    bob.restart()
+    bob.go_online()
+    assert bob.read == ["under way"]
+    assert alice.state(message) == "delivered"
+
+
+def test_a_message_waits_over_a_rotation_of_its_sender(town: Town) -> None:
+    """It is signed by the old keys, and comes before anything that the new ones have signed."""
+    alice, bob = friends(town)
+    bob.go_offline()
+    alice.write("bob", "before")
+    rotate(alice)
+    alice.write("bob", "after")
+    bob.go_online()
+    assert bob.read == ["hello", "before", "after"]
+    assert bob.saw(EnvelopeRefused) == []
+
+
+def test_after_the_first_word_under_the_new_keys_the_old_ones_say_nothing(town: Town) -> None:
+    """A thief of the old keys, with the server's help."""
+    alice, bob = friends(town)
+    envelope = kept_back(town, lambda: alice.write("bob", "kept back"))
+    rotate(alice)
+    alice.write("bob", "after")
+    bob.take(bob.messenger.receive(envelope, now=town.now))
+    town.run()
+    assert bob.read == ["hello", "after"]
+    assert bob.saw(EnvelopeRefused) == [EnvelopeRefused("alice")]
+
+
+def test_former_keys_are_forgotten_when_nothing_can_be_sealed_for_them_any_more(town: Town) -> None:
+    _, bob = friends(town)
+    rotate(bob)
+    town.world.pass_time(36 * DAY)
+    rotate(bob)
+    ((count,),) = bob.database.rows("SELECT count(*) FROM former_keys")
+    assert count == 1
+
+
+# ---------------------------------------------------------------- half way
+
+
+@pytest.mark.parametrize("lost", [Rotate, Rotated])
+def test_a_rotation_that_is_cut_short_goes_on_over_the_next_link(town: Town, lost: type[Frame]) -> None:
+    alice, bob = friends(town)
+    town.outward = town.inward = lambda frame: [] if isinstance(frame, lost) else [frame]
+    rotate(bob)
+    message = bob.write("alice", "meanwhile")
+    assert bob.state(message) == "queued"
+    bob.go_offline()
+    town.outward = town.inward = lambda frame: [frame]
+    bob.go_online()
+    assert bob.messenger.account.record.epoch == 2
+    assert bob.state(message) == "delivered"
+    assert alice.read == ["hello yourself", "meanwhile"]
+    assert bob.saw(LoginRefused) == []
+
+
+def test_a_message_whose_reply_was_lost_before_a_rotation_is_shown_once(town: Town) -> None:
+    """It is sealed anew under its id: the relay says that it has one by that id, and that is an answer."""
+    alice, bob = friends(town)
+    town.inward = lambda frame: [] if isinstance(frame, Accepted) else [frame]
+    message = bob.write("alice", "once")
+    bob.go_offline()
+    town.inward = lambda frame: [frame]
+    bob.messenger.rotate(now=town.now)
+    bob.go_online()
+    assert alice.read == ["hello yourself", "once"]
+    assert bob.state(message) == "delivered"
+    assert bob.messenger.outbox.count_messages() == 0
+
+
+def test_a_second_rotation_waits_for_the_first(town: Town) -> None:
+    bob = town.person("bob", online=False)
+    bob.messenger.rotate(now=town.now)
+    with pytest.raises(UsageError, match="already"):
+        bob.messenger.rotate(now=town.now)
+
+
+def test_a_refused_rotation_leaves_the_present_keys(tmp_path: Path, some_keys: list[PrivateKeys]) -> None:
+    town = Town(tmp_path, some_keys, Limits(stranger_pending=1000))
+    alice, bob = friends(town)
+    for _ in range(6):
+        rotate(bob)
+    assert bob.messenger.account.record.epoch == 6
+    (refused,) = bob.saw(OwnRotationRefused)
+    assert isinstance(refused, OwnRotationRefused)
+    assert refused.code is Code.RATE_LIMITED
+    assert bob.state(bob.write("alice", "still here")) == "delivered"
+    town.world.pass_time(refused.retry_after_s)
+    bob.go_offline()
+    bob.go_online()
+    assert bob.messenger.account.record.epoch == 7
+    assert alice.state(alice.write("bob", "there")) == "delivered"
+    town.close()
+
+
+# ---------------------------------------------------------------- the server lies
+
+
+def lie(town: Town, answer: Identity) -> None:
+    """Have the server answer look-ups so, and say of every envelope that the key has changed."""
+
+    def change(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Accepted):
+            return [Rejected(code=Code.KEY_CHANGED, id=envelope_id) for envelope_id in frame.ids]
+        return [answer if isinstance(frame, Identity) else frame]
+
+    town.inward = change
+
+
+def test_a_key_that_the_old_one_has_not_signed_is_no_rotation(town: Town, some_keys: list[PrivateKeys]) -> None:
+    alice, bob = friends(town)
+    other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
+    lie(town, Identity(records=[other], revocations=[]))
+    alice.write("bob", "secret")
+    assert alice.saw(IdentityRotated) == []
+    assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
+    with pytest.raises(UntrustedKeyError):
+        alice.messenger.send_text("bob", "more", now=town.now)
+    assert bob.read == ["hello", "secret"]  # sealed for him, before the lie
+
+
+def test_records_that_are_no_chain_change_nothing(town: Town, some_keys: list[PrivateKeys]) -> None:
+    alice, bob = friends(town)
+    other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
+    lie(town, Identity(records=[bob.messenger.account.record, other], revocations=[]))
+    alice.write("bob", "secret")
+    assert alice.saw(IdentityRotated) == alice.saw(IdentityChanged) == []
+    assert trust(alice, "bob") is Trust.UNVERIFIED
+
+
+def test_an_older_identity_of_theirs_is_a_change(town: Town) -> None:
+    """Attack row 43 in small: the directory goes back to what it was."""
+    alice, bob = friends(town)
+    old = bob.messenger.account.record
+    rotate(bob)
+    lie(town, Identity(records=[old], revocations=[]))
+    alice.write("bob", "secret")
+    assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
+    assert trust(alice, "bob") is Trust.CHANGED
+
+
+# ---------------------------------------------------------------- revocation
+
+
+def revoke(town: Town, person: Person) -> None:
+    account = person.messenger.account
+    town.world.visit("anybody")
+    town.world.do("anybody", Revoke(certificate=create_revocation(account.keys, account.record, created=START_S)))
+
+
+def test_a_revoked_contact_is_written_to_and_read_no_more(town: Town) -> None:
+    alice, bob = friends(town)
+    bob.go_offline()
+    revoke(town, bob)
+    message = alice.write("bob", "are you there?")
+    assert alice.saw(IdentityRevoked) == [IdentityRevoked("bob")]
+    assert alice.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
+    assert trust(alice, "bob") is Trust.REVOKED
+    with pytest.raises(UntrustedKeyError, match="revoked"):
+        alice.messenger.send_text("bob", "hello?", now=town.now)
+    with pytest.raises(UntrustedKeyError, match="revoked"):
+        alice.messenger.safety_number("bob")
+    bob.go_online()
+    assert bob.saw(LoginRefused) == [LoginRefused(Code.ACCOUNT_REVOKED, 0)]
+
+
+def test_nothing_that_a_revoked_identity_has_signed_is_shown(town: Town) -> None:
+    """Also what it signed before: the server may deliver it when it likes."""
+    alice, bob = friends(town)
+    kept = kept_back(town, lambda: bob.write("alice", "signed before"))
+    bob.go_offline()
+    revoke(town, bob)
+    alice.write("bob", "are you there?")
+    alice.take(alice.messenger.receive(kept, now=town.now))
+    assert alice.read == ["hello yourself"]
+    assert alice.saw(EnvelopeRefused) == [EnvelopeRefused("bob")]
+
+
+def test_a_revoked_identity_stays_so_whatever_the_server_says_later(town: Town) -> None:
+    alice, bob = friends(town)
+    record = bob.messenger.account.record
+    bob.go_offline()
+    revoke(town, bob)
+    alice.write("bob", "are you there?")
+    alice.restart()
+    alice.go_online()
+    assert trust(alice, "bob") is Trust.REVOKED
+    with alice.database.transaction():
+        alice.messenger.contacts.see([record], [], now=town.now)
+    assert trust(alice, "bob") is Trust.REVOKED
+
+
+def test_somebody_new_under_a_revoked_name_is_for_the_person_to_decide(
+    town: Town, some_keys: list[PrivateKeys]
+) -> None:
+    alice, bob = friends(town)
+    bob.go_offline()
+    revoke(town, bob)
+    alice.write("bob", "are you there?")
+    other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
+    with alice.database.transaction():
+        alice.messenger.contacts.see([other], [], now=town.now)
+    assert trust(alice, "bob") is Trust.CHANGED
+    alice.take(alice.messenger.keep("bob", now=town.now))
+    assert trust(alice, "bob") is Trust.REVOKED
+    with alice.database.transaction():
+        alice.messenger.contacts.see([other], [], now=town.now)
+    alice.accept("bob")
+    assert trust(alice, "bob") is Trust.UNVERIFIED
+
+
+def test_a_certificate_that_is_somebody_else_s_revokes_nobody(town: Town, some_keys: list[PrivateKeys]) -> None:
+    alice, bob = friends(town)
+    record = bob.messenger.account.record
+    forged = create_revocation(some_keys[2], record, created=START_S)
+    lie(town, Identity(records=[record], revocations=[forged]))
+    message = alice.write("bob", "hello?")
+    assert alice.messenger.history.state(message) in {("rejected", Code.INVALID_RECORD), ("delivered", None)}
+    assert trust(alice, "bob") is Trust.UNVERIFIED
+
+
+def test_one_met_after_the_end_is_known_as_ended(town: Town) -> None:
+    alice, bob = town.person("alice"), town.person("bob")
+    bob.go_offline()
+    revoke(town, bob)
+    message = alice.write("bob", "hello?")
+    assert alice.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
+    assert alice.saw(IdentityRevoked) == [IdentityRevoked("bob")]
+
+
+# ---------------------------------------------------------------- the safety number
+
+
+def test_two_people_see_the_same_number_and_others_another(town: Town) -> None:
+    alice, bob = friends(town)
+    carol = town.person("carol")
+    carol.write("bob", "hello")
+    number = alice.messenger.safety_number("bob")
+    assert number == bob.messenger.safety_number("alice")
+    assert len(number) == 60
+    assert number.isdigit()
+    assert carol.messenger.safety_number("bob") != number
+
+
+def test_the_person_s_word_makes_a_contact_verified(town: Town) -> None:
+    alice, bob = friends(town)
+    alice.messenger.verify("bob", None)
+    assert trust(alice, "bob") is Trust.VERIFIED
+    bob.messenger.verify("alice", alice.messenger.safety_number("bob"))
+    assert trust(bob, "alice") is Trust.VERIFIED
+    alice.restart()
+    assert trust(alice, "bob") is Trust.VERIFIED
+
+
+def test_another_number_verifies_nobody(town: Town) -> None:
+    alice, _ = friends(town)
+    with pytest.raises(UntrustedKeyError, match="not the safety number"):
+        alice.messenger.verify("bob", "0" * 60)
+    assert trust(alice, "bob") is Trust.UNVERIFIED
+
+
+def test_somebody_never_met_cannot_be_compared(town: Town) -> None:
+    alice = town.person("alice")
+    with pytest.raises(UsageError, match="no contact yet"):
+        alice.messenger.safety_number("bob")
+    with pytest.raises(UsageError, match="no contact yet"):
+        alice.messenger.verify("bob", None)
+
+
+def test_a_changed_contact_cannot_be_verified_before_the_person_has_decided(
+    town: Town, some_keys: list[PrivateKeys]
+) -> None:
+    alice, _ = friends(town)
+    alice.messenger.verify("bob", None)
+    other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
+    with alice.database.transaction():
+        alice.messenger.contacts.see([other], [], now=town.now)
+    with pytest.raises(UntrustedKeyError, match="has changed"):
+        alice.messenger.verify("bob", None)
+    assert trust(alice, "bob") is Trust.CHANGED
+
+
+def test_any_key_of_either_changes_the_number(town: Town, some_keys: list[PrivateKeys]) -> None:
+    """Attack row 16."""
+    mine = create_record(some_keys[0], "alice", created=START_S, suites=[1])
+    numbers = {safety_number(mine, create_record(some_keys[1], "bob", created=START_S, suites=[1]))}
+    for name in ("rsa", "ed25519", "x25519", "mldsa65"):
+        keys = replace(some_keys[1], **{name: getattr(some_keys[2], name)})
+        numbers.add(safety_number(mine, create_record(keys, "bob", created=START_S, suites=[1])))
+    assert len(numbers) == 5
