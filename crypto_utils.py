@@ -1,13 +1,12 @@
 """Every cryptographic primitive that SecureChat uses, each under the label of its purpose.
 
-Key pairs in PEM, signatures, hybrid sealing, fingerprints and the server's certificate. The arithmetic is
+Key pairs in PEM, signatures, hybrid sealing and fingerprints. The arithmetic is
 `cryptography`'s; pycryptodome writes the private key files, because only it can choose the work factor. What
 must never be here is a format of the protocol (that is identity.py and messenger/suites/) or a decision.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
 import secrets
@@ -18,7 +17,6 @@ from enum import Enum
 from typing import Final
 
 from Crypto.Util.asn1 import DerNull, DerSequence
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives import hashes
@@ -61,7 +59,7 @@ MAX_PASSWORD: Final = 1024  # characters; a limit, so that a pasted file is not 
 SigningKey = RSAPrivateKey | Ed25519PrivateKey | MLDSA65PrivateKey
 VerifyingKey = RSAPublicKey | Ed25519PublicKey | MLDSA65PublicKey
 
-_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm)  # not a key, or one of a kind that nobody here knows
+UNREADABLE: Final = (ValueError, UnsupportedAlgorithm)  # not a key, or one of a kind that nobody here knows
 
 
 class Label(bytes, Enum):
@@ -75,6 +73,7 @@ class Label(bytes, Enum):
     LOGIN = b"SecureChat login"
     REVOKE = b"SecureChat revoke"
     ROTATE = b"SecureChat rotate"
+    SERVER_KEY = b"SecureChat server key"
     ENVELOPE_1 = b"SecureChat/1 envelope"
     WRAP_1 = b"SecureChat/1 wrap"
 
@@ -148,7 +147,7 @@ def load_rsa_public_der(der: bytes) -> RSAPublicKey:
     """
     try:
         key = load_der_public_key(der)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CryptoError from error
     if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS or spki(key) != der:
         raise CryptoError
@@ -361,7 +360,13 @@ def private_keys_from_pem(pem: bytes) -> PrivateKeys:
     Raises:
         KeyFileError: It is something else.
     """
-    return _four_keys([load_pem_private_key(block, None) for block in _OPEN_BLOCK.findall(pem)])
+    blocks = _OPEN_BLOCK.findall(pem)
+    if b"".join(blocks) != pem:
+        raise _damaged()
+    try:
+        return _four_keys([load_pem_private_key(block, None) for block in blocks])
+    except UNREADABLE as error:
+        raise _damaged() from error
 
 
 def decrypt_private_keys(pem: bytes, password: bytes) -> PrivateKeys:
@@ -432,65 +437,6 @@ def public_key_from_pem(pem: bytes) -> RSAPublicKey:
     try:
         key = load_pem_public_key(pem)
         return load_rsa_public_der(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    except (*_UNREADABLE, CryptoError) as error:
+    except (*UNREADABLE, CryptoError) as error:
         message = "the public key file does not hold an RSA-2048 public key in PEM"
         raise KeyFileError(message, hint="fetch it again") from error
-
-
-# ---------------------------------------------------------------- the server's key
-
-
-def generate_server_key() -> RSAPrivateKey:
-    """Make the server's RSA-2048 key."""
-    return generate_rsa_key(RSA_EXPONENT, RSA_BITS)
-
-
-def server_key_to_pem(key: RSAPrivateKey) -> bytes:
-    """Write the server's key as PEM, not encrypted: the server starts without a person."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def server_key_from_pem(pem: bytes) -> RSAPrivateKey:
-    """Read the server's key.
-
-    Raises:
-        KeyFileError: It is not an RSA-2048 private key in PEM.
-    """
-    try:
-        key = load_pem_private_key(pem, None)
-    except (*_UNREADABLE, TypeError) as error:
-        message = "the server's private key file is damaged"
-        raise KeyFileError(message, hint="put back a copy of it: a new key is a new server for every client") from error
-    if not isinstance(key, RSAPrivateKey) or key.key_size != RSA_BITS:
-        message = "the server's private key must be RSA-2048"
-        raise KeyFileError(message)
-    return key
-
-
-def self_signed_certificate(key: RSAPrivateKey, now: dt.datetime) -> bytes:
-    """Wrap the server's key in a certificate, DER: TLS wants one, clients look at nothing but its key."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "SecureChat")])
-    builder = x509.CertificateBuilder(
-        issuer_name=name,
-        subject_name=name,
-        public_key=key.public_key(),
-        serial_number=x509.random_serial_number(),
-        not_valid_before=now - dt.timedelta(days=1),
-        not_valid_after=now + dt.timedelta(days=3650),
-    )
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-def certificate_key(der: bytes) -> RSAPublicKey:
-    """Return the public key of a certificate, DER.
-
-    Raises:
-        CryptoError: It is not an RSA-2048 key in a certificate.
-    """
-    try:
-        key = x509.load_der_x509_certificate(der).public_key()
-    except _UNREADABLE as error:
-        raise CryptoError from error
-    if not isinstance(key, RSAPublicKey):
-        raise CryptoError
-    return load_rsa_public_der(spki(key))

@@ -83,7 +83,7 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.INVALID_RECORD: ("the server did not accept the identity record", "update both programs"),
     Code.INVALID_CERTIFICATE: (
         "the certificate does not end this account",
-        "it must be of the account's present keys: rotating them made a new one",
+        "it must be the file that was written when the account was made: keys/NUMBER_revocation.json",
     ),
     Code.RATE_LIMITED: ("too many tries", "wait"),
     Code.UNKNOWN_ACCOUNT: ("the server does not know this account", "register it"),

@@ -32,18 +32,8 @@ from pathlib import Path
 from typing import Final
 
 import command_line
-from crypto_utils import (
-    RSAPrivateKey,
-    fingerprint,
-    generate_server_key,
-    public_key_from_pem,
-    public_key_to_pem,
-    self_signed_certificate,
-    server_key_from_pem,
-    server_key_to_pem,
-)
-from errors import Code, ExitCode, NetworkError, Refused, SecureChatError, SetupError, UsageError, describe
-from key_files import read_key_file, write_key_file
+from crypto_utils import RSAPublicKey, fingerprint
+from errors import Code, ExitCode, NetworkError, Refused, SecureChatError, UsageError, describe
 from link import Link, LinkLimits
 from process_lock import ProcessLock
 from protocol import MAX_FRAME, Frame
@@ -53,6 +43,7 @@ from relay.limits import DAY, Door, Limits, Now, changed
 from relay.service import Relay
 from relay.storage.sqlite import SqliteStore
 from relay.writer import Job, Writer
+from server_key import load_server_key, rotate_server_key, self_signed_certificate
 from tls import server_context
 from transport import Loop, turn_away
 
@@ -109,6 +100,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="set any other limit of docs/PROTOCOL.md section 10 that is the server's own; may be repeated",
     )
     parser.add_argument(
+        "--rotate-key",
+        action="store_true",
+        help="make another key for the server, signed by the present one: clients that know that one follow",
+    )
+    parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom"
     )
     return parser.parse_args(arguments)
@@ -154,34 +150,6 @@ def choose_limits(arguments: argparse.Namespace) -> tuple[Limits, LinkLimits]:
     if limits.delivery_window_size + MAX_FRAME > link_limits.outbox_size:
         raise UsageError("delivery_window_size does not fit into outbox_size", hint="leave 256 KiB between them")
     return limits, link_limits
-
-
-def load_server_key(keys: Path) -> RSAPrivateKey:
-    """Read the server's key pair, or make it at the first start.
-
-    Raises:
-        SetupError: The public key in this folder is another server's.
-        SecureChatError: A file cannot be read, written or understood.
-    """
-    private, public = keys / "server_private_key.pem", keys / "server_public_key.pem"
-    try:
-        key = server_key_from_pem(read_key_file(private, private=True))
-    except FileNotFoundError:
-        if public.exists():
-            message = f"{public} is there without {private.name}"
-            hint = "it belongs to another server: give this one its own folder with --home, or remove the file"
-            raise SetupError(message, hint=hint) from None
-        key = generate_server_key()
-        write_key_file(private, server_key_to_pem(key))
-    try:
-        published = public_key_from_pem(read_key_file(public, private=False))
-    except FileNotFoundError:
-        write_key_file(public, public_key_to_pem(key.public_key()), mode=0o644)
-    else:
-        if fingerprint(published) != fingerprint(key.public_key()):
-            message = f"{public} does not belong to {private.name}"
-            raise SetupError(message, hint="give this server its own folder with --home, or remove the public key")
-    return key
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -277,11 +245,11 @@ class Server:
         home: Path = arguments.home
         limits, link_limits = choose_limits(arguments)
         self._lock = ProcessLock(home / "data" / "relay.lock", "this server's folder")
-        self.key = load_server_key(home / "keys")
+        self.key = (rotate_server_key if arguments.rotate_key else load_server_key)(home / "keys")
         certificate = self_signed_certificate(self.key, dt.datetime.now(dt.UTC))
         self._context = server_context(home / "keys" / "server_private_key.pem", certificate)
         self._store = SqliteStore(home / "data" / "relay.db")
-        self._relay = Relay(self._store, self.key, limits)
+        self._relay = Relay(self._store, self.key.private, limits)
         self._writer = Writer(self._relay, self._store, tell_time, self._perform, self._abandon)
         self._codes = CodeSender(arguments.send_code, self._code_delivered)
         self._door = Door(limits)
@@ -409,7 +377,7 @@ def serve(arguments: argparse.Namespace) -> None:
             server = Server(arguments)
             server.start()
             try:
-                announce(arguments.host, listener.getsockname()[1], server.key)
+                announce(arguments.host, listener.getsockname()[1], server.key.public)
                 accept_connections(listener, wake, server)
             finally:
                 listener.close()
@@ -417,12 +385,12 @@ def serve(arguments: argparse.Namespace) -> None:
                 signal.set_wakeup_fd(-1)
 
 
-def announce(host: str, port: int, key: RSAPrivateKey) -> None:
+def announce(host: str, port: int, key: RSAPublicKey) -> None:
     """Say where the server is, and the line that a client needs to know it by."""
     print(f"Server listening on {host}:{port}")
     reachable = socket.gethostname() if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
     bracketed = f"[{reachable}]" if ":" in reachable else reachable
-    print(f"securechat://{fingerprint(key.public_key())}@{bracketed}:{port}", flush=True)
+    print(f"securechat://{fingerprint(key)}@{bracketed}:{port}", flush=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from crypto_utils import RSAPublicKey, sha256, spki
+from crypto_utils import RSAPublicKey, fingerprint, sha256, spki
 from errors import (
     Code,
     NetworkError,
@@ -28,7 +28,7 @@ from identity import seal_code
 from link import Link
 from messenger.account import Account
 from messenger.engine import Messenger
-from messenger.events import LoginRefused
+from messenger.events import LoginRefused, ServerKeyRotated
 from messenger.line import Output
 from messenger.server_address import ServerAddress, remember
 from protocol import (
@@ -276,7 +276,8 @@ class Session:
 
     def _opened(self, link: Link) -> None:
         if link is self._link and link.peer_key is not None:
-            remember(link.peer_key, self._keys)
+            if remember(link.peer_key, self._keys):
+                self._perform(Output(events=[ServerKeyRotated(fingerprint(link.peer_key))]))
             self._perform(self._messenger.connected(sha256(spki(link.peer_key))))
 
     def _received(self, link: Link, frames: list[Frame]) -> None:

@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from crypto_utils import RSAPublicKey, certificate_key, fingerprint
+from crypto_utils import RSAPublicKey, fingerprint
 from errors import UntrustedKeyError
+from server_key import certificate_key
 
 TURN_AWAY: Final = bytes([21, 3, 3, 0, 2, 2, 80])  # the alert internal_error (RFC 8446 section 6.2), without TLS
 TURNED_AWAY: Final = "TLSV1_ALERT_INTERNAL_ERROR"  # the library's name for it
@@ -41,7 +42,7 @@ def client_context() -> ssl.SSLContext:
 
 
 def pinned_key(sock: ssl.SSLSocket, pin: str, address: str) -> RSAPublicKey:
-    """Return the server's key after the handshake, if it is the one that was expected.
+    """Return the server's key after the handshake, if it is the one that was expected, or that one has signed it.
 
     Args:
         sock: With a finished handshake; nothing of ours may have been sent over it.
@@ -52,10 +53,10 @@ def pinned_key(sock: ssl.SSLSocket, pin: str, address: str) -> RSAPublicKey:
         UntrustedKeyError: It is another key.
         CryptoError: The certificate cannot be read.
     """
-    key = certificate_key(sock.getpeercert(binary_form=True) or b"")
-    seen = fingerprint(key)
-    if not hmac.compare_digest(seen, pin):
-        message = f"the server at {address} has another key than expected ({seen}, not {pin})"
+    key, before = certificate_key(sock.getpeercert(binary_form=True) or b"")
+    expected = [fingerprint(each) for each in (key, before) if each is not None]
+    if not any(hmac.compare_digest(each, pin) for each in expected):
+        message = f"the server at {address} has another key than expected ({expected[0]}, not {pin})"
         hint = "the server was set up anew, or someone is in between: ask its operator"
         raise UntrustedKeyError(message, hint=hint)
     return key

@@ -144,16 +144,15 @@ def save(account: Account, files: AccountFiles, password: bytes) -> None:
     if files.private_key.exists():
         message = f"{files.private_key} exists already"
         raise StorageError(message, hint="it is never overwritten: move it away if you are sure")
-    write_key_file(files.identity, canonical(account.record), mode=0o644)
-    _write_the_rest(account, files)
+    revocation = create_revocation(account.keys, account.record, created=account.record.created)
+    write_key_file(files.revocation, canonical(revocation))
+    _write_public(account, files)
     write_key_file(files.private_key, encrypt_private_keys(account.keys, password))
 
 
-def _write_the_rest(account: Account, files: AccountFiles) -> None:
-    """Write what follows from the keys and the record."""
-    revocation = create_revocation(account.keys, account.record, created=account.record.created)
+def _write_public(account: Account, files: AccountFiles) -> None:
+    write_key_file(files.identity, canonical(account.record), mode=0o644)
     write_key_file(files.public_key, public_key_to_pem(account.keys.public.rsa), mode=0o644)
-    write_key_file(files.revocation, canonical(revocation))
 
 
 # ---------------------------------------------------------------- the next identity
@@ -186,8 +185,7 @@ class Vault:
 
 
 def _settle(account: Account, files: AccountFiles) -> None:
-    write_key_file(files.identity, canonical(account.record), mode=0o644)
-    _write_the_rest(account, files)
+    _write_public(account, files)
     files.next_identity.unlink(missing_ok=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from errors import CryptoError
 from identity import identity_hash, verify_chain, verify_revocation
 from messenger.database import Database
 from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, canonical, decode
@@ -92,9 +93,7 @@ class Contacts:
             CryptoError: They are not valid, or not one account's.
         """
         verify_chain(records)
-        newest = records[-1]
-        for certificate in revocations:
-            verify_revocation(certificate, newest)
+        newest, ended = records[-1], _ended(records, revocations)
         contact = self.find(newest.user_id)
         if contact is None:
             sight = self._pin(newest, now)
@@ -102,8 +101,8 @@ class Contacts:
             sight = Sight.SAME if identity_hash(newest) == contact.identity_hash else self._offer(newest)
         else:
             sight = self._compare(contact, records, now)
-        if revocations and sight is not Sight.CHANGED:
-            return self._revoke(revocations[0], now) or sight
+        if ended and sight is not Sight.CHANGED:
+            return self._revoke(revocations[0], ended, now) or sight
         return sight
 
     def _pin(self, record: IdentityRecord, now: int) -> Sight:
@@ -143,13 +142,16 @@ class Contacts:
         )  # fmt: skip
         return Sight.CHANGED
 
-    def _revoke(self, certificate: Revocation, now: int) -> Sight | None:
-        """Refuse an identity from now on; return whether that is news."""
-        is_news = self._db.run(
-            "INSERT OR IGNORE INTO revoked_identity VALUES (?, ?, ?, ?)",
-            certificate.identity_hash, certificate.user_id, canonical(certificate), now,
-        )  # fmt: skip
-        return Sight.REVOKED if is_news else None
+    def _revoke(self, certificate: Revocation, ended: list[bytes], now: int) -> Sight | None:
+        """Refuse identities from now on; return whether that is news of the last of them."""
+        news = [
+            self._db.run(
+                "INSERT OR IGNORE INTO revoked_identity VALUES (?, ?, ?, ?)",
+                identity, certificate.user_id, canonical(certificate), now,
+            )
+            for identity in ended
+        ]  # fmt: skip
+        return Sight.REVOKED if news[-1] else None
 
     def former(self, user_id: str, key_id: bytes, *, after: int) -> IdentityRecord | None:
         """Return the identity that a contact had before the pinned one, if it was retired after a time."""
@@ -200,3 +202,19 @@ class Contacts:
             "UPDATE contact SET suite = max(suite, ?), highest_in = max(highest_in, ?) WHERE user_id = ?",
             suite, counter, user_id,
         )  # fmt: skip
+
+
+def _ended(records: list[IdentityRecord], revocations: list[Revocation]) -> list[bytes]:
+    """Return the hashes of the identities that a certificate has ended: the one that it names, and those that follow.
+
+    Raises:
+        CryptoError: It is of none of them.
+    """
+    if not revocations:
+        return []
+    hashes = [identity_hash(record) for record in records]
+    if revocations[0].identity_hash not in hashes:
+        raise CryptoError
+    at = hashes.index(revocations[0].identity_hash)
+    verify_revocation(revocations[0], records[at])
+    return hashes[at:]

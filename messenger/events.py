@@ -97,6 +97,13 @@ class OwnRotationRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerKeyRotated:
+    """The server has a new key, which the one that was known has signed; it is known from now on."""
+
+    fingerprint: str  # 64 hexadecimal digits
+
+
+@dataclass(frozen=True, slots=True)
 class EnvelopeRefused:
     """An envelope that claims to come from this sender could not be verified, and was thrown away."""
 
@@ -115,5 +122,6 @@ Event = (
     | IdentityRevoked
     | OwnIdentityRotated
     | OwnRotationRefused
+    | ServerKeyRotated
     | EnvelopeRefused
 )

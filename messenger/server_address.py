@@ -65,7 +65,14 @@ def _pinned(keys: Path) -> str | None:
         return None
 
 
-def remember(key: RSAPublicKey, keys: Path) -> None:
-    """Keep the key of a server whose fingerprint was given and has held, for the next start."""
-    if not key_file(keys).exists():
-        write_key_file(key_file(keys), public_key_to_pem(key), mode=0o644)
+def remember(key: RSAPublicKey, keys: Path) -> bool:
+    """Keep the key of a server, which has held, for the next start.
+
+    Returns:
+        Whether it takes the place of another, which has signed it.
+    """
+    pinned = _pinned(keys)
+    if pinned == fingerprint(key):
+        return False
+    write_key_file(key_file(keys), public_key_to_pem(key), mode=0o644)
+    return pinned is not None

@@ -65,16 +65,20 @@ class Directory:
         return identity_hash(record)
 
     def revoke(self, certificate: Revocation, *, now: Now) -> None:
-        """End an account for ever.
+        """End an account for ever, with the certificate of any identity that it has had.
+
+        The one that was made at registration holds also when a thief of the keys has made others.
 
         Raises:
-            Refused: There is no such account, or its present identity has not signed the certificate.
+            Refused: There is no such account, or none of its identities has signed the certificate.
         """
-        present = self._current(certificate.user_id)
-        if present is None:
+        if self._current(certificate.user_id) is None:
             raise Refused(Code.UNKNOWN_USER)
+        signer = self._store.identity_with_hash(certificate.user_id, certificate.identity_hash)
+        if signer is None:
+            raise Refused(Code.INVALID_CERTIFICATE)
         try:
-            verify_revocation(certificate, present)
+            verify_revocation(certificate, decode(IdentityRecord, signer))
         except CryptoError as error:
             raise Refused(Code.INVALID_CERTIFICATE) from error
         if self._store.revocation(certificate.user_id) is None:
@@ -89,19 +93,34 @@ class Directory:
     def fetch(self, user_id: str, epoch: int, *, asked_by: str, now: Now) -> Identity:
         """Answer a look-up: the records from an epoch on, or the current one if that is 0 or above it.
 
+        Of an account that has ended, also those from the identity on that its certificate names.
+
         Raises:
             Refused: No such account, or too many look-ups.
         """
         self.charge(asked_by, now=now)
-        records = self._store.identity_records(user_id, epoch=epoch, limit=MAX_RECORDS) if epoch else []
-        current = self._store.identity_record(user_id)
+        current = self._current(user_id)
         if current is None:
             raise Refused(Code.UNKNOWN_USER)
+        revocations = self._revocations(user_id)
+        first = min(epoch, current.epoch) or current.epoch
+        records = self._records(user_id, min([first, *(self._epoch(each) for each in revocations)]))
+        if records[-1] != current:  # too many for one reply: as far as it goes from where the client is
+            records = self._records(user_id, first)
+        return Identity(records=records, revocations=revocations)
+
+    def _records(self, user_id: str, epoch: int) -> list[IdentityRecord]:
+        records = self._store.identity_records(user_id, epoch=epoch, limit=MAX_RECORDS)
+        return [decode(IdentityRecord, record) for record in records]
+
+    def _revocations(self, user_id: str) -> list[Revocation]:
         certificate = self._store.revocation(user_id)
-        return Identity(
-            records=[decode(IdentityRecord, record) for record in records or [current]],
-            revocations=[] if certificate is None else [decode(Revocation, certificate)],
-        )
+        return [decode(Revocation, certificate)] if certificate is not None else []
+
+    def _epoch(self, certificate: Revocation) -> int:
+        record = self._store.identity_with_hash(certificate.user_id, certificate.identity_hash)
+        assert record is not None  # noqa: S101 - it was checked when the certificate came, and the log keeps it
+        return decode(IdentityRecord, record).epoch
 
     def charge(self, asked_by: str, *, now: Now) -> None:
         """Count something that tells an account whether another exists.

@@ -18,11 +18,12 @@ MAY_IMPORT = {
     "connection": {"errors", "protocol"},
     "crypto_utils": {"errors"},
     "key_files": {"errors"},
+    "server_key": {"errors", "protocol", "crypto_utils", "key_files"},
     "identity": {"errors", "protocol", "crypto_utils"},
     "command_line": {"preflight", "protocol"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
-    "tls": {"errors", "crypto_utils"},
+    "tls": {"errors", "crypto_utils", "server_key"},
     "link": {"errors", "protocol", "connection", "tls", "crypto_utils"},
     "transport": {"errors", "connection", "tls", "link"},
     "relay": {"errors", "protocol", "crypto_utils", "identity", "sql_file"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
     "talk": {"errors", "messenger", "session"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
-    "server": GROUND | {"tls", "link", "transport", "relay"},
+    "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
     "client": GROUND | {"messenger", "session", "entrance", "talk"},
 }
 # Who may touch the world: modules of the standard library that reach it, and who needs them.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
-import shlex
 import shutil
 import subprocess
 import time
@@ -18,10 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
-    NoEncryption,
     PrivateFormat,
     PublicFormat,
-    load_pem_private_key,
 )
 
 import crypto_utils
@@ -30,22 +26,19 @@ from crypto_utils import (
     Label,
     PrivateKeys,
     PublicKeys,
-    certificate_key,
     decode_base64,
     decrypt_private_keys,
     encode_base64,
     encrypt_private_keys,
     fingerprint,
-    generate_server_key,
     load_rsa_public_der,
     normalise_password,
     open_sealed,
+    private_keys_from_pem,
+    private_keys_to_pem,
     public_key_from_pem,
     public_key_to_pem,
     seal,
-    self_signed_certificate,
-    server_key_from_pem,
-    server_key_to_pem,
     sha256,
     sign,
     spki,
@@ -315,43 +308,19 @@ def test_a_file_that_would_take_minutes_is_refused_at_once(pem: bytes, monkeypat
         decrypt_private_keys(pem, PASSWORD)
 
 
-# ---------------------------------------------------------------- the server's key
-
-
-def test_the_server_s_key_comes_back() -> None:
-    key = generate_server_key()
-    assert server_key_from_pem(server_key_to_pem(key)).private_numbers() == key.private_numbers()
-
-
-def test_other_server_keys_are_refused(keys: PrivateKeys, pem: bytes) -> None:
-    small = rsa.generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    curve = keys.ed25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    for data in (b"", b"junk", small, curve, pem):
-        with pytest.raises(KeyFileError):
-            server_key_from_pem(data)
-
-
-def test_the_certificate_holds_the_server_s_key(keys: PrivateKeys) -> None:
-    certificate = self_signed_certificate(keys.rsa, dt.datetime.now(dt.UTC))
-    der = PEM.decode(certificate.decode())[0]
-    assert certificate_key(der) == keys.public.rsa
-
-
-@needs_openssl
-def test_other_certificates_are_refused() -> None:
-    curve = subprocess.run(
-        shlex.split("openssl req -x509 -newkey ed25519 -nodes -keyout /dev/null -outform DER -subj /CN=x"),
-        capture_output=True,
-        check=True,
-    ).stdout
-    for data in (b"", b"junk", curve):
-        with pytest.raises(CryptoError):
-            certificate_key(data)
+# ---------------------------------------------------------------- secrets
 
 
 def test_keys_keep_to_themselves(keys: PrivateKeys) -> None:
     assert "object at" in repr(keys)
-    assert load_pem_private_key(server_key_to_pem(keys.rsa), None)
+
+
+def test_keys_without_a_password_come_back(keys: PrivateKeys) -> None:
+    pem = private_keys_to_pem(keys)
+    assert private_keys_from_pem(pem).public == keys.public
+    for damaged in (b"", pem[:-100], pem.replace(b"PRIVATE", b"PUBLIC"), pem + pem, b"x" + pem):
+        with pytest.raises(KeyFileError):
+            private_keys_from_pem(damaged)
 
 
 # ---------------------------------------------------------------- base64

@@ -16,7 +16,7 @@ from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pss
 
-from crypto_utils import PrivateKeys, server_key_to_pem, spki
+from crypto_utils import PrivateKeys, spki
 from errors import CryptoError
 from identity import create_record, key_id
 from messenger.account import Account
@@ -24,6 +24,7 @@ from messenger.content import Text, pack, unpack
 from messenger.suites import SUITES
 from messenger.suites.draft import Draft
 from protocol import Message, canonical, decode_envelope
+from server_key import server_key_to_pem
 
 Json = dict[str, Any]
 

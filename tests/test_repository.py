@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from command_line import VERSION
-from crypto_utils import generate_server_key, server_key_to_pem
+from server_key import generate_server_key, server_key_to_pem
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -13,23 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from errors import Code, ExitCode, Refused, SetupError, UsageError
+from errors import ExitCode, UsageError
 from link import LinkLimits
-from messenger.account import generate
-from messenger.server_address import locate
-from relay.actions import SendCode
 from relay.limits import Limits, Rate
 from server import (
-    MAX_QUEUED_CODES,
-    CodeSender,
     Server,
     accept_connections,
     choose_limits,
     listen,
-    load_server_key,
     parse_arguments,
 )
-from session import request_code, wall_time
 
 
 @contextmanager
@@ -99,58 +90,3 @@ def test_every_limit_is_set_by_its_name_and_no_other_with_it(name: str) -> None:
         if getattr(before, each.name) != getattr(now, each.name)
     ]
     assert [(key, value.removesuffix(".0")) for key, value in changed] == [(name, SETTINGS[name])]
-
-
-def test_a_key_pair_is_made_once(tmp_path: Path) -> None:
-    key = load_server_key(tmp_path)
-    assert load_server_key(tmp_path).private_numbers() == key.private_numbers()
-    public = tmp_path / "server_public_key.pem"
-    public.unlink()
-    load_server_key(tmp_path)  # writes what can be computed
-    assert public.exists()
-
-
-def test_a_public_key_of_another_server_is_not_published(tmp_path: Path) -> None:
-    """The seed's failure 32: client and server in one folder are no trouble, two servers are."""
-    load_server_key(tmp_path / "one")
-    load_server_key(tmp_path / "two")
-    public = tmp_path / "two" / "server_public_key.pem"
-    public.write_bytes((tmp_path / "one" / "server_public_key.pem").read_bytes())
-    with pytest.raises(SetupError, match="does not belong"):
-        load_server_key(tmp_path / "two")
-    (tmp_path / "two" / "server_private_key.pem").unlink()
-    with pytest.raises(SetupError, match="is there without"):
-        load_server_key(tmp_path / "two")
-
-
-def test_codes_that_cannot_be_queued(tmp_path: Path) -> None:
-    """A slow command: the queue has an end, and stopping does not wait for all that is in it."""
-    begun = tmp_path / "begun"
-    script = tmp_path / "slow.sh"
-    script.write_text(f"#!/bin/sh\ntouch '{begun}'\nsleep 0.5\n")
-    script.chmod(0o755)
-    done: list[tuple[str, bool]] = []
-    sender = CodeSender(str(script), lambda action, delivered: done.append((action.user_id, delivered)))
-    sender.start()
-    sender.submit(SendCode("link", "first", "123456"))
-    while not begun.exists():
-        time.sleep(0.01)
-    for number in range(MAX_QUEUED_CODES):
-        sender.submit(SendCode("link", f"user{number}", "123456"))
-    with pytest.raises(queue.Full):
-        sender.submit(SendCode("link", "last", "123456"))
-    sender.stop()
-    assert done == [("first", True)]
-
-
-def test_a_code_that_cannot_be_queued_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def submit(_action: SendCode) -> None:
-        raise queue.Full
-
-    with running(tmp_path / "server") as (server, address):
-        monkeypatch.setattr(server._codes, "submit", submit)
-        account = generate("alice", suites=[1], now=wall_time())
-        keys = tmp_path / "server" / "keys"
-        with pytest.raises(Refused) as refused:
-            request_code(locate(address, keys), keys, account)
-        assert refused.value.code is Code.CODE_UNDELIVERABLE

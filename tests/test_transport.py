@@ -19,14 +19,7 @@ import msgspec
 import pytest
 
 from connection import Connection, Role, State
-from crypto_utils import (
-    PrivateKeys,
-    RSAPrivateKey,
-    encode_base64,
-    fingerprint,
-    self_signed_certificate,
-    server_key_to_pem,
-)
+from crypto_utils import PrivateKeys, RSAPrivateKey, encode_base64, fingerprint
 from errors import Code, NetworkError, RemoteProtocolError, SecureChatError, UntrustedKeyError
 from key_files import write_key_file
 from link import Link, LinkLimits
@@ -45,6 +38,7 @@ from protocol import (
     canonical,
     encode_frame,
 )
+from server_key import Hop, ServerKey, create_hop, self_signed_certificate, server_key_to_pem
 from tests.strategies import ENVELOPE, FRAMES
 from tls import client_context, server_context
 from transport import Loop, turn_away
@@ -83,10 +77,11 @@ class Recorder:
 class Line:
     """A listening server loop and a client loop."""
 
-    def __init__(self, folder: Path, key: RSAPrivateKey, limits: LinkLimits) -> None:
+    def __init__(self, folder: Path, key: RSAPrivateKey, limits: LinkLimits, hop: Hop | None = None) -> None:
         write_key_file(folder / "key.pem", server_key_to_pem(key))
         self.pin = fingerprint(key.public_key())
-        self.context = server_context(folder / "key.pem", self_signed_certificate(key, dt.datetime.now(dt.UTC)))
+        certificate = self_signed_certificate(ServerKey(key, hop), dt.datetime.now(dt.UTC))
+        self.context = server_context(folder / "key.pem", certificate)
         self.at_server, self.at_client = Recorder(), Recorder()
         self.settled: list[str] = []
         self.server = Loop(self.at_server, name="server", limits=limits)
@@ -250,6 +245,23 @@ def test_another_key_is_refused_before_a_byte_is_sent(line: Line, some_keys: lis
     assert fingerprint(some_keys[0].rsa.public_key()) in str(reason)
     assert line.at_server.next("opened")
     assert isinstance(line.at_server.next("closed"), NetworkError)  # and no frame between
+
+
+@pytest.mark.parametrize("signer", [1, 2])
+def test_a_key_that_the_known_one_has_signed_is_followed_and_no_other(
+    tmp_path: Path, some_keys: list[PrivateKeys], signer: int
+) -> None:
+    hop = create_hop(some_keys[signer].rsa, some_keys[0].rsa.public_key())
+    line = Line(tmp_path, some_keys[0].rsa, LinkLimits(), hop)
+    try:
+        line.client.connect("127.0.0.1", line.port, pin=fingerprint(some_keys[1].rsa.public_key()))
+        if signer == 1:
+            link = line.at_client.next("opened")
+            assert link.peer_key == some_keys[0].rsa.public_key()
+        else:
+            assert isinstance(line.at_client.next("closed"), UntrustedKeyError)
+    finally:
+        line.close()
 
 
 def test_an_older_tls_is_refused(line: Line) -> None:

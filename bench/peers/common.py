@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.tls_socket import TlsSocket
-from crypto_utils import generate_server_key, self_signed_certificate, server_key_to_pem
+from server_key import ServerKey, generate_server_key, self_signed_certificate, server_key_to_pem
 from tls import client_context
 
 
@@ -31,8 +31,9 @@ class Peer:
 def write_certificate(home: Path) -> None:
     """Make `key.pem`, `certificate.pem`, and `both.pem` with one after the other."""
     home.mkdir(parents=True, exist_ok=True)
-    key = server_key_to_pem(private := generate_server_key())
-    certificate = self_signed_certificate(private, dt.datetime.now(dt.UTC))
+    private = generate_server_key()
+    key = server_key_to_pem(private)
+    certificate = self_signed_certificate(ServerKey(private, None), dt.datetime.now(dt.UTC))
     for name, pem in (("key", key), ("certificate", certificate), ("both", key + certificate)):
         (home / f"{name}.pem").write_bytes(pem)
 

@@ -23,6 +23,7 @@ from messenger.events import (
     Online,
     OwnIdentityRotated,
     OwnRotationRefused,
+    ServerKeyRotated,
     StateChanged,
 )
 
@@ -152,12 +153,11 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
                 f" Nothing is sent to or shown from {peer} any more. Ask {peer} on another way."
             )
         case OwnIdentityRotated(epoch=epoch):
-            return (
-                f"* you have new keys (number {epoch}); your contacts are told. There is a new revocation certificate:"
-                " keep a copy of it elsewhere."
-            )
+            return f"* you have new keys (number {epoch}), and your contacts are told"
         case OwnRotationRefused(code=code):
             return f"! the server did not take your new keys: {reason_line(code)}"
+        case ServerKeyRotated(fingerprint=fingerprint):
+            return f"* the server has a new key, signed with the old one: {fingerprint}"
         case EnvelopeRefused(peer=peer):
             return f"! a message that says it is from {peer} could not be verified, and was thrown away"
         case Online(pending=pending):

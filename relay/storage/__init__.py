@@ -97,6 +97,9 @@ class Store(Protocol):
     def identity_records(self, user_id: str, *, epoch: int, limit: int) -> list[bytes]:
         """Return at most so many of an account's identity records from an epoch on, ascending."""
 
+    def identity_with_hash(self, user_id: str, identity_hash: bytes) -> bytes | None:
+        """Return that of an account's identity records whose hash this is, or None."""
+
     def revocation(self, user_id: str) -> bytes | None:
         """Return the certificate that ended an account, canonical JSON, or None."""
 

@@ -208,6 +208,13 @@ class SqliteStore(SqlFile):
         )
         return [record for (record,) in rows]
 
+    def identity_with_hash(self, user_id: str, identity_hash: bytes) -> bytes | None:
+        """Return that of an account's identity records whose hash this is."""
+        row = self._db.execute(
+            "SELECT record FROM identity_log WHERE user_id = ? AND identity_hash = ?", (user_id, identity_hash)
+        ).fetchone()
+        return row[0] if row else None
+
     def revocation(self, user_id: str) -> bytes | None:
         """Return the certificate that ended an account."""
         row = self._db.execute("SELECT certificate FROM revocation WHERE user_id = ?", (user_id,)).fetchone()

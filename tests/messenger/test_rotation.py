@@ -347,6 +347,20 @@ def test_a_certificate_that_is_somebody_else_s_revokes_nobody(town: Town, some_k
     assert trust(alice, "bob") is Trust.UNVERIFIED
 
 
+def test_a_thief_who_made_new_keys_is_ended_with_the_first_certificate(town: Town) -> None:
+    alice, bob = friends(town)
+    account = bob.messenger.account
+    certificate = create_revocation(account.keys, account.record, created=START_S)
+    rotate(bob)  # the thief, who is Bob for all that can be seen
+    bob.write("alice", "it is me")
+    bob.go_offline()
+    town.world.visit("anybody")
+    town.world.do("anybody", Revoke(certificate=certificate))
+    message = alice.write("bob", "is it you?")
+    assert alice.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
+    assert trust(alice, "bob") is Trust.REVOKED
+
+
 def test_one_met_after_the_end_is_known_as_ended(town: Town) -> None:
     alice, bob = town.person("alice"), town.person("bob")
     bob.go_offline()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from Crypto.Util.asn1 import DerBitString, DerNull, DerObjectId, DerSequence
 
-from crypto_utils import Label, generate_server_key, sha256, sign, spki
+from crypto_utils import Label, sha256, sign, spki
 from errors import Code
 from identity import identity_hash, seal_code
 from protocol import (
@@ -26,6 +26,7 @@ from protocol import (
 )
 from relay.actions import Outgoing, SendCode
 from relay.limits import DAY
+from server_key import generate_server_key
 from tests.relay.world import SERVER_KEY, World
 
 ELSEWHERE = "198.51.100.1"

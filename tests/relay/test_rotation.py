@@ -187,14 +187,29 @@ def test_another_s_certificate_ends_nothing(pair: World) -> None:
     assert isinstance(pair.login("bob")[0], LoggedIn)
 
 
-def test_the_certificate_of_an_old_identity_ends_nothing(pair: World) -> None:
-    """Whoever stole the old keys could make one: that is what the rotation was for."""
+def test_the_certificate_of_an_earlier_identity_ends_the_account_too(pair: World) -> None:
+    """It was made at registration and lies somewhere safe; a thief of the keys may have made others since."""
     pair.login("bob")
-    old = pair.certificate("bob")
-    pair.rotate("bob", 2)
+    first, certificate = pair.records["bob"][0], pair.certificate("bob")
+    second = pair.rotate("bob", 2)
+    third = pair.rotate("bob", 0)
     pair.visit("link")
-    assert pair.refusal("link", Revoke(certificate=old)) is Code.INVALID_CERTIFICATE
-    assert isinstance(pair.reply("link", Revoke(certificate=pair.certificate("bob"))), Revoked)
+    assert isinstance(pair.reply("link", Revoke(certificate=certificate)), Revoked)
+    for epoch in (0, 1, 3):
+        assert look_up(pair, epoch) == Identity(records=[first, second, third], revocations=[certificate])
+    assert pair.refusal("link", pair.login_frame("bob", pair.visit("link"))) is Code.ACCOUNT_REVOKED
+
+
+def test_a_chain_too_long_for_one_reply_comes_from_where_the_client_is(pair: World) -> None:
+    pair.login("bob")
+    certificate = pair.certificate("bob")
+    for number in range(MAX_RECORDS):
+        pair.pass_time(HOUR)
+        pair.rotate("bob", number % 3)
+    pair.visit("link")
+    pair.reply("link", Revoke(certificate=certificate))
+    answer = look_up(pair, MAX_RECORDS)
+    assert ([record.epoch for record in answer.records], answer.revocations) == ([16, 17], [certificate])
 
 
 def test_trying_certificates_is_rationed(pair: World) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from crypto_utils import Label, PrivateKeys, encode_base64, generate_server_key, sha256, sign, spki
+from crypto_utils import Label, PrivateKeys, encode_base64, sha256, sign, spki
 from errors import Code
 from identity import (
     Predecessor,
@@ -44,6 +44,7 @@ from relay.limits import Limits, Now
 from relay.service import Relay
 from relay.storage import Address, Arrival, Store, Stored
 from relay.storage.sqlite import SqliteStore
+from server_key import generate_server_key
 
 START_S = 1_700_000_000
 SERVER_KEY = generate_server_key()
