@@ -32,6 +32,7 @@ from errors import (
 )
 from key_files import read_key_file
 from messenger.account import AccountFiles, normalise_user_id
+from messenger.backup import restore, write_backup
 from messenger.commands import COMMANDS
 from messenger.engine import Messenger
 from messenger.events import (
@@ -93,9 +94,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     recv = actions.add_parser("recv", help="show what waits and leave")
     recv.add_argument("--follow", action="store_true", help="stay, and show what comes")
     recv.add_argument("--json", action="store_true", help="one JSON object a line")
-    verify = actions.add_parser("verify", help="show the safety number that you have with somebody, or say it is right")
+    verify = actions.add_parser("verify", help="show the safety number that you have with somebody, or compare it")
     verify.add_argument("to", metavar="WHO", help="phone number or handle")
-    verify.add_argument("answer", nargs="*", metavar="ANSWER", help="ok, or the number that they see")
+    verify.add_argument("number", nargs="*", metavar="NUMBER", help="the number that they see")
+    backup = actions.add_parser("backup", help="write the account into one file, which its password opens")
+    backup.add_argument("path", metavar="PATH", type=Path, help="a new file")
+    restore = actions.add_parser("restore", help="put an account back from such a file; it gets new keys")
+    restore.add_argument("path", metavar="PATH", type=Path, help="the file")
     _add_keys(actions.add_parser("keys", help="your keys: show, rotate, revoke, change the password"))
     return parser.parse_args(arguments)
 
@@ -148,6 +153,9 @@ class Client:
         Raises:
             SecureChatError: It could not be done.
         """
+        if self._options.action == "restore":
+            self._restore()
+            return
         entrance = Entrance(self._options, self._face, self._prompts)
         if self._options.action == "keys" and self._options.keys == "revoke":
             self._revoke(entrance)
@@ -170,6 +178,10 @@ class Client:
         """Run the action; an account that the server does not know is registered on the way."""
         if self._options.action == "verify":
             self._verify(messenger)
+            return
+        if self._options.action == "backup":
+            write_backup(messenger.keyring, messenger.database, files, self._options.path)
+            self._face.tell(f"* {self._options.path} holds the account {files.user_id}; its password opens it")
             return
         if self._options.action == "keys" and self._options.keys != "rotate":
             self._show_or_protect_keys(messenger, files)
@@ -259,10 +271,10 @@ class Client:
     # ------------------------------------------------------------ keys
 
     def _verify(self, messenger: Messenger) -> None:
-        """Show a safety number, or take the person's word that it is right."""
-        peer, answer = normalise_user_id(self._options.to), "".join(self._options.answer)
-        if answer:
-            messenger.verify(peer, None if answer == "ok" else answer)
+        """Show a safety number, or compare it with the one that the other sees."""
+        peer, compared = normalise_user_id(self._options.to), "".join(self._options.number)
+        if compared:
+            messenger.verify(peer, compared)
             self._face.tell(f"* {peer} is verified: you have compared your keys")
             return
         contact = messenger.contacts.find(peer)
@@ -311,6 +323,13 @@ class Client:
             raise KeyFileError(message, hint="it was written beside the keys: keys/NUMBER_revocation.json") from None
         revoke(entrance.address, entrance.keys, certificate)
         self._face.tell(f"* the account {certificate.user_id} has ended, for ever")
+
+    def _restore(self) -> None:
+        """Put an account back from a backup; the server and the contacts hear of its new keys at the next start."""
+        home: Path = self._options.home
+        password = self._prompts.password()
+        user_id = restore(self._options.path, password, keys=home / "keys", data=home / "data", now=wall_time())
+        self._face.tell(f"* {user_id} is back, with new keys: the server hears of them at the next start")
 
     # ------------------------------------------------------------ converse
 

@@ -78,6 +78,10 @@ class Prompts:
         hint = "--password-file PATH, or --plain to answer by lines of standard input"
         return normalise_password(self._ask(prompt, hint, secret=True))
 
+    def password(self) -> bytes:
+        """Return the password of something that was made before."""
+        return self._password("Enter your password: ")
+
     def _from_file(self, path: str) -> bytes:
         """Return the password in the first line of a file; - is standard input."""
         if path == "-":

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -277,6 +278,7 @@ class Session:
     def _opened(self, link: Link) -> None:
         if link is self._link and link.peer_key is not None:
             if remember(link.peer_key, self._keys):
+                self._address = replace(self._address, fingerprint=fingerprint(link.peer_key))
                 self._perform(Output(events=[ServerKeyRotated(fingerprint(link.peer_key))]))
             self._perform(self._messenger.connected(sha256(spki(link.peer_key))))
 

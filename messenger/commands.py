@@ -43,17 +43,12 @@ def _keep(conversation: Conversation, argument: str, now: int) -> None:
 def _verify(conversation: Conversation, argument: str, _now: int) -> None:
     """Show the safety number, or take the person's word that the other has the same."""
     name, _, rest = argument.partition(" ")
-    peer, rest = normalise_user_id(name), "".join(rest.split())
-    if not rest:
+    peer, answer = normalise_user_id(name), "".join(rest.split())
+    if not answer:
         conversation.show_safety_number(peer)
-    elif rest == "ok" or (rest.isascii() and rest.isdigit()):
-        conversation.messenger.verify(peer, None if rest == "ok" else rest)
-        conversation.tell(f"* {peer} is verified: you have compared your keys")
-    else:
-        message = f"{rest!a} is no safety number"
-        raise UsageError(
-            message, hint=f"/verify {peer} shows it; then /verify {peer} ok, or the number that {peer} sees"
-        )
+        return
+    conversation.messenger.verify(peer, conversation.shown_number(peer) if answer == "ok" else answer)
+    conversation.tell(f"* {peer} is verified: you have compared your keys")
 
 
 def _keys(conversation: Conversation, argument: str, now: int) -> None:

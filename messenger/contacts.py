@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from errors import CryptoError
 from identity import identity_hash, verify_chain, verify_revocation
 from messenger.database import Database
 from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, canonical, decode
+
+COUNTERS_SKIPPED: Final = 2**32  # more than anybody writes between two backups, and room for two million of them
 
 
 class Trust(StrEnum):
@@ -186,7 +189,7 @@ class Contacts:
         self.forget_former(user_id)
         self._db.run(
             "UPDATE contact SET record = offered, identity_hash = ?, trust = ?, offered = NULL, highest_in = 0,"
-            " counted_from = (SELECT coalesce(max(ordinal), 0) FROM message) WHERE user_id = ?",
+            " counter_base = 0, counted_from = (SELECT coalesce(max(ordinal), 0) FROM message) WHERE user_id = ?",
             identity_hash(record), Trust.UNVERIFIED, user_id,
         )  # fmt: skip
 
@@ -195,6 +198,18 @@ class Contacts:
         self._db.run("UPDATE contact SET trust = ?, offered = NULL WHERE user_id = ?", Trust.UNVERIFIED, user_id)
 
     # ------------------------------------------------------------ what came in
+
+    def skip_counters(self) -> None:
+        """Count on from where no message has been: a restored backup does not know how far it had come."""
+        self._db.run(
+            "UPDATE contact SET counter_base = ? + max(counter_base, coalesce("
+            "(SELECT max(counter) FROM message WHERE peer = user_id AND direction = 'out'), 0))",
+            COUNTERS_SKIPPED,
+        )
+
+    def count_anew(self, user_id: str, counter: int) -> None:
+        """Expect the message after this one next, whatever was expected: the contact has lost count."""
+        self._db.run("UPDATE contact SET highest_in = max(highest_in, ?) WHERE user_id = ?", counter, user_id)
 
     def note_opened(self, user_id: str, *, suite: int, counter: int) -> None:
         """Remember what an opened envelope has shown; both only rise."""

@@ -41,7 +41,7 @@ class ReceiptContent(Frame, frozen=True, kw_only=True, tag_field="kind", tag="re
 class Notice(Frame, frozen=True, kw_only=True, tag_field="kind", tag="notice"):
     """Something has changed at its sender's, who says so by signing this."""
 
-    about: Annotated[str, Meta(pattern=r"\Aidentity\Z")]  # they have new keys, with which this is signed
+    about: Annotated[str, Meta(pattern=r"\A(identity|restored)\Z")]  # new keys, with which this is signed; or a backup
     counter: Integer  # as in a receipt
 
 

@@ -61,6 +61,7 @@ class Conversation:
         self._send = send
         self._recipient: str | None = None
         self._prompt = NO_RECIPIENT
+        self._shown_numbers: dict[str, str] = {}
 
     def prompt(self) -> str:
         """Return the prompt, which names the recipient; without one nothing is sent. Any thread may ask."""
@@ -113,10 +114,21 @@ class Conversation:
             UsageError: They are no contact.
             UntrustedKeyError: Their key has changed or was revoked.
         """
-        number = self.messenger.safety_number(peer)
+        number = self._shown_numbers[peer] = self.messenger.safety_number(peer)
         for line in safety_number_lines(peer, self._trust(peer), number):
             self.tell(line)
         self._screen.draw(number)
+
+    def shown_number(self, peer: str) -> str:
+        """Return the safety number that was shown, which is what the person says yes to: there may be another by now.
+
+        Raises:
+            UsageError: None was.
+        """
+        if peer not in self._shown_numbers:
+            message = f"you have not seen the safety number that you have with {peer}"
+            raise UsageError(message, hint=f"/verify {peer} shows it")
+        return self._shown_numbers[peer]
 
     def write(self, recipient: str, text: str, *, now: int) -> bytes:
         """Send a message and return its id.

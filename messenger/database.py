@@ -29,6 +29,7 @@ class Database(SqlFile):
             KeyFileError: The password does not open it, or it is damaged: the two look the same.
             StorageError: It cannot be opened or written, or was written by a newer program.
         """
+        self._password = password
         try:
             super().__init__(path, SCHEMA, sqlcipher, first=[_QUIET, f"PRAGMA key = {_quoted(password)}"])
         except StorageError as error:
@@ -36,6 +37,51 @@ class Database(SqlFile):
                 raise
             message = f"{path} does not open with this password, or is damaged"
             raise KeyFileError(message, hint="put back a copy of it; nothing was changed") from error
+
+    def copy_to(self, path: Path, files: dict[str, bytes]) -> None:
+        """Write all of it into another file, under the same password, with some files in a table `backup`.
+
+        Raises:
+            StorageError: It could not be written.
+        """
+        try:
+            path.touch(mode=0o600)
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            self._db.execute(f"ATTACH DATABASE ? AS copy KEY {_quoted(self._password)}", (str(path),))
+            try:
+                self._db.execute("SELECT sqlcipher_export('copy')").fetchone()
+                self._db.execute("CREATE TABLE copy.backup (name TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT")
+                for item in files.items():
+                    self._db.execute("INSERT INTO copy.backup VALUES (?, ?)", item)
+                self._db.execute(f"PRAGMA copy.user_version = {version}")
+            finally:
+                self._db.execute("DETACH DATABASE copy")
+        except (sqlcipher.Error, OSError) as error:
+            path.unlink(missing_ok=True)
+            raise self._failure("copy", error) from error
+
+    @staticmethod
+    def read_copy(path: Path, password: bytes) -> dict[str, bytes]:
+        """Return the files in a copy, which is not changed.
+
+        Raises:
+            StorageError: The password does not open it, it is damaged, or it is none.
+        """
+        connection = sqlcipher.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            connection.execute(_QUIET)
+            connection.execute(f"PRAGMA key = {_quoted(password)}")
+            files = dict(connection.execute("SELECT name, data FROM backup").fetchall())
+            damage = connection.execute("PRAGMA cipher_integrity_check").fetchone()  # the HMAC of every page
+        except sqlcipher.Error as error:
+            message = f"cannot read {path} ({error})"
+            raise StorageError(message) from error
+        finally:
+            connection.close()
+        if damage is not None:
+            message = f"{path} is damaged ({damage[0]})"
+            raise StorageError(message)
+        return files
 
     def change_password(self, password: bytes) -> None:
         """Encrypt all of it anew, under another password.
@@ -49,6 +95,7 @@ class Database(SqlFile):
             self._db.execute("PRAGMA journal_mode = WAL")
         except sqlcipher.Error as error:
             raise self._failure("write", error) from error
+        self._password = password
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Run a query and return all of its rows."""

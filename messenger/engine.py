@@ -149,7 +149,8 @@ class Messenger:
         link = self._line.link
         if link is None or link.retry_at is None or now < link.retry_at:
             return Output()
-        link.retry_at, link.cursor = None, 0
+        link.retry_at = None
+        self._line.send_again()
         with self._step(now) as output:
             for user_id in self._inbox.unknown_senders:
                 self._identities.look_up(user_id, output)
@@ -260,11 +261,11 @@ class Messenger:
         """
         return self._identities.safety_number(peer)
 
-    def verify(self, peer: str, number: str | None) -> None:
-        """Note that the two people have compared their safety number: the person's word.
+    def verify(self, peer: str, number: str) -> None:
+        """Note that the two people have compared this safety number: the person's word.
 
         Raises:
-            UsageError: They are no contact.
+            UsageError: They are no contact, or it is no number.
             UntrustedKeyError: Their identity has changed or was revoked, or this is not the number.
         """
         with self.database.transaction():

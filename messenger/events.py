@@ -82,6 +82,13 @@ class IdentityRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactRestored:
+    """A contact has restored a backup: they may miss what you wrote to them since, and count anew."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class OwnIdentityRotated:
     """The server has this account's next identity, and the present one has become a former one."""
 
@@ -120,6 +127,7 @@ Event = (
     | IdentityChanged
     | IdentityRotated
     | IdentityRevoked
+    | ContactRestored
     | OwnIdentityRotated
     | OwnRotationRefused
     | ServerKeyRotated

@@ -85,12 +85,12 @@ class History:
     def highest_out(self, peer: str) -> int:
         """Return the highest counter among the messages to a contact's present identity that went out, or still may."""
         row = self._db.row(
-            "SELECT max(counter) FROM message WHERE peer = ? AND direction = 'out'"
-            " AND state NOT IN ('rejected', 'identity-changed')"
-            " AND ordinal > (SELECT counted_from FROM contact WHERE user_id = peer)",
+            "SELECT max(counter_base, coalesce((SELECT max(counter) FROM message WHERE peer = user_id"
+            " AND direction = 'out' AND state NOT IN ('rejected', 'identity-changed') AND ordinal > counted_from), 0))"
+            " FROM contact WHERE user_id = ?",
             peer,
         )
-        return row[0] if row and row[0] else 0
+        return row[0] if row else 0
 
     def set_counter(self, message_id: bytes, counter: int) -> None:
         """Give an own message its place in the order."""

@@ -76,7 +76,7 @@ class Identities:
                 output.events.append(IdentityRevoked(user_id))
             case Sight.SAME:
                 pass
-        if len(frame.records) == MAX_RECORDS:  # there may be more
+        if sight is Sight.ROTATED and len(frame.records) == MAX_RECORDS:  # there may be more
             self.look_up(user_id, output)
         return sight
 
@@ -91,19 +91,22 @@ class Identities:
         """
         return safety_number(self._keyring.account.record, self._comparable(peer).record)
 
-    def verify(self, peer: str, number: str | None) -> None:
+    def verify(self, peer: str, number: str) -> None:
         """Note that the two people have compared their safety number: the person's word.
 
         Args:
             peer: The contact.
-            number: What the other sees, if the person typed it; None: they say that it is the same.
+            number: What was compared; it must be the number still.
 
         Raises:
-            UsageError: They are no contact.
+            UsageError: They are no contact, or this can be no number.
             UntrustedKeyError: Their identity has changed or was revoked, or the numbers differ.
         """
+        if not (number.isascii() and number.isdigit()):
+            message = f"{number!a} is no safety number"
+            raise UsageError(message, hint=f"it has 60 digits; ask {peer} for what they see")
         contact = self._comparable(peer)
-        if number is not None and number != self.safety_number(peer):
+        if number != self.safety_number(peer):
             raise numbers_differ(peer)
         self._contacts.verify(peer, contact.identity_hash)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
 from messenger.contacts import Contact, Contacts, Trust
-from messenger.content import Content, ReceiptContent, Text, unpack
+from messenger.content import Content, Notice, ReceiptContent, Text, unpack
 from messenger.database import Database
-from messenger.events import EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
+from messenger.events import ContactRestored, EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
 from messenger.history import History
 from messenger.keyring import KEPT_S, Keyring
 from messenger.suites import SUITES
@@ -111,10 +111,9 @@ class Inbox:
         What came under the pinned one is the last of those before: the relay keeps the order (docs/PROTOCOL.md
         section 4.3).
         """
-        if envelope.sender_key != contact.key_id:
-            return self._contacts.former(contact.user_id, envelope.sender_key, after=now - KEPT_S)
-        self._contacts.forget_former(contact.user_id)
-        return contact.record
+        if envelope.sender_key == contact.key_id:
+            return contact.record
+        return self._contacts.former(contact.user_id, envelope.sender_key, after=now - KEPT_S)
 
     def _repeated(self, envelope: Message | Receipt, sequence: int) -> bool:
         """Pass over what was taken in before; what is on its way to the screen is acknowledged when it is shown."""
@@ -175,7 +174,13 @@ class Inbox:
             self._refuse(envelope.sender_id, sequence)
             return
         self._history.note_seen(envelope.sender_id, envelope.id, now=now)
-        self._note_counter(contact, envelope.suite, content)
+        if sealed.sender is contact.record:
+            self._contacts.forget_former(contact.user_id)
+        if isinstance(content, Notice) and content.about == "restored":
+            self._contacts.count_anew(contact.user_id, content.counter)
+            self.events.append(ContactRestored(contact.user_id))
+        else:
+            self._note_counter(contact, envelope.suite, content)
         if isinstance(content, Text):
             self._store(envelope, content, contact, sequence, now=now)
             return

@@ -59,6 +59,10 @@ class Keyring:
             self.account.user_id, private_keys_from_pem(keys), decode(IdentityRecord, record), self.account.device_id
         )
 
+    def take_news(self) -> str:
+        """Return, once, what the contacts are told: new keys, or that these come with a backup that was restored."""
+        return "restored" if self._db.run("DELETE FROM restored") else "identity"
+
     def retire(self, *, now: int) -> None:
         """Keep the present keys among the former ones, and forget those that nothing can be sealed for any more."""
         account = self.account

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from messenger.events import Event
+from messenger.outbox import BEGINNING
 from protocol import NONCE_SIZE, Frame, Welcome
 
 
@@ -28,7 +29,7 @@ class LinkState:
     rotating: bool = False  # whether the server is told of the next identity, and has not answered
     online: bool = False
     expected: int = 0  # deliveries that waited at login and have not come yet
-    cursor: int = 0  # the outbox has been sent up to this ordinal
+    cursor: int = BEGINNING  # the outbox has been sent up to this ordinal
     in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
     asked: set[str] = field(default_factory=set)  # look-ups under way
     retry_at: int | None = None  # when to repeat what the relay put off, seconds since 1970
@@ -55,4 +56,4 @@ class Line:
     def send_again(self) -> None:
         """Look through the outbox from its beginning: what had to wait may go out now."""
         if self.link is not None:
-            self.link.cursor = 0
+            self.link.cursor = BEGINNING

@@ -11,10 +11,11 @@ from typing import Any, Final
 from messenger.database import Database
 from protocol import ID_SIZE
 
+BEGINNING: Final = -(2**63)  # below every ordinal
 PREFIX: Final = struct.Struct(">II")  # of an id
 
 
-_SELECT: Final = "SELECT ordinal, id, peer, kind, receipts, envelope FROM outbox"
+_SELECT: Final = "SELECT ordinal, id, peer, kind, receipts, about, envelope FROM outbox"
 
 
 class Kind(StrEnum):
@@ -34,6 +35,7 @@ class Entry:
     peer: str
     kind: Kind
     receipts: list[bytes]  # of a receipt: the messages it confirms
+    about: str  # of a notice
     envelope: bytes | None  # canonical JSON, once it is sealed
 
 
@@ -67,9 +69,13 @@ class Outbox:
             envelope_id, peer, b"".join(message_ids),
         )  # fmt: skip
 
-    def add_notice(self, envelope_id: bytes, peer: str) -> None:
-        """Queue what tells a contact of a new identity."""
-        self._db.run("INSERT INTO outbox (id, peer, kind) VALUES (?, ?, 'notice')", envelope_id, peer)
+    def add_notice(self, envelope_id: bytes, peer: str, about: str) -> None:
+        """Queue what tells a contact of a new identity, before everything else that waits."""
+        self._db.run(
+            "INSERT INTO outbox (ordinal, id, peer, kind, about)"
+            " SELECT min(0, coalesce(min(ordinal), 0)) - 1, ?, ?, 'notice', ? FROM outbox",
+            envelope_id, peer, about,
+        )  # fmt: skip
 
     def waiting(self, *, after: int, limit: int) -> list[Entry]:
         """Return what is queued above an ordinal, in order."""
@@ -112,6 +118,6 @@ class Outbox:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    ordinal, envelope_id, peer, kind, receipts, envelope = row
+    ordinal, envelope_id, peer, kind, receipts, about, envelope = row
     ids = [receipts[at : at + ID_SIZE] for at in range(0, len(receipts), ID_SIZE)] if receipts else []
-    return Entry(ordinal, envelope_id, peer, Kind(kind), ids, envelope)
+    return Entry(ordinal, envelope_id, peer, Kind(kind), ids, about or "", envelope)

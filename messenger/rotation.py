@@ -68,9 +68,10 @@ class Rotation:
         self._done = True
         self._outbox.unseal()
         self._line.send_again()
+        news = self._keyring.take_news()
         for peer, trust in self._contacts.all():
             if trust not in {Trust.CHANGED, Trust.REVOKED}:
-                self._outbox.add_notice(self._outbox.new_id(now), peer)
+                self._outbox.add_notice(self._outbox.new_id(now), peer, news)
         output.events.append(OwnIdentityRotated(following.record.epoch))
 
     def finish(self) -> bool:

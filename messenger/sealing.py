@@ -45,7 +45,7 @@ class Sealer:
             content = ReceiptContent(counter=highest, ids=entry.receipts, state="delivered")
             return Draft(Receipt, entry.id, now), content
         if entry.kind is Kind.NOTICE:
-            return Draft(Receipt, entry.id, now), Notice(about="identity", counter=highest)
+            return Draft(Receipt, entry.id, now), Notice(about=entry.about, counter=highest)
         text, timestamp, counter = self._history.text(entry.id)
         if counter is None:  # sealed anew, it keeps its place
             counter = highest + 1

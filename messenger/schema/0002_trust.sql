@@ -31,9 +31,18 @@ CREATE TABLE outbox_2 (
     peer     TEXT NOT NULL,
     kind     TEXT NOT NULL CHECK (kind IN ('message', 'receipt', 'notice')),
     receipts BLOB, -- of a receipt: the ids it confirms, 16 bytes each
+    about    TEXT, -- of a notice
     envelope BLOB  -- sealed before it is sent first; sent again as it is, as long as both identities are the same
 ) STRICT;
 
-INSERT INTO outbox_2 SELECT ordinal, id, peer, kind, receipts, envelope FROM outbox;
+INSERT INTO outbox_2 SELECT ordinal, id, peer, kind, receipts, NULL, envelope FROM outbox;
 DROP TABLE outbox;
 ALTER TABLE outbox_2 RENAME TO outbox;
+
+-- Counters that were used are not used again: a restored backup does not know how far they had come.
+ALTER TABLE contact ADD COLUMN counter_base INTEGER NOT NULL DEFAULT 0;
+
+-- One row from a restored backup until the contacts are told.
+CREATE TABLE restored (
+    restored_at INTEGER NOT NULL -- seconds since 1970
+) STRICT;

@@ -12,6 +12,7 @@ from errors import EXPLANATIONS, Code
 from messenger.account import Account
 from messenger.events import (
     ContactPinned,
+    ContactRestored,
     EnvelopeRefused,
     Event,
     IdentityChanged,
@@ -152,6 +153,8 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
                 f"! WARNING: the account {peer} was revoked: its owner has ended it, or a thief of its certificate."
                 f" Nothing is sent to or shown from {peer} any more. Ask {peer} on another way."
             )
+        case ContactRestored(peer=peer):
+            return f"* {peer} has gone back to a backup, and may miss what was written since"
         case OwnIdentityRotated(epoch=epoch):
             return f"* you have new keys (number {epoch}), and your contacts are told"
         case OwnRotationRefused(code=code):

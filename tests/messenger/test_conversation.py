@@ -71,6 +71,8 @@ def test_the_prompt_says_how_far_the_key_is_trusted(desk: Desk, bob: Person, som
     desk.type("bob", "hello", "/contacts")
     assert desk.conversation.prompt() == "Enter message to bob (unverified): "
     desk.type("/verify bob ok")
+    assert desk.told[-1].startswith("! you have not seen the safety number")
+    desk.type("/verify bob", "/verify bob ok")
     assert desk.conversation.prompt() == "Enter message to bob (verified): "
     other = create_record(some_keys[2], "bob", created=1, suites=[1])
     with desk.person.database.transaction():
@@ -96,6 +98,17 @@ def test_verify_shows_the_number_and_takes_an_answer(desk: Desk, bob: Person) ->
     ]
     bob.write("alice", "hello")
     assert any(line.endswith("bob (verified): hello") for line in map(event_line, desk.person.events))
+
+
+def test_a_yes_is_to_the_number_that_was_shown(desk: Desk, bob: Person) -> None:
+    """The keys were rotated between the look and the word."""
+    desk.type("@bob hello", "/verify bob")
+    bob.take(bob.messenger.rotate(now=bob.town.now))
+    bob.town.run()
+    desk.type("/verify bob ok")
+    assert "not the safety number" in desk.told[-1]
+    desk.type("/verify bob", "/verify bob ok")
+    assert "bob is verified" in desk.told[-1]
 
 
 def test_keys_are_shown_and_rotated(desk: Desk, bob: Person) -> None:

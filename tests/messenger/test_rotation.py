@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import Raw
 
 from crypto_utils import PrivateKeys
 from errors import Code, UntrustedKeyError, UsageError
@@ -21,7 +23,7 @@ from messenger.events import (
     OwnIdentityRotated,
     OwnRotationRefused,
 )
-from protocol import Accepted, Delivery, Frame, Identity, Rejected, Revoke, Rotate, Rotated
+from protocol import Accepted, Delivery, Frame, Identity, Rejected, Revoke, Rotate, Rotated, canonical, decode_envelope
 from relay.limits import DAY, Limits
 from tests.messenger.people import Person, Town
 from tests.relay.world import START_S
@@ -152,6 +154,21 @@ def test_after_the_first_word_under_the_new_keys_the_old_ones_say_nothing(town: 
     town.run()
     assert bob.read == ["hello", "after"]
     assert bob.saw(EnvelopeRefused) == [EnvelopeRefused("alice")]
+
+
+def test_a_forged_word_under_the_new_keys_does_not_close_the_old_ones(town: Town) -> None:
+    """What the server makes up must not keep out what the contact has written."""
+    alice, bob = friends(town)
+    under_way = kept_back(town, lambda: alice.write("bob", "under way"))
+    (notice,) = kept_back(town, lambda: rotate(alice))
+    assert isinstance(notice, Delivery)
+    bob.write("alice", "hello again")  # and so he hears of the rotation
+    assert bob.saw(IdentityRotated) == [IdentityRotated("alice", was_verified=False)]
+    forged = msgspec.structs.replace(decode_envelope(notice.envelope), id=bytes(16))
+    bob.take(bob.messenger.receive([Delivery(envelope=Raw(canonical(forged)), sequence=999)], now=town.now))
+    assert bob.saw(EnvelopeRefused) == [EnvelopeRefused("alice")]
+    bob.take(bob.messenger.receive(under_way, now=town.now))
+    assert bob.read == ["hello", "under way"]
 
 
 def test_former_keys_are_forgotten_when_nothing_can_be_sealed_for_them_any_more(town: Town) -> None:
@@ -386,7 +403,7 @@ def test_two_people_see_the_same_number_and_others_another(town: Town) -> None:
 
 def test_the_person_s_word_makes_a_contact_verified(town: Town) -> None:
     alice, bob = friends(town)
-    alice.messenger.verify("bob", None)
+    alice.messenger.verify("bob", alice.messenger.safety_number("bob"))
     assert trust(alice, "bob") is Trust.VERIFIED
     bob.messenger.verify("alice", alice.messenger.safety_number("bob"))
     assert trust(bob, "alice") is Trust.VERIFIED
@@ -401,24 +418,32 @@ def test_another_number_verifies_nobody(town: Town) -> None:
     assert trust(alice, "bob") is Trust.UNVERIFIED
 
 
+def test_what_is_no_number_is_a_mistake(town: Town) -> None:
+    alice, _ = friends(town)
+    for word in ("ok", "", "\u0663" * 60):
+        with pytest.raises(UsageError, match="no safety number"):
+            alice.messenger.verify("bob", word)
+
+
 def test_somebody_never_met_cannot_be_compared(town: Town) -> None:
     alice = town.person("alice")
     with pytest.raises(UsageError, match="no contact yet"):
         alice.messenger.safety_number("bob")
     with pytest.raises(UsageError, match="no contact yet"):
-        alice.messenger.verify("bob", None)
+        alice.messenger.verify("bob", "0" * 60)
 
 
 def test_a_changed_contact_cannot_be_verified_before_the_person_has_decided(
     town: Town, some_keys: list[PrivateKeys]
 ) -> None:
     alice, _ = friends(town)
-    alice.messenger.verify("bob", None)
+    number = alice.messenger.safety_number("bob")
+    alice.messenger.verify("bob", number)
     other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
     with alice.database.transaction():
         alice.messenger.contacts.see([other], [], now=town.now)
     with pytest.raises(UntrustedKeyError, match="has changed"):
-        alice.messenger.verify("bob", None)
+        alice.messenger.verify("bob", number)
     assert trust(alice, "bob") is Trust.CHANGED
 
 

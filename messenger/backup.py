@@ -1,0 +1,104 @@
+"""The account in one file: a copy of its database with its key files in it, under the account's password.
+
+What is restored is older than what was there, so nothing of it that must be used once is used again: the account makes
+new keys, which the old ones sign, and counts its messages from far above (docs/PROTOCOL.md section 7.4).
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from crypto_utils import PublicKeys, decrypt_private_keys
+from errors import CryptoError, KeyFileError, RemoteProtocolError, StorageError, UsageError
+from identity import verify_record
+from key_files import move_key_file, read_key_file, write_key_file
+from messenger.account import AccountFiles
+from messenger.contacts import Contacts
+from messenger.database import Database
+from messenger.keyring import Keyring
+from messenger.opening import open_account
+from messenger.server_address import key_file
+from protocol import IdentityRecord, decode
+
+_NAMES: Final = ("private_key", "identity", "public_key", "revocation")  # of AccountFiles
+
+
+def write_backup(keyring: Keyring, database: Database, files: AccountFiles, path: Path) -> None:
+    """Write an open account into one file, that its password opens.
+
+    Raises:
+        UsageError: There is a file of that name, or a rotation is under way.
+        StorageError: It cannot be written.
+    """
+    if keyring.following is not None:
+        message = "the keys are being rotated"
+        raise UsageError(message, hint="start the client, so that the server hears of the new ones; then try again")
+    if path.exists():
+        message = f"{path} exists already"
+        raise UsageError(message, hint="backups are never overwritten: choose another name")
+    kept = {name: read_key_file(getattr(files, name), private=False) for name in _NAMES}
+    kept["server"] = read_key_file(key_file(files.keys), private=False)
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.unlink(missing_ok=True)
+    database.copy_to(temporary, kept)
+    move_key_file(temporary, path)
+
+
+def restore(path: Path, password: bytes, *, keys: Path, data: Path, now: int) -> str:
+    """Put back an account from a backup, into a home that has none of its name.
+
+    Returns:
+        Its user id.
+
+    Raises:
+        KeyFileError: The password does not open it, or it is no backup.
+        UsageError: There is an account of this name here.
+        StorageError: Something cannot be read or written.
+    """
+    if not path.is_file():
+        message = f"there is no file {path}"
+        raise UsageError(message, hint="give the file that client.py backup has written")
+    kept = _read(path, password)
+    user_id = decode(IdentityRecord, kept["identity"]).user_id
+    files, database_path = AccountFiles(keys, user_id), data / f"{user_id}.db"
+    for existing in (files.private_key, database_path):
+        if existing.exists():
+            message = f"there is an account {user_id} here already ({existing})"
+            raise UsageError(message, hint="restore into another --home, or move the files away")
+    write_key_file(database_path, path.read_bytes())
+    with closing(Database(database_path, password)) as database, database.transaction():
+        Contacts(database).skip_counters()
+        database.run("DROP TABLE backup")
+        database.run("INSERT INTO restored VALUES (?)", now)
+    if not key_file(keys).exists():
+        write_key_file(key_file(keys), kept["server"], mode=0o644)
+    for name in reversed(_NAMES):  # the private keys last: where they are, the others are too
+        write_key_file(getattr(files, name), kept[name], mode=0o644 if name in {"identity", "public_key"} else 0o600)
+    keyring, database = open_account(files, database_path, password)
+    with closing(database):
+        keyring.prepare(now=now)
+    return user_id
+
+
+def _read(path: Path, password: bytes) -> dict[str, bytes]:
+    """Return the files in a backup, after a look at whether they belong together."""
+    try:
+        kept = Database.read_copy(path, password)
+    except StorageError as error:
+        message = f"{path} does not open with this password, or is no backup"
+        raise KeyFileError(message, hint="the password is that of the account when the backup was made") from error
+    try:
+        keys = decrypt_private_keys(kept["private_key"], password)
+        together = set(kept) == {*_NAMES, "server"} and _public(kept["identity"]) == keys.public
+    except (KeyError, CryptoError, RemoteProtocolError):
+        together = False
+    if not together:
+        message = f"{path} is no backup of an account, or is damaged"
+        raise KeyFileError(message, hint="give the file that client.py backup has written")
+    return kept
+
+
+def _public(record: bytes) -> PublicKeys:
+    return verify_record(decode(IdentityRecord, record))
