@@ -1,0 +1,43 @@
+"""Row 6: CFB lets whoever guesses a plaintext change it (EFAIL, USENIX 2018); so it is verified first."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from crypto_utils import RSAPrivateKey, decode_base64, encode_base64, open_sealed
+from messenger.content import HEADER_SIZE
+from messenger.content import _contents as contents
+from messenger.suites import suite1
+from protocol import decode_strictly
+from tests.attacks.stage import Stage
+
+IV_SIZE = 16
+
+
+def lenient(data: bytes) -> object:
+    """Read content as a program would that does not look at its padding."""
+    return decode_strictly(contents, data[HEADER_SIZE : HEADER_SIZE + int.from_bytes(data[1:HEADER_SIZE], "big")])
+
+
+def test_a_guessed_word_is_changed(stage: Stage, weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[bytes] = []
+
+    def watched(key: RSAPrivateKey, wrapped: bytes, ciphertext: bytes, label: bytes) -> bytes:
+        opened.append(ciphertext)
+        return open_sealed(key, wrapped, ciphertext, label)
+
+    monkeypatch.setattr(suite1, "open_sealed", watched)
+    if weak:
+        monkeypatch.setattr(suite1, "verify", lambda *_: None)
+        monkeypatch.setattr("messenger.inbox.unpack", lenient)
+    text = "x" * 10 + "meet at 9"  # so that the last block of the text has the digit and its end
+    envelope = stage.recorded(stage.alice, "bob", text)
+    ciphertext = bytearray(decode_base64(envelope.encrypted_content))
+    body = HEADER_SIZE + len(b'{"counter":2,"kind":"text","text":"') + len(text) - 1
+    ciphertext[IV_SIZE + body] ^= ord("9") ^ ord("7")
+    forged = msgspec.structs.replace(envelope, encrypted_content=encode_base64(bytes(ciphertext)))
+    opened.clear()
+    stage.deliver(stage.bob, forged)
+    assert stage.bob.read == ([text[:-1] + "7"] if weak else [])
+    assert bool(opened) is weak

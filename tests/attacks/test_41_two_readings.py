@@ -1,0 +1,32 @@
+"""Row 41: what one parser reads in one way and the next in another (duplicate keys, floats, other base64)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+import protocol
+from errors import RemoteProtocolError
+from protocol import decode_frame
+
+TWO_READINGS = [
+    b'{"type":"ping","type":"ping"}', b'{ "type":"ping"}', b'{"code":"malformed","type":"\\u0067oodbye"}',
+    b'{"epoch":0,"type":"fetch_identity","user_id":"bob","user_id":"eve"}',
+    b'{"identity_hash":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=","type":"rotated"}',
+    b'{"user_id":"bob","epoch":0,"type":"fetch_identity"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", TWO_READINGS, ids=repr)
+def test_what_can_be_read_in_two_ways_is_not_read(weak: bool, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    def lax(decoder: msgspec.json.Decoder[protocol.Frame], text: bytes) -> protocol.Frame:
+        return decoder.decode(text)
+
+    if weak:
+        monkeypatch.setattr(protocol, "decode_strictly", lax)
+    try:
+        decode_frame(data)
+    except RemoteProtocolError:
+        assert not weak
+    else:
+        assert weak
