@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format soak bench bench-client bench-peers model server client clean
+.PHONY: help demo test check lint types format soak fuzz bench bench-client bench-peers model server client clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -48,6 +48,10 @@ bench-client: ## measure the client's side only: what a message costs, and a sta
 
 bench-peers: ## install those peers, from Debian's packages
 	apt-get install -y mosquitto nats-server ejabberd prosody
+
+fuzz: ## fuzz what reads bytes from outside, a minute each with atheris; ARGS="frames 600" for one and longer
+	@sh tools/bootstrap.sh requirements-fuzz.txt
+	$(RUN) -m fuzz.run $(ARGS)
 
 model: ## check the model of the delivery contract with spin, and that the check can fail
 	@sh model/check.sh $(ARGS)

@@ -35,6 +35,7 @@ from errors import CryptoError, KeyFileError, RemoteProtocolError, SetupError
 from key_files import read_key_file, write_key_file
 from protocol import Record, Signature256, canonical, decode
 
+_UNREADABLE_X509: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 HOP_FILE: Final = "server_key_hop.json"
 HOP_OID: Final = x509.ObjectIdentifier("2.25.334207384670724509004617237626189312954")  # a random UUID (ITU-T X.667)
 
@@ -196,7 +197,7 @@ def certificate_key(der: bytes) -> tuple[RSAPublicKey, RSAPublicKey | None]:
     try:
         certificate = x509.load_der_x509_certificate(der)
         key, extensions = certificate.public_key(), certificate.extensions
-    except (*UNREADABLE, x509.DuplicateExtension) as error:
+    except (*UNREADABLE, *_UNREADABLE_X509) as error:
         raise CryptoError from error
     if not isinstance(key, RSAPublicKey):
         raise CryptoError

@@ -171,6 +171,15 @@ def test_a_certificate_with_a_hop_that_is_none_is_refused(some_keys: list[Privat
             certificate_key(der(ServerKey(key, hop)))
 
 
+def test_a_certificate_of_an_unknown_version_is_refused(some_keys: list[PrivateKeys]) -> None:
+    """Found by fuzzing: the library has an exception of its own for it."""
+    good = der(ServerKey(some_keys[0].rsa, None))
+    bad = good.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020106"), 1)
+    assert bad != good
+    with pytest.raises(CryptoError):
+        certificate_key(bad)
+
+
 @needs_openssl
 def test_other_certificates_are_refused() -> None:
     curve = subprocess.run(
