@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
@@ -80,3 +81,18 @@ def test_ed25519() -> None:
         except CryptoError:
             accepted = False
         assert agrees(case, accepted), case["tcId"]
+
+
+@pytest.mark.usefixtures("no_label")
+def test_mldsa65() -> None:
+    """We sign with an empty context; a case with another one must not pass without it."""
+    tried = cases("mldsa_65_verify_test.json")
+    assert len(tried) > 50
+    for group, case in tried:
+        try:
+            key = MLDSA65PublicKey.from_public_bytes(bytes.fromhex(group["publicKey"]))
+            verify(key, Label.IDENTITY, bytes.fromhex(case["msg"]), bytes.fromhex(case["sig"]))
+            accepted = True
+        except (CryptoError, ValueError):  # a key of the wrong size is refused when it is loaded
+            accepted = False
+        assert agrees(case, accepted) or (case.get("ctx") and not accepted), case["tcId"]
