@@ -47,6 +47,7 @@ RSA_SIZE: Final = RSA_BITS // 8  # bytes of a signature and of a wrapped key
 AES_KEY_SIZE: Final = 32  # bytes
 AES_IV_SIZE: Final = 16  # bytes
 PSS_SALT_SIZE: Final = 32  # bytes; RFC 8017 section 9.1 recommends the size of the hash
+KEYS_IN_FILE: Final = 4  # RSA, Ed25519, X25519, ML-DSA-65
 PBKDF2_ITERATIONS: Final = 1_000_000  # written; about 0.1 s for each key of a file
 PBKDF2_MIN_ITERATIONS: Final = 600_000  # accepted (OWASP ASVS 5.0 appendix C)
 PBKDF2_MAX_ITERATIONS: Final = 10_000_000  # accepted; above that a file could keep us busy for minutes
@@ -361,7 +362,7 @@ def private_keys_from_pem(pem: bytes) -> PrivateKeys:
         KeyFileError: It is something else.
     """
     blocks = _OPEN_BLOCK.findall(pem)
-    if b"".join(blocks) != pem:
+    if len(blocks) != KEYS_IN_FILE or b"".join(blocks) != pem:
         raise _damaged()
     try:
         return _four_keys([load_pem_private_key(block, None) for block in blocks])
@@ -377,7 +378,7 @@ def decrypt_private_keys(pem: bytes, password: bytes) -> PrivateKeys:
         WrongPasswordError: The password does not open it.
     """
     blocks = _PEM_BLOCK.findall(pem)
-    if b"".join(blocks) != pem:
+    if len(blocks) != KEYS_IN_FILE or b"".join(blocks) != pem:  # before any of them costs time
         raise _damaged()
     for block in blocks:
         _check_protection(block)

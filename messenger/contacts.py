@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from errors import CryptoError
-from identity import identity_hash, verify_chain, verify_revocation
+from identity import identity_hash, key_id, verify_chain, verify_revocation
 from messenger.database import Database
 from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, canonical, decode
 
@@ -123,15 +123,20 @@ class Contacts:
         if contact.identity_hash == hashes[-1]:
             return Sight.SAME
         if contact.identity_hash in hashes and contact.trust is not Trust.REVOKED:
-            return self._follow(contact, records[-1], now)
+            return self._follow(contact, records[hashes.index(contact.identity_hash) :], now)
         return self._offer(records[-1])
 
-    def _follow(self, contact: Contact, newest: IdentityRecord, now: int) -> Sight:
-        """Pin the identity that the pinned one leads to; whoever compared that one has not compared this one."""
-        self._db.run(
-            "INSERT OR IGNORE INTO former_record VALUES (?, ?, ?, ?)",
-            contact.key_id, contact.user_id, canonical(contact.record), now,
-        )  # fmt: skip
+    def _follow(self, contact: Contact, chain: list[IdentityRecord], now: int) -> Sight:
+        """Pin the identity that the pinned one leads to; whoever compared that one has not compared this one.
+
+        Each on the way may have signed something that has not come yet.
+        """
+        *former, newest = chain
+        for record in former:
+            self._db.run(
+                "INSERT OR IGNORE INTO former_record VALUES (?, ?, ?, ?)",
+                key_id(record), contact.user_id, canonical(record), now,
+            )  # fmt: skip
         self._db.run(
             "UPDATE contact SET record = ?, identity_hash = ?, trust = ? WHERE user_id = ?",
             canonical(newest), identity_hash(newest), Trust.UNVERIFIED, contact.user_id,

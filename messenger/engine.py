@@ -245,7 +245,8 @@ class Messenger:
         elif sight is Sight.SAME and doubted:  # the relay refuses the very key that its directory names
             self._give_up(user_id, output, Code.KEY_CHANGED)
         self._line.send_again()
-        self._inbox.identity_seen(user_id, now=now)
+        if not self._identities.awaits(user_id):  # otherwise there are more of its records than came
+            self._inbox.identity_seen(user_id, now=now)
 
     def _give_up(self, user_id: str, output: Output, reason: Code) -> None:
         """End everything that waited for somebody's identity."""

@@ -49,6 +49,10 @@ class Identities:
         asked.discard(user_id)
         return True
 
+    def awaits(self, user_id: str) -> bool:
+        """Tell whether a look-up is under way."""
+        return user_id in self._line.present.asked
+
     def no_longer_doubted(self, user_id: str) -> bool:
         """Note that a look-up has ended; return whether it was because of a doubt."""
         doubted = user_id in self._doubted

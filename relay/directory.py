@@ -49,13 +49,12 @@ class Directory:
             Refused: The present identity has not signed it, or there were too many.
         """
         present = self._current(user_id)
-        if present is not None and identity_hash(present) == identity_hash(record):
+        assert present is not None  # noqa: S101 - nobody logs in without an identity
+        if identity_hash(present) == identity_hash(record):
             return identity_hash(record)
         wait_s = self._rotations.take(user_id, now.steady_s)
         if wait_s:
             raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
-        if present is None:
-            raise Refused(Code.INVALID_RECORD)
         try:
             verify_record(record)
             verify_successor(record, present)

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import crypto_utils
 from crypto_utils import PrivateKeys
+from messenger import account as accounts
+from messenger import opening
 from tests.trial import Outcome, Trial, players, summed, table, write_results
 
 settings.register_profile(
@@ -69,3 +72,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section(f"soak; one JSON line a test in {RESULTS}")
     for line in table(outcomes):
         terminalreporter.write_line(line)
+
+
+QUICK_ITERATIONS = 1000
+
+
+@pytest.fixture
+def quick_kdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let key files have few rounds, and write them so: what is tested is not the protection."""
+    monkeypatch.setattr(crypto_utils, "PBKDF2_MIN_ITERATIONS", QUICK_ITERATIONS)
+    for module in (accounts, opening):
+        monkeypatch.setattr(
+            module,
+            "encrypt_private_keys",
+            lambda keys, word: crypto_utils.encrypt_private_keys(keys, word, iterations=QUICK_ITERATIONS),
+        )

@@ -274,7 +274,7 @@ def test_a_file_with_too_little_protection_is_refused(keys: PrivateKeys, iterati
 def test_the_library_s_own_protection_is_refused(keys: PrivateKeys) -> None:
     weak = keys.rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD))
     with pytest.raises(KeyFileError, match="not protected"):
-        decrypt_private_keys(weak, PASSWORD)
+        decrypt_private_keys(weak * 4, PASSWORD)
 
 
 def test_a_file_under_an_unknown_cipher_is_refused(pem: bytes) -> None:

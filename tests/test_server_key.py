@@ -181,6 +181,16 @@ def test_a_certificate_of_an_unknown_version_is_refused(some_keys: list[PrivateK
 
 
 @needs_openssl
+def test_other_extensions_are_passed_over() -> None:
+    made = subprocess.run(
+        shlex.split("openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -outform DER -subj /CN=x"),
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert certificate_key(made)[1] is None
+
+
+@needs_openssl
 def test_other_certificates_are_refused() -> None:
     curve = subprocess.run(
         shlex.split("openssl req -x509 -newkey ed25519 -nodes -keyout /dev/null -outform DER -subj /CN=x"),

@@ -25,7 +25,7 @@ def test_the_server_reads_along_under_keys_of_its_own(
         def trusting(contacts: Contacts, record: IdentityRecord) -> Sight:
             contact = contacts.find(record.user_id)
             assert contact is not None
-            return contacts._follow(contact, record, 1)
+            return contacts._follow(contact, [contact.record, record], 1)
 
         monkeypatch.setattr(Contacts, "_offer", trusting)
     stage.alice.messenger.verify("bob", stage.alice.messenger.safety_number("bob"))

@@ -4,22 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from crypto_utils import PrivateKeys, encrypt_private_keys, normalise_password
+from crypto_utils import PrivateKeys, normalise_password
 from errors import KeyFileError, StorageError, UsageError, WrongPasswordError
 from identity import create_record, verify_revocation
-from messenger import account as accounts
 from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, unlock
 from protocol import Revocation, canonical, decode
 
 PASSWORD = normalise_password("correct horse")
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write with the fewest iterations that are accepted."""
-    monkeypatch.setattr(
-        accounts, "encrypt_private_keys", lambda keys, word: encrypt_private_keys(keys, word, iterations=600_000)
-    )
+pytestmark = pytest.mark.usefixtures("quick_kdf")
 
 
 @pytest.fixture

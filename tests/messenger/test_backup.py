@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crypto_utils import encrypt_private_keys, public_key_to_pem
+from crypto_utils import public_key_to_pem
 from errors import KeyFileError, StorageError, UsageError
 from key_files import write_key_file
-from messenger import account as accounts
 from messenger.account import AccountFiles, save
 from messenger.backup import restore, write_backup
 from messenger.contacts import COUNTERS_SKIPPED
@@ -20,13 +19,7 @@ from messenger.opening import open_account
 from tests.messenger.people import PASSWORD, Person, Town
 from tests.relay.world import SERVER_KEY
 
-
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write with the fewest iterations that are accepted."""
-    monkeypatch.setattr(
-        accounts, "encrypt_private_keys", lambda keys, word: encrypt_private_keys(keys, word, iterations=600_000)
-    )
+pytestmark = pytest.mark.usefixtures("quick_kdf")
 
 
 class Safe:

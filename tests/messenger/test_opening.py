@@ -26,13 +26,7 @@ class Crash(BaseException):
     pass
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write with the fewest iterations that are accepted."""
-    for module in (accounts, opening):
-        monkeypatch.setattr(
-            module, "encrypt_private_keys", lambda keys, word: encrypt_private_keys(keys, word, iterations=600_000)
-        )
+pytestmark = pytest.mark.usefixtures("quick_kdf")
 
 
 class Home:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import msgspec
@@ -23,10 +24,29 @@ from messenger.events import (
     OwnIdentityRotated,
     OwnRotationRefused,
 )
-from protocol import Accepted, Delivery, Frame, Identity, Rejected, Revoke, Rotate, Rotated, canonical, decode_envelope
-from relay.limits import DAY, Limits
+from protocol import (
+    MAX_RECORDS,
+    Accepted,
+    Delivery,
+    Frame,
+    Identity,
+    Rejected,
+    Revoke,
+    Rotate,
+    Rotated,
+    canonical,
+    decode_envelope,
+)
+from relay.limits import DAY, Limits, Rate
 from tests.messenger.people import Person, Town
 from tests.relay.world import START_S
+
+
+@pytest.fixture(autouse=True)
+def ready_made(monkeypatch: pytest.MonkeyPatch, some_keys: list[PrivateKeys]) -> None:
+    """Rotate among keys that are there: making new ones takes a while."""
+    keys = cycle(some_keys)
+    monkeypatch.setattr(PrivateKeys, "generate", lambda: next(keys))
 
 
 def rotate(person: Person) -> None:
@@ -107,11 +127,28 @@ def test_several_rotations_are_followed_at_once(town: Town) -> None:
     alice.go_offline()
     for _ in range(3):
         rotate(bob)
-        bob.messenger.outbox._db.run("DELETE FROM outbox")  # she hears of none
     alice.go_online()
     assert alice.state(alice.write("bob", "hello again")) == "delivered"
     assert alice.saw(IdentityRotated) == [IdentityRotated("bob", was_verified=False)]
     assert alice.saw(IdentityChanged) == []
+
+
+def test_a_long_chain_is_followed_to_its_end_before_anything_is_opened(
+    tmp_path: Path, some_keys: list[PrivateKeys]
+) -> None:
+    limits = Limits(stranger_pending=1000, rotations=Rate(burst=100, every_s=1))
+    town = Town(tmp_path, some_keys, limits)
+    alice, bob = friends(town)
+    alice.go_offline()
+    written = [f"under key {number}" for number in range(MAX_RECORDS + 4)]
+    for text in written:
+        bob.write("alice", text)
+        rotate(bob)
+    alice.go_online()
+    assert alice.read == ["hello yourself", *written]
+    assert len(alice.saw(IdentityRotated)) == 2
+    assert alice.saw(EnvelopeRefused) == []
+    town.close()
 
 
 # ---------------------------------------------------------------- one is away
@@ -162,7 +199,7 @@ def test_a_forged_word_under_the_new_keys_does_not_close_the_old_ones(town: Town
     under_way = kept_back(town, lambda: alice.write("bob", "under way"))
     (notice,) = kept_back(town, lambda: rotate(alice))
     assert isinstance(notice, Delivery)
-    bob.write("alice", "hello again")  # and so he hears of the rotation
+    kept_back(town, lambda: bob.write("alice", "hello again"))  # and so he hears of the rotation
     assert bob.saw(IdentityRotated) == [IdentityRotated("alice", was_verified=False)]
     forged = msgspec.structs.replace(decode_envelope(notice.envelope), id=bytes(16))
     bob.take(bob.messenger.receive([Delivery(envelope=Raw(canonical(forged)), sequence=999)], now=town.now))
