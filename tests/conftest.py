@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlcipher3 import dbapi2 as sqlcipher
 
 import crypto_utils
 from crypto_utils import PrivateKeys
@@ -87,3 +89,14 @@ def quick_kdf(monkeypatch: pytest.MonkeyPatch) -> None:
             "encrypt_private_keys",
             lambda keys, word: crypto_utils.encrypt_private_keys(keys, word, iterations=QUICK_ITERATIONS),
         )
+
+
+@pytest.fixture
+def quick_database() -> Iterator[None]:
+    """Let this process derive the keys of client databases in few rounds; those of a test are of no use to another."""
+    connection = sqlcipher.connect(":memory:")
+    (usual,) = connection.execute("PRAGMA cipher_default_kdf_iter").fetchone()
+    connection.execute(f"PRAGMA cipher_default_kdf_iter = {QUICK_ITERATIONS}")
+    yield
+    connection.execute(f"PRAGMA cipher_default_kdf_iter = {usual}")
+    connection.close()

@@ -21,3 +21,8 @@ def stage(tmp_path: Path, some_keys: list[PrivateKeys]) -> Iterator[Stage]:
 def weak(request: pytest.FixtureRequest) -> bool:
     """Whether the target lacks the defence: there the attack must work, or the test would show nothing."""
     return bool(request.param == "weak")
+
+
+@pytest.fixture(autouse=True)
+def quick(quick_database: None) -> None:
+    """Towns are made for every test."""

@@ -14,3 +14,8 @@ def town(tmp_path: Path, some_keys: list[PrivateKeys]) -> Iterator[Town]:
     made = Town(tmp_path, some_keys)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(quick_database: None) -> None:
+    """Towns are made for every test."""
