@@ -31,9 +31,10 @@ from errors import (
     describe,
 )
 from key_files import read_key_file
-from messenger.account import AccountFiles, normalise_user_id
+from messenger.account import AccountFiles, Vault, normalise_user_id
 from messenger.backup import restore, write_backup
 from messenger.commands import COMMANDS
+from messenger.database import Database
 from messenger.engine import Messenger
 from messenger.events import (
     Event,
@@ -46,8 +47,9 @@ from messenger.events import (
 )
 from messenger.identities import identity_changed
 from messenger.inbox import Shown
+from messenger.keyring import Keyring
 from messenger.line import Output
-from messenger.opening import change_password, open_account
+from messenger.opening import change_password
 from messenger.server_address import DEFAULT_PORT
 from messenger.ui import Face
 from messenger.ui.json_lines import json_line
@@ -167,7 +169,9 @@ class Client:
             if files.private_key.exists():
                 keyring, database = self._prompts.unlock(files, path)
             elif self._options.action in {None, "register"}:
-                keyring, database = open_account(files, path, entrance.create(user_id))
+                account, password = entrance.create(user_id)
+                database = Database(path, password)
+                keyring = Keyring(account, database, Vault(files, password))
             else:
                 message = f"there is no account {user_id} in {self._options.home}"
                 raise UsageError(message, hint="create it first: python client.py register")

@@ -163,11 +163,11 @@ class Entrance:
         self.keys: Path = options.home / "keys"
         self.address: ServerAddress = locate(options.server, self.keys)
 
-    def create(self, user_id: str) -> bytes:
+    def create(self, user_id: str) -> tuple[Account, bytes]:
         """Register a new account; its keys are on disk, encrypted, before the server learns of it.
 
         Returns:
-            Its password.
+            It, and its password.
 
         Raises:
             SecureChatError: The server refuses, or cannot be reached.
@@ -179,7 +179,7 @@ class Entrance:
         password = self._prompts.new_password()
         save(account, AccountFiles(self.keys, user_id), password)
         self._confirm(account, code)
-        return password
+        return account, password
 
     def register_again(self, account: Account) -> None:
         """Register an account whose keys exist: the server forgot it, or its registration was cut short.

@@ -51,7 +51,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Server(folder / "server") as server:
         alice, bob = Person(folder / "alice", "alice", server), Person(folder / "bob", "bob", server)
         for person in (alice, bob):
-            person.register()
+            person.enroll()
         assert alice.run("send", "bob", "hello")[0] == 0
         assert bob.run("send", "alice", "hello")[0] == 0
         assert alice.run("recv")[0] == 0

@@ -53,8 +53,8 @@ class Nursery(Program):
 def two_people(folder: Path) -> Iterator[tuple[Nursery, Nursery, Person]]:
     with Server(folder / "server", *OPTIONS) as server:
         alice, bob = Person(folder / "alice", "alice", server), Person(folder / "bob", "bob", server)
-        alice.register()
-        bob.register()
+        alice.enroll()
+        bob.enroll()
         with Nursery(alice, folder / "alice.log") as a, Nursery(bob, folder / "bob.log") as b:
             yield a, b, bob
 
@@ -89,8 +89,8 @@ def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> Non
     server = Server(tmp_path / "server", *OPTIONS)
     port, sent, over = server.port, list[str](), threading.Event()
     alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
-    alice.register()
-    bob.register()
+    alice.enroll()
+    bob.enroll()
     slowest_s = 0.0
     with alice.converse() as a, bob.converse() as b:
         a.expect("online")

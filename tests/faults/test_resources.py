@@ -69,8 +69,8 @@ def test_a_full_disk_of_the_client_loses_nothing(tmp_path: Path, trial: Trial) -
     """R-07: what cannot be stored is not acknowledged; it comes when there is room."""
     with Server(tmp_path / "server", "--stranger-pending", "1000") as server:
         alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
-        alice.register()
-        bob.register()
+        alice.enroll()
+        bob.enroll()
         sent = [f"number{number}" for number in range(trial.size(60, 500))]
         with bob.converse() as reader:
             reader.expect("online")
@@ -101,7 +101,7 @@ def test_a_stopped_client_is_noticed_and_loses_nothing(tmp_path: Path, trial: Tr
     with Server(tmp_path / "server", "--stranger-pending", "1000", "--limit", "heartbeat_s=1", "-v") as server:
         people = {name: Person(tmp_path / name, name, server) for name in ("alice", "bob", "carol")}
         for person in people.values():
-            person.register()
+            person.enroll()
         clients: dict[str, Program] = {name: person.converse() for name, person in people.items()}
         for client in clients.values():
             client.expect("online")

@@ -22,8 +22,8 @@ def test_what_comes_in_is_shown_and_what_is_typed_stays(tmp_path: Path, trial: T
     sent = [f"number{number}" for number in range(trial.size(300, 20_000))]
     with Server(tmp_path / "server", "--stranger-pending", "1000000", "--mailbox-limit", "1000000") as server:
         alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
-        alice.register()
-        bob.register()
+        alice.enroll()
+        bob.enroll()
         terminal = Terminal(*bob.options)
         terminal.expect("online")
         terminal.type("alice")

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def registered(folder: Path, user_id: str, server: Server) -> Person:
     person = Person(folder / user_id, user_id, server)
-    person.register()
+    person.enroll()
     return person
 
 
