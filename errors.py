@@ -87,10 +87,13 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     ),
     Code.RATE_LIMITED: ("too many tries", "wait"),
     Code.UNKNOWN_ACCOUNT: ("the server does not know this account", "register it"),
-    Code.AUTHENTICATION_FAILED: ("the server did not accept the proof of identity", "are these the right keys?"),
+    Code.AUTHENTICATION_FAILED: (
+        "the server did not accept the proof of identity",
+        "these are not the account's keys any more, if new ones were made or a backup was restored elsewhere",
+    ),
     Code.ACCOUNT_REVOKED: (
         "this account was revoked, for ever",
-        "whoever holds its revocation certificate has ended it; register another number",
+        "its owner has ended it, or whoever else holds its certificate: there must be another number",
     ),
     Code.UNKNOWN_USER: ("no such account on this server", "check the number; has the person registered?"),
     Code.WRONG_SENDER: ("an envelope named another sender than the account that sent it", "update the client"),

@@ -117,6 +117,7 @@ class Messenger:
         return (
             link is not None
             and link.online
+            and not link.rotating
             and link.expected <= 0
             and not link.in_flight
             and not link.asked

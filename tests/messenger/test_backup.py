@@ -65,6 +65,7 @@ def test_what_is_restored_goes_on_with_new_keys_and_other_counters(safe: Safe) -
     old = alice.account.key_id
     alice = safe.restore()
     alice.go_online()
+    assert alice.messenger.settled
     assert alice.messenger.account.key_id != old
     assert bob.saw(IdentityRotated) == [IdentityRotated("alice", was_verified=False)]
     assert bob.saw(ContactRestored) == [ContactRestored("alice")]

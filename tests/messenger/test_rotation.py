@@ -227,6 +227,7 @@ def test_a_rotation_that_is_cut_short_goes_on_over_the_next_link(town: Town, los
     rotate(bob)
     message = bob.write("alice", "meanwhile")
     assert bob.state(message) == "queued"
+    assert not bob.messenger.settled
     bob.go_offline()
     town.outward = town.inward = lambda frame: [frame]
     bob.go_online()
