@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -49,20 +49,19 @@ class Mailboxes:
         """Begin a group."""
         self.group += 1
 
-    def accept(self, envelopes: list[Envelope], came: Source) -> list[Action]:
+    def accept(self, envelopes: list[Envelope], came: Source) -> Iterator[Action]:
         """Put envelopes into the mailboxes of their recipients, and push them to those who are online.
 
         What one recipient gets is dealt with at once: most of what must be known for it is the same.
         """
-        actions: list[Action] = []
         for _, alike in groupby(envelopes, _ROUTE):
             run = list(alike)
-            if len({envelope.id for envelope in run}) == len(run):
-                actions += self._accept_run(run, came)
+            to_oneself = run[0].sender_id == run[0].recipient_id
+            if len({envelope.id for envelope in run}) == len(run) and not to_oneself:
+                yield from self._accept_run(run, came)
             else:  # what becomes of one depends on what became of another
                 for envelope in run:
-                    actions += self._accept_run([envelope], came)
-        return actions
+                    yield from self._accept_run([envelope], came)
 
     def _accept_run(self, run: list[Envelope], came: Source) -> list[Action]:
         """Take envelopes that go the same way; each is accepted, or rejected with a reason."""

@@ -38,7 +38,8 @@ class Quotas:
             bounds.append((self._free(mailbox, wanted), Code.MAILBOX_FULL))
         room = min(wanted, *(places for places, _ in bounds))
         for mailbox in mailboxes:
-            self._at_most[mailbox] = self._at_most.get(mailbox, self._limits.mailbox_limit) + room
+            if mailbox in self._at_most:
+                self._at_most[mailbox] += room
         return [next(code for places, code in bounds if places <= number) for number in range(room, wanted)]
 
     def _free(self, mailbox: Address, wanted: int) -> int:
@@ -47,6 +48,9 @@ class Quotas:
         most = self._at_most.get(mailbox, limit)
         if most + wanted > limit:
             most = self.count(mailbox, limit)
+        if most >= limit:  # there may be more: the count goes no further
+            self._at_most.pop(mailbox, None)
+            return 0
         if len(self._at_most) >= MAX_COUNTS:
             self._at_most.clear()
         self._at_most[mailbox] = most

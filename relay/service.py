@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -123,20 +123,19 @@ class Relay:
 
     # ------------------------------------------------------------ commands
 
-    def receive(self, link: Link, frames: list[Frame], *, now: Now) -> list[Action]:
-        """Carry out the commands of a link, in their order."""
-        actions: list[Action] = []
+    def receive(self, link: Link, frames: list[Frame], *, now: Now) -> Iterator[Action]:
+        """Carry out the commands of a link, in their order; when one fails, what those before it want was given out."""
         for are_envelopes, alike in groupby(frames, lambda frame: isinstance(frame, Envelope)):
             if are_envelopes:
-                actions += self._accept(link, list(alike), now)
+                yield from self._accept(link, list(alike), now)
             else:
                 for frame in alike:
-                    actions += self._carry_out(link, frame, now)
-        return actions
+                    yield from self._carry_out(link, frame, now)
 
-    def _accept(self, link: Link, envelopes: list[Any], now: Now) -> list[Action]:
+    def _accept(self, link: Link, envelopes: list[Any], now: Now) -> Iterator[Action]:
         visitor = self._visitors.get(link)
-        return self._mailboxes.accept(envelopes, Source(link, visitor.account, now)) if visitor is not None else []
+        if visitor is not None:
+            yield from self._mailboxes.accept(envelopes, Source(link, visitor.account, now))
 
     def _carry_out(self, link: Link, frame: Any, now: Now) -> list[Action]:
         visitor = self._visitors.get(link)

@@ -252,8 +252,13 @@ class SqliteStore(SqlFile):
 
         Ids of one sender mostly grow (docs/PROTOCOL.md section 6.1): what is above all others needs no look-up.
         """
-        highest = self._highest_id(sender_id)
-        found = {each: self._look_up(sender_id, each) for each in envelope_ids if each <= highest}
+        highest, known, before = self._highest_id(sender_id), self._known, self._known_before
+        asked = [
+            each
+            for each in envelope_ids
+            if each <= highest or (sender_id, each) in known or (sender_id, each) in before  # of rows never written
+        ]
+        found = {each: self._look_up(sender_id, each) for each in asked}
         return {each: stored for each, stored in found.items() if stored is not None}
 
     def _look_up(self, sender_id: str, envelope_id: bytes) -> Stored | None:
@@ -361,8 +366,9 @@ class SqliteStore(SqlFile):
             (before, limit),
         )
         if cursor.rowcount:  # what is gone may come again
-            self._forget_known()
-            self._known_before = {}
+            for known in (self._known, self._known_before):
+                for name in [name for name, stored in known.items() if stored.received_at < before]:
+                    del known[name]
         return int(cursor.rowcount)
 
     def note_written(self, writer: str, reader: str) -> None:

@@ -25,6 +25,7 @@ from protocol import (
     LoggedIn,
     Message,
     Receipt,
+    Rejected,
     canonical,
     decode_envelope,
 )
@@ -210,6 +211,49 @@ def test_what_one_read_brings_is_dealt_with_as_if_it_came_one_by_one(make_world:
         answers.append((said, contents(frames_to("bob", done)), contents(world.login("carol"))))
     assert answers[0] == answers[1]
     assert len(answers[0][0]) == 40
+
+
+def test_a_run_that_fails_half_way_tells_whom_its_first_half_was_about(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise their link would wait for what never comes."""
+    pair.register("carol", 2)
+    pair.login("bob")
+    envelopes: list[Frame] = [pair.envelope("alice", "bob"), pair.envelope("alice", "carol")]
+    put, told = pair.store.put, []
+
+    def fail_for_carol(to: Address, *row: Any, **rest: Any) -> list[int]:
+        if to.user_id == "carol":
+            raise sqlite3.OperationalError("database or disk is full")
+        return put(to, *row, **rest)
+
+    monkeypatch.setattr(pair.store, "put", fail_for_carol)
+    with pytest.raises(StorageError), pair.store.transaction():
+        for action in pair.relay.receive("alice", envelopes, now=pair.now):
+            told.append(action.link)  # noqa: PERF401 - as far as it goes
+    assert told == ["alice", "bob"]
+
+
+def test_envelopes_to_oneself_are_counted_one_by_one(pair: World) -> None:
+    envelopes: list[Frame] = [pair.envelope("alice", "alice") for _ in range(4)]
+    pair.relay.begin()
+    with pair.store.transaction():
+        said = frames_to("alice", pair.relay.receive("alice", envelopes, now=pair.now))
+    assert not [frame for frame in said if isinstance(frame, Rejected)]
+
+
+def test_a_limit_that_was_lowered_lets_nothing_in_until_there_is_room(make_world: MakeWorld) -> None:
+    world = make_world(mailbox_limit=10, stranger_pending=100).with_pair()
+    for _ in range(10):
+        world.send("alice", "bob")
+    world.relay._mailboxes._quotas._limits = Limits(mailbox_limit=4, stranger_pending=100)
+    world.relay._mailboxes._quotas.forget()
+    assert world.rejection("alice", world.envelope("alice", "bob")) is Code.MAILBOX_FULL
+    pushed = deliveries(world.login("bob"))
+    world.acknowledge("bob", *[delivery.sequence for delivery in pushed[:3]])
+    assert world.rejection("alice", world.envelope("alice", "bob")) is Code.MAILBOX_FULL
+    world.acknowledge("bob", *[delivery.sequence for delivery in pushed[3:8]])
+    world.send("alice", "bob")
 
 
 def test_ids_of_different_senders_do_not_meet(pair: World) -> None:

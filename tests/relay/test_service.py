@@ -348,7 +348,7 @@ class Histories(RuleBasedStateMachine):
             acknowledge = Acknowledge(sequences=[row.sequence or 0 for row in client.pushed] or [1])
             with self.world.store.transaction():
                 for frame in (envelope, acknowledge):
-                    actions = self.world.relay.receive(client.link, [frame], now=self.world.now)
+                    actions = list(self.world.relay.receive(client.link, [frame], now=self.world.now))
                     links.update(str(action.link) for action in actions)
                 raise ZeroDivisionError
 

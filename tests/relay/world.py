@@ -89,7 +89,7 @@ class World:
         """Carry out commands as one group: one transaction, as the writer does when nobody acknowledges."""
         self.relay.begin()
         with self.store.transaction():
-            done = [one_by_one(self.relay.receive(link, [frame], now=self.now)) for link, frame in commands]
+            done = [one_by_one(list(self.relay.receive(link, [frame], now=self.now))) for link, frame in commands]
         late: list[Any] = one_by_one(list(self.relay.committed()))
         answers = {(answer.link, answer.frames[0].ids[0]): answer for answer in late}
         for (link, frame), actions in zip(commands, done, strict=True):

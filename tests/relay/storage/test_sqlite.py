@@ -165,6 +165,24 @@ def test_only_so_many_unwritten_envelopes_are_remembered(path: Path, monkeypatch
     store.close()
 
 
+def test_what_was_acknowledged_unwritten_is_known_after_others_expire_and_after_much_was_forgotten(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, bob = SqliteStore(path), Address("bob", 1)
+    with store.transaction():
+        put_one(store, bob, "carol", b"o" * 16, b"old", Stored(bytes(32), 1))
+    with store.transaction():
+        sequence = put_one(store, bob, "alice", b"n" * 16, b"new", Stored(bytes(32), 100), spared=True)
+        store.acknowledge(bob, [sequence])
+    with store.transaction():
+        assert store.expire(before=50, limit=9) == 1
+    assert known(store, "carol", b"o" * 16) is None
+    assert known(store, "alice", b"n" * 16) == Stored(bytes(32), 100)
+    store._highest_ids.clear()  # there were too many senders
+    assert known(store, "alice", b"n" * 16) == Stored(bytes(32), 100)
+    store.close()
+
+
 @pytest.mark.parametrize("missing", [0, 1, 100, 5000])
 def test_a_copy_torn_in_the_log_holds_all_that_was_committed_before(path: Path, missing: int) -> None:
     """R-02: the power fails while a commit is written; the commits before it are whole."""
