@@ -99,7 +99,7 @@ class Contacts:
         newest, ended = records[-1], _ended(records, revocations)
         contact = self.find(newest.user_id)
         if contact is None:
-            sight = self._pin(newest, now)
+            sight = self._pin(records, now)
         elif contact.trust is Trust.CHANGED:  # until the person decides, nothing changes but what they are offered
             sight = Sight.SAME if identity_hash(newest) == contact.identity_hash else self._offer(newest)
         else:
@@ -108,7 +108,9 @@ class Contacts:
             return self._revoke(revocations[0], ended, now) or sight
         return sight
 
-    def _pin(self, record: IdentityRecord, now: int) -> Sight:
+    def _pin(self, records: list[IdentityRecord], now: int) -> Sight:
+        *former, record = records
+        self._keep_former(former, now)
         self._db.run(
             "INSERT INTO contact"
             " (user_id, record, identity_hash, trust, suite, highest_in, counted_from, first_seen)"
@@ -132,16 +134,19 @@ class Contacts:
         Each on the way may have signed something that has not come yet.
         """
         *former, newest = chain
-        for record in former:
-            self._db.run(
-                "INSERT OR IGNORE INTO former_record VALUES (?, ?, ?, ?)",
-                key_id(record), contact.user_id, canonical(record), now,
-            )  # fmt: skip
+        self._keep_former(former, now)
         self._db.run(
             "UPDATE contact SET record = ?, identity_hash = ?, trust = ? WHERE user_id = ?",
             canonical(newest), identity_hash(newest), Trust.UNVERIFIED, contact.user_id,
         )  # fmt: skip
         return Sight.ROTATED
+
+    def _keep_former(self, records: list[IdentityRecord], now: int) -> None:
+        for record in records:
+            self._db.run(
+                "INSERT OR IGNORE INTO former_record VALUES (?, ?, ?, ?)",
+                key_id(record), record.user_id, canonical(record), now,
+            )  # fmt: skip
 
     def _offer(self, record: IdentityRecord) -> Sight:
         self._db.run(

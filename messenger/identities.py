@@ -29,7 +29,7 @@ class Identities:
         if user_id not in link.asked:
             link.asked.add(user_id)
             contact = self._contacts.find(user_id)
-            epoch = contact.record.epoch if contact is not None else 0
+            epoch = contact.record.epoch if contact is not None else 1  # what waits may be signed by an earlier one
             output.frames.append(FetchIdentity(epoch=epoch, user_id=user_id))
 
     def doubt(self, user_id: str, output: Output) -> None:
@@ -80,7 +80,7 @@ class Identities:
                 output.events.append(IdentityRevoked(user_id))
             case Sight.SAME:
                 pass
-        if sight is Sight.ROTATED and len(frame.records) == MAX_RECORDS:  # there may be more
+        if sight in {Sight.FIRST, Sight.ROTATED} and len(frame.records) == MAX_RECORDS:  # there may be more
             self.look_up(user_id, output)
         return sight
 

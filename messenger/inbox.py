@@ -182,7 +182,8 @@ class Inbox:
         else:
             self._note_counter(contact, envelope.suite, content)
         if isinstance(content, Text):
-            self._store(envelope, content, contact, sequence, now=now)
+            trust = contact.trust if sealed.sender is contact.record else Trust.UNVERIFIED  # that one was not compared
+            self._store(envelope, content, trust, sequence, now=now)
             return
         if isinstance(content, ReceiptContent):
             self._confirm(envelope.sender_id, content)
@@ -195,9 +196,9 @@ class Inbox:
             self.events.append(MessagesMissing(contact.user_id, content.counter - expected))
         self._contacts.note_opened(contact.user_id, suite=suite, counter=content.counter)
 
-    def _store(self, envelope: Message | Receipt, content: Text, contact: Contact, sequence: int, *, now: int) -> None:
+    def _store(self, envelope: Message | Receipt, content: Text, trust: Trust, sequence: int, *, now: int) -> None:
         message = MessageReceived(
-            envelope.id, envelope.sender_id, content.text, envelope.timestamp, content.counter, contact.trust
+            envelope.id, envelope.sender_id, content.text, envelope.timestamp, content.counter, trust
         )
         self._history.add_received(message, now=now)
         self._unshown[message.peer, message.id] = sequence

@@ -64,13 +64,21 @@ class Keyring:
         return "restored" if self._db.run("DELETE FROM restored") else "identity"
 
     def retire(self, *, now: int) -> None:
-        """Keep the present keys among the former ones, and forget those that nothing can be sealed for any more."""
+        """Keep the present keys among the former ones."""
         account = self.account
         self._db.run(
             "INSERT OR IGNORE INTO former_keys VALUES (?, ?, ?, ?)",
             account.key_id, canonical(account.record), private_keys_to_pem(account.keys), now,
         )  # fmt: skip
+
+    def forget_old(self, *, now: int) -> None:
+        """Forget the former keys that nothing can be sealed for any more."""
         self._db.run("DELETE FROM former_keys WHERE retired_at < ?", now - KEPT_S)
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the account comes from a backup, and the contacts do not know yet."""
+        return self._db.row("SELECT 1 FROM restored") is not None
 
     def advance(self) -> None:
         """Go on with the next identity, once the present one is among the former ones on disk."""

@@ -44,6 +44,9 @@ class Rotation:
 
     def logged_in(self, output: Output, *, now: int) -> None:
         """Go on with a rotation that an earlier link has left half done."""
+        self._keyring.forget_old(now=now)
+        if self._keyring.following is None and self._keyring.is_restored:  # the restore was cut short
+            self._keyring.prepare(now=now)
         following = self._keyring.following
         if following is not None and self._line.present.identity_hash == following.identity_hash:
             self._take_over(following, output, now)

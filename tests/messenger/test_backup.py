@@ -79,6 +79,19 @@ def test_what_is_restored_goes_on_with_new_keys_and_other_counters(safe: Safe) -
     assert bob.state(bob.write("alice", "there you are")) == "delivered"
 
 
+def test_a_restore_that_was_cut_short_makes_its_new_keys_at_login(safe: Safe) -> None:
+    safe.alice.write("bob", "hello")
+    safe.write()
+    alice = safe.restore()
+    alice.following = None  # killed before they were made
+    alice.restart()
+    alice.go_online()
+    assert safe.bob.saw(ContactRestored) == [ContactRestored("alice")]
+    alice.write("bob", "back again")
+    assert safe.bob.read == ["hello", "back again"]
+    assert safe.bob.saw(MessagesMissing) == []
+
+
 def test_what_waited_in_the_outbox_is_shown_once(safe: Safe) -> None:
     """It was sent after the backup was made, and is sent again from it."""
     alice, bob = safe.alice, safe.bob

@@ -21,6 +21,7 @@ from messenger.events import (
     IdentityRevoked,
     IdentityRotated,
     LoginRefused,
+    MessageReceived,
     OwnIdentityRotated,
     OwnRotationRefused,
 )
@@ -213,8 +214,33 @@ def test_former_keys_are_forgotten_when_nothing_can_be_sealed_for_them_any_more(
     rotate(bob)
     town.world.pass_time(36 * DAY)
     rotate(bob)
+    bob.go_offline()
+    bob.go_online()
     ((count,),) = bob.database.rows("SELECT count(*) FROM former_keys")
     assert count == 1
+
+
+def test_the_first_message_of_somebody_who_rotated_since_opens(town: Town) -> None:
+    bob = town.person("bob", online=False)
+    alice = town.person("alice")
+    alice.write("bob", "nice to meet you")
+    rotate(alice)
+    alice.write("bob", "I have new keys")
+    bob.go_online()
+    assert bob.read == ["nice to meet you", "I have new keys"]
+    assert bob.saw(EnvelopeRefused) == []
+
+
+def test_what_an_old_key_has_signed_is_not_shown_as_verified(town: Town) -> None:
+    """A thief of the old keys and the server, who holds back everything under the new ones."""
+    alice, bob = friends(town)
+    under_way = kept_back(town, lambda: alice.write("bob", "under way"))
+    kept_back(town, lambda: rotate(alice))
+    kept_back(town, lambda: bob.write("alice", "hello again"))
+    bob.messenger.verify("alice", bob.messenger.safety_number("alice"))
+    bob.take(bob.messenger.receive(under_way, now=town.now))
+    (shown,) = [event for event in bob.saw(MessageReceived) if isinstance(event, MessageReceived)][-1:]
+    assert (shown.text, shown.trust) == ("under way", "unverified")
 
 
 # ---------------------------------------------------------------- half way
