@@ -32,11 +32,12 @@ from crypto_utils import (
     verify,
 )
 from errors import CryptoError, KeyFileError, RemoteProtocolError, SetupError
-from key_files import read_key_file, write_key_file
+from key_files import move_key_file, read_key_file, write_key_file
 from protocol import Record, Signature256, canonical, decode
 
 _UNREADABLE_X509: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 HOP_FILE: Final = "server_key_hop.json"
+NEXT_HOP_FILE: Final = "server_key_hop.next.json"  # until the key that it leads to is there
 HOP_OID: Final = x509.ObjectIdentifier("2.25.334207384670724509004617237626189312954")  # a random UUID (ITU-T X.667)
 
 
@@ -126,7 +127,8 @@ def load_server_key(keys: Path) -> ServerKey:
             raise SetupError(message, hint=hint) from None
         key = generate_server_key()
         write_key_file(private, server_key_to_pem(key))
-    hop = _read_hop(keys, key.public_key())
+    present = key.public_key()
+    hop = _read_hop(keys / NEXT_HOP_FILE, present) or _read_hop(keys / HOP_FILE, present)
     try:
         published = public_key_from_pem(read_key_file(public, private=False))
     except FileNotFoundError:
@@ -147,15 +149,15 @@ def rotate_server_key(keys: Path) -> ServerKey:
     """
     before, key = load_server_key(keys), generate_server_key()
     hop = create_hop(before.private, key.public_key())
-    write_key_file(keys / HOP_FILE, canonical(hop), mode=0o644)  # before the key: it leads nowhere without it
+    write_key_file(keys / NEXT_HOP_FILE, canonical(hop), mode=0o644)  # beside the one that leads to the present key
     write_key_file(keys / "server_private_key.pem", server_key_to_pem(key))
+    move_key_file(keys / NEXT_HOP_FILE, keys / HOP_FILE)
     write_key_file(keys / "server_public_key.pem", public_key_to_pem(key.public_key()), mode=0o644)
     return ServerKey(key, hop)
 
 
-def _read_hop(keys: Path, present: RSAPublicKey) -> Hop | None:
-    """Return the hop to the present key; one that leads elsewhere was written for a key that never came."""
-    path = keys / HOP_FILE
+def _read_hop(path: Path, present: RSAPublicKey) -> Hop | None:
+    """Return the hop to the present key; one that leads elsewhere is of a rotation that was cut short."""
     try:
         hop = decode(Hop, read_key_file(path, private=False))
         verify_hop(hop, present)
