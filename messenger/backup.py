@@ -30,6 +30,7 @@ def write_backup(keyring: Keyring, database: Database, files: AccountFiles, path
 
     Raises:
         UsageError: There is a file of that name, or a rotation is under way.
+        KeyFileError: One of the account's files is missing.
         StorageError: It cannot be written.
     """
     if keyring.following is not None:
@@ -38,8 +39,12 @@ def write_backup(keyring: Keyring, database: Database, files: AccountFiles, path
     if path.exists():
         message = f"{path} exists already"
         raise UsageError(message, hint="backups are never overwritten: choose another name")
-    kept = {name: read_key_file(getattr(files, name), private=False) for name in _NAMES}
-    kept["server"] = read_key_file(key_file(files.keys), private=False)
+    try:
+        kept = {name: read_key_file(getattr(files, name), private=False) for name in _NAMES}
+        kept["server"] = read_key_file(key_file(files.keys), private=False)
+    except FileNotFoundError as error:
+        message = f"there is no file {error.filename}"
+        raise KeyFileError(message, hint="a backup holds all of an account's files: put back a copy") from error
     temporary = path.with_name(f".{path.name}.partial")
     temporary.unlink(missing_ok=True)
     database.copy_to(temporary, kept)

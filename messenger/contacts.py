@@ -49,11 +49,6 @@ class Contact:
         """The 16 bytes by which envelopes name the pinned identity."""
         return self.identity_hash[:KEY_ID_SIZE]
 
-    @property
-    def stopped(self) -> bool:
-        """Whether nothing may be sealed for it."""
-        return self.trust in {Trust.CHANGED, Trust.REVOKED}
-
 
 # A revoked identity stays so, also when it is pinned again; a change comes first: the person must decide about it.
 _SELECT = (

@@ -164,6 +164,13 @@ def test_nothing_is_overwritten(safe: Safe, tmp_path: Path) -> None:
         restore(tmp_path / "none", PASSWORD, keys=tmp_path / "k", data=tmp_path / "d", now=1)
 
 
+def test_a_missing_file_is_one_error(safe: Safe) -> None:
+    (safe.files.keys / "server_public_key.pem").unlink()
+    with pytest.raises(KeyFileError, match="server_public_key"):
+        safe.write()
+    assert not safe.path.exists()
+
+
 def test_a_place_that_cannot_be_written_leaves_nothing(safe: Safe) -> None:
     messenger = safe.alice.messenger
     with pytest.raises(StorageError, match="cannot copy"):
