@@ -33,9 +33,7 @@ def write_backup(keyring: Keyring, database: Database, files: AccountFiles, path
         KeyFileError: One of the account's files is missing.
         StorageError: It cannot be written.
     """
-    if keyring.following is not None:
-        message = "the keys are being rotated"
-        raise UsageError(message, hint="start the client, so that the server hears of the new ones; then try again")
+    keyring.refuse_while_rotating()
     if path.exists():
         message = f"{path} exists already"
         raise UsageError(message, hint="backups are never overwritten: choose another name")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from crypto_utils import private_keys_from_pem, private_keys_to_pem
+from errors import UsageError
 from messenger.account import Account, Vault, succeed
 from messenger.database import Database
 from messenger.suites import SUITES
@@ -46,6 +47,16 @@ class Keyring:
         if self._vault is not None:
             self._vault.save_next(following)
         self.following = following
+
+    def refuse_while_rotating(self) -> None:
+        """Refuse what must not happen between two identities.
+
+        Raises:
+            UsageError: There is a next one.
+        """
+        if self.following is not None:
+            message = "the keys are being rotated"
+            raise UsageError(message, hint="start the client, so that the server hears of the new ones; then try again")
 
     def opening(self, key_id: bytes) -> Account | None:
         """Return the identity that opens what was sealed for a key id, or None if there is none."""

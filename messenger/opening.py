@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crypto_utils import encrypt_private_keys
-from errors import KeyFileError, UsageError, WrongPasswordError
+from errors import KeyFileError, WrongPasswordError
 from key_files import move_key_file, write_key_file
 from messenger.account import AccountFiles, Vault, unlock, unlock_next
 from messenger.database import Database
@@ -67,9 +67,7 @@ def change_password(keyring: Keyring, database: Database, files: AccountFiles, p
         UsageError: A rotation is under way, whose keys are under the old one.
         StorageError: A file cannot be written.
     """
-    if keyring.following is not None:
-        message = "the keys are being rotated"
-        raise UsageError(message, hint="start the client, so that the server hears of the new ones; then try again")
+    keyring.refuse_while_rotating()
     write_key_file(files.changed_private_key, encrypt_private_keys(keyring.account.keys, password))
     database.change_password(password)
     move_key_file(files.changed_private_key, files.private_key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from errors import UsageError
 from messenger.account import Account
 from messenger.contacts import Contacts, Trust
 from messenger.events import OwnIdentityRotated, OwnRotationRefused
@@ -30,9 +29,7 @@ class Rotation:
             UsageError: A rotation is under way.
             StorageError: It cannot be written.
         """
-        if self._keyring.following is not None:
-            message = "the keys are being rotated already"
-            raise UsageError(message, hint="it is done as soon as the server can be reached")
+        self._keyring.refuse_while_rotating()
         self._keyring.prepare(now=now)
 
     def tell(self, output: Output) -> None:

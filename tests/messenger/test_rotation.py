@@ -280,7 +280,7 @@ def test_a_message_whose_reply_was_lost_before_a_rotation_is_shown_once(town: To
 def test_a_second_rotation_waits_for_the_first(town: Town) -> None:
     bob = town.person("bob", online=False)
     bob.messenger.rotate(now=town.now)
-    with pytest.raises(UsageError, match="already"):
+    with pytest.raises(UsageError, match="being rotated"):
         bob.messenger.rotate(now=town.now)
 
 
