@@ -17,10 +17,12 @@ from protocol import (
     CodeSent,
     Delivery,
     FetchIdentity,
+    FetchLog,
     Frame,
     Goodbye,
     Hello,
     Identity,
+    Log,
     LoggedIn,
     Login,
     Message,
@@ -83,8 +85,8 @@ TRANSITIONS: Final[dict[State, dict[tuple[Role, type[Frame]], State]]] = {
     State.READY: {
         (speaker, kind): State.READY
         for speaker, kinds in (
-            (_CLIENT, (Message, Receipt, FetchIdentity, Acknowledge, Rotate, Ping, Pong)),
-            (_SERVER, (Accepted, Rejected, Identity, Delivery, Rotated, Refusal, Ping, Pong)),
+            (_CLIENT, (Message, Receipt, FetchIdentity, FetchLog, Acknowledge, Rotate, Ping, Pong)),
+            (_SERVER, (Accepted, Rejected, Identity, Log, Delivery, Rotated, Refusal, Ping, Pong)),
         )
         for kind in kinds
     },

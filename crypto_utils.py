@@ -22,7 +22,7 @@ from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
-from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP, PSS
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP, PSS, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -75,6 +75,9 @@ class Label(bytes, Enum):
     REVOKE = b"SecureChat revoke"
     ROTATE = b"SecureChat rotate"
     SERVER_KEY = b"SecureChat server key"
+    LOG_HEAD = b"SecureChat log head"
+    LOG_INDEX = b"SecureChat log index"
+    ERASE = b"SecureChat erase"
     ENVELOPE_1 = b"SecureChat/1 envelope"
     WRAP_1 = b"SecureChat/1 wrap"
 
@@ -241,6 +244,28 @@ def verify(key: VerifyingKey, label: Label, message: bytes, signature: bytes) ->
             key.verify(signature, data)
     except InvalidSignature as error:
         raise CryptoError from error
+
+
+def prove_unique(key: RSAPrivateKey, label: Label, message: bytes) -> bytes:
+    """Make the one signature that a key has for a message, 256 bytes: RSASSA-PKCS1-v1_5 with SHA-256.
+
+    It has no randomness, and only who has the key can make it: its hash is a random number that belongs to the
+    message, and the signature is the proof (RFC 8017 section 8.2; RFC 9381 section 4 on the idea).
+    """
+    return key.sign(label.prefix(message), PKCS1v15(), hashes.SHA256())
+
+
+def verify_unique(key: RSAPublicKey, label: Label, message: bytes, proof: bytes) -> bytes:
+    """Check what `prove_unique` made and return the 32 bytes that it proves.
+
+    Raises:
+        CryptoError: It is not this key's, for this purpose, over this message.
+    """
+    try:
+        key.verify(proof, label.prefix(message), PKCS1v15(), hashes.SHA256())
+    except InvalidSignature as error:
+        raise CryptoError from error
+    return sha256(proof)
 
 
 # ---------------------------------------------------------------- hybrid encryption

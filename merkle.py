@@ -13,7 +13,6 @@ from crypto_utils import sha256
 from errors import CryptoError
 
 EMPTY_ROOT: Final = sha256(b"")  # of the tree without leaves
-MAX_PATH: Final = 64  # hashes in a proof: more than a tree of 2^53 leaves needs
 
 Nodes = Callable[[int, int], bytes]  # level and number of a perfect subtree: its hash, 32 bytes
 

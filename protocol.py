@@ -27,6 +27,8 @@ MAX_ENCRYPTED_CONTENT: Final = 180 * 1024  # bytes before base64, which makes a 
 MAX_ACKNOWLEDGED: Final = 256  # sequences in one acknowledge frame
 MAX_ACCEPTED: Final = 256  # ids in one accepted frame
 MAX_RECORDS: Final = 16  # identity records in one reply, of about 9 KiB each
+MAX_PATH: Final = 64  # hashes in a proof of the key log: more than 2^53 entries need
+MAX_LOG_ENTRIES: Final = 1024  # entries of the key log in one reply, of some 150 bytes each
 MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON reader can hold
 NONCE_SIZE: Final = 32  # bytes
 ID_SIZE: Final = 16  # bytes of an envelope's id
@@ -95,6 +97,52 @@ class Revocation(Record, frozen=True, kw_only=True):
     v: Annotated[int, Meta(ge=1, le=1)]
 
 
+class Erasure(Record, frozen=True, kw_only=True):
+    """The account's word that the server shall keep nothing of it (docs/PROTOCOL.md section 4.8)."""
+
+    created: Integer  # seconds since 1970
+    identity_hash: Hash
+    sig: Signature64
+    user_id: UserId
+    v: Annotated[int, Meta(ge=1, le=1)]
+
+
+# ---------------------------------------------------------------- the key log (docs/PROTOCOL.md section 4.7)
+
+
+class LogEntry(Record, frozen=True, kw_only=True):
+    """What the key log says of one event; who it is about only those can tell who know the index."""
+
+    index: Hash
+    kind: Annotated[str, Meta(pattern=r"\A(identity|revocation|erasure)\Z")]
+    value: Hash  # the identity hash, or the hash of the certificate or the erasure
+
+
+class TreeHead(Record, frozen=True, kw_only=True):
+    """The server's word for the state of the key log."""
+
+    root: Hash
+    signature: Signature256  # by the log's key
+    size: Integer  # entries
+    timestamp: Integer  # seconds since 1970, by the server's clock; shown, never trusted
+
+
+class Inclusion(Record, frozen=True, kw_only=True):
+    """Where an entry stands in the log, and what leads from there to the head."""
+
+    path: Annotated[list[Hash], Meta(max_length=MAX_PATH)]
+    position: Integer
+
+
+class LogProof(Record, frozen=True, kw_only=True):
+    """That everything in an answer of the directory stands in the log, and that the log has only grown."""
+
+    consistency: Annotated[list[Hash], Meta(max_length=MAX_PATH)]  # from the size that the client knows to the head
+    head: TreeHead
+    inclusions: Annotated[list[Inclusion], Meta(max_length=MAX_RECORDS + 1)]  # of records and revocations, in order
+    index: Signature256  # the log's key's one signature over the user id; its hash is the index
+
+
 # ---------------------------------------------------------------- frames (docs/PROTOCOL.md section 3)
 
 
@@ -150,6 +198,7 @@ class Login(Frame, frozen=True, kw_only=True, tag="login"):
 class LoggedIn(Frame, frozen=True, kw_only=True, tag="logged_in"):
     """Server: from here on frames may come in any order."""
 
+    log_key: Annotated[bytes, Meta(min_length=256, max_length=512)]  # of the key log: SubjectPublicKeyInfo, DER
     pending: Integer  # envelopes that wait in this device's mailbox
     retention_s: Integer  # after this many seconds the relay drops what was not fetched
 
@@ -216,14 +265,31 @@ class FetchIdentity(Frame, frozen=True, kw_only=True, tag="fetch_identity"):
     """Client: asks the key directory for somebody's identity."""
 
     epoch: Annotated[int, Meta(ge=0, le=2**31)]  # of the record that is pinned; 0: none is
+    log_size: Integer  # of the head that the client knows; 0: none
     user_id: UserId
 
 
 class Identity(Frame, frozen=True, kw_only=True, tag="identity"):
     """Server: the identity records from the asked epoch to the current one, and what ended the account."""
 
+    proof: LogProof
     records: Annotated[list[IdentityRecord], Meta(min_length=1, max_length=MAX_RECORDS)]  # ascending
     revocations: Annotated[list[Revocation], Meta(max_length=1)]
+
+
+class FetchLog(Frame, frozen=True, kw_only=True, tag="fetch_log"):
+    """Client: asks for the next entries of the key log."""
+
+    log_size: Integer  # of the head that the client knows; 0: none
+    start: Integer  # the position of the first entry that it wants
+
+
+class Log(Frame, frozen=True, kw_only=True, tag="log"):
+    """Server: entries of the key log."""
+
+    entries: Annotated[list[LogEntry], Meta(max_length=MAX_LOG_ENTRIES)]
+    proof: LogProof  # its index is that of the account that asks; there are no inclusions
+    start: Integer
 
 
 class Rotate(Frame, frozen=True, kw_only=True, tag="rotate"):
@@ -301,6 +367,8 @@ AnyFrame = (
     | Rejected
     | FetchIdentity
     | Identity
+    | FetchLog
+    | Log
     | Rotate
     | Rotated
     | Revoke

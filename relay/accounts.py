@@ -79,7 +79,7 @@ class Accounts:
         return code
 
     def _check_room(self, user_id: str) -> None:
-        if self._store.account(user_id) is not None:
+        if self._store.account(user_id) is not None or self._directory.is_retired(user_id):
             raise Refused(Code.ALREADY_REGISTERED)
         if self._limits.max_users is not None and self._store.count_accounts() >= self._limits.max_users:
             raise Refused(Code.SERVER_FULL)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from errors import Code, CryptoError, Refused
 from identity import identity_hash, verify_record, verify_revocation, verify_successor
-from protocol import MAX_RECORDS, Identity, IdentityRecord, Revocation, canonical, decode
+from protocol import (
+    MAX_LOG_ENTRIES,
+    MAX_RECORDS,
+    FetchIdentity,
+    FetchLog,
+    Identity,
+    IdentityRecord,
+    Log,
+    Revocation,
+    canonical,
+    decode,
+)
 from relay.limits import Limits, Now, RateLimiter
+from relay.log_keeper import LogKeeper
 from relay.storage import Store
 
 
 class Directory:
     """Who has which identity."""
 
-    def __init__(self, store: Store, limits: Limits) -> None:
-        """Work on a store."""
+    def __init__(self, store: Store, log: LogKeeper, limits: Limits) -> None:
+        """Work on a store, and enter into the key log whatever changes."""
         self._store = store
+        self._log = log
         self._lookups = RateLimiter(limits.lookups)
         self._rotations = RateLimiter(limits.rotations)
+        self._pages = RateLimiter(limits.log_pages)
 
     # ------------------------------------------------------------ publish
 
@@ -38,6 +52,7 @@ class Directory:
         self._store.append_identity(
             record.user_id, record.epoch, identity_hash(record), canonical(record), recorded_at=now.wall_s
         )
+        self._log.append(record.user_id, record)
 
     def rotate(self, user_id: str, record: IdentityRecord, *, now: Now) -> bytes:
         """Enter the next identity of an account; the same again is answered as the first time.
@@ -82,6 +97,11 @@ class Directory:
             raise Refused(Code.INVALID_CERTIFICATE) from error
         if self._store.revocation(certificate.user_id) is None:
             self._store.add_revocation(certificate.user_id, canonical(certificate), revoked_at=now.wall_s)
+            self._log.append(certificate.user_id, certificate)
+
+    def is_retired(self, user_id: str) -> bool:
+        """Return whether a number belonged to an account that was erased: it does not come back."""
+        return self._log.is_retired(user_id)
 
     def _current(self, user_id: str) -> IdentityRecord | None:
         record = self._store.identity_record(user_id)
@@ -89,24 +109,40 @@ class Directory:
 
     # ------------------------------------------------------------ look up
 
-    def fetch(self, user_id: str, epoch: int, *, asked_by: str, now: Now) -> Identity:
+    def fetch(self, command: FetchIdentity, *, asked_by: str, now: Now) -> Identity:
         """Answer a look-up: the records from an epoch on, or the current one if that is 0 or above it.
 
-        Of an account that has ended, also those from the identity on that its certificate names.
+        Of an account that has ended, also those from the identity on that its certificate names. With everything comes
+        the proof that it is in the key log.
 
         Raises:
             Refused: No such account, or too many look-ups.
         """
         self.charge(asked_by, now=now)
+        user_id = command.user_id
         current = self._current(user_id)
         if current is None:
             raise Refused(Code.UNKNOWN_USER)
         revocations = self._revocations(user_id)
-        first = min(epoch, current.epoch) or current.epoch
+        first = min(command.epoch, current.epoch) or current.epoch
         records = self._records(user_id, min([first, *(self._epoch(each) for each in revocations)]))
         if records[-1] != current:  # too many for one reply: as far as it goes from where the client is
             records = self._records(user_id, first)
-        return Identity(records=records, revocations=revocations)
+        proof = self._log.prove(user_id, [*records, *revocations], known_size=command.log_size, now=now)
+        return Identity(proof=proof, records=records, revocations=revocations)
+
+    def fetch_log(self, command: FetchLog, *, asked_by: str, now: Now) -> Log:
+        """Answer with the next entries of the key log, which every client reads whole.
+
+        Raises:
+            Refused: Too many such questions.
+        """
+        wait_s = self._pages.take(asked_by, now.steady_s)
+        if wait_s:
+            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        entries = self._log.page(start=command.start, limit=MAX_LOG_ENTRIES)
+        proof = self._log.prove(asked_by, [], known_size=command.log_size, now=now)
+        return Log(entries=entries, proof=proof, start=command.start)
 
     def _records(self, user_id: str, epoch: int) -> list[IdentityRecord]:
         records = self._store.identity_records(user_id, epoch=epoch, limit=MAX_RECORDS)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
-from crypto_utils import RSAPrivateKey
+from crypto_utils import RSAPrivateKey, spki
 from errors import Code, Refused
 from protocol import (
     NONCE_SIZE,
@@ -22,6 +22,7 @@ from protocol import (
     CodeSent,
     Envelope,
     FetchIdentity,
+    FetchLog,
     Frame,
     Goodbye,
     Hello,
@@ -43,6 +44,7 @@ from relay.actions import Action, HangUp, Link, Outgoing, SendCode
 from relay.answers import Source
 from relay.directory import Directory
 from relay.limits import Limits, Now, origin
+from relay.log_keeper import LogKeeper
 from relay.mailboxes import EXPIRE_AT_ONCE, Mailboxes
 from relay.presence import Online, Presence
 from relay.storage import Address, Store
@@ -65,15 +67,24 @@ class Visitor:
         return self.device
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The server's private keys."""
+
+    server: RSAPrivateKey  # clients know the server by it
+    log: RSAPrivateKey  # signs the key log, and is never another
+
+
 class Relay:
     """Routes sealed envelopes between devices."""
 
-    def __init__(self, store: Store, server_key: RSAPrivateKey, limits: Limits) -> None:
-        """Serve what is in a store, under a server's key."""
+    def __init__(self, store: Store, keys: Keys, limits: Limits) -> None:
+        """Serve what is in a store, under a server's keys."""
         self._limits = limits
         self._presence = Presence()
-        self._directory = Directory(store, limits)
-        self._accounts = Accounts(store, self._directory, limits, server_key)
+        self._directory = Directory(store, LogKeeper(store, keys.log), limits)
+        self._log_key = spki(keys.log.public_key())
+        self._accounts = Accounts(store, self._directory, limits, keys.server)
         self._mailboxes = Mailboxes(store, self._directory, self._presence, limits)
         self._visitors: dict[Link, Visitor] = {}
         self._commands: Final[dict[type[Frame], Callable[..., list[Action]]]] = {
@@ -83,6 +94,7 @@ class Relay:
             Login: self._log_in,
             Revoke: self._revoke,
             FetchIdentity: self._fetch_identity,
+            FetchLog: self._fetch_log,
             Rotate: self._rotate,
             Acknowledge: self._acknowledge,
             Goodbye: self._goodbye,
@@ -187,7 +199,7 @@ class Relay:
         if replaced is not None:
             del self._visitors[replaced]  # its frames are not heard any more
             actions.append(HangUp(replaced, Code.REPLACED))
-        actions.append(Outgoing(link, [LoggedIn(pending=pending, retention_s=self._limits.retention_s)]))
+        actions.append(Outgoing(link, [LoggedIn(log_key=self._log_key, pending=pending, retention_s=self._limits.retention_s)]))
         return actions + pushed
 
     def _revoke(self, link: Link, visitor: Visitor, command: Revoke, now: Now) -> list[Action]:
@@ -202,8 +214,10 @@ class Relay:
     # ------------------------------------------------------------ logged in
 
     def _fetch_identity(self, link: Link, visitor: Visitor, command: FetchIdentity, now: Now) -> list[Action]:
-        asked_by = visitor.account.user_id
-        return [Outgoing(link, [self._directory.fetch(command.user_id, command.epoch, asked_by=asked_by, now=now)])]
+        return [Outgoing(link, [self._directory.fetch(command, asked_by=visitor.account.user_id, now=now)])]
+
+    def _fetch_log(self, link: Link, visitor: Visitor, command: FetchLog, now: Now) -> list[Action]:
+        return [Outgoing(link, [self._directory.fetch_log(command, asked_by=visitor.account.user_id, now=now)])]
 
     def _rotate(self, link: Link, visitor: Visitor, command: Rotate, now: Now) -> list[Action]:
         identity = self._directory.rotate(visitor.account.user_id, command.record, now=now)

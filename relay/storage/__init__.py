@@ -5,11 +5,13 @@ One thread at a time uses it, inside `attempt` or `transaction`. Nothing here de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
+
+from protocol import LogEntry
 
 
 class Address(NamedTuple):
@@ -48,8 +50,35 @@ class Waiting(NamedTuple):
     envelope: bytes  # as its sender wrote it
 
 
+class LogStore(Protocol):
+    """The key log, and the perfect subtrees of its Merkle tree (merkle.py)."""
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+
+    def node(self, level: int, number: int) -> bytes:
+        """Return the hash of a perfect subtree that is there."""
+
+    def append(self, entry: LogEntry, nodes: list[tuple[int, int, bytes]]) -> None:
+        """Add an entry, and the subtrees that it completes: level, number and hash of each."""
+
+    def position(self, entry: LogEntry) -> int | None:
+        """Return where an entry stands, or None when it does not."""
+
+    def has(self, index: bytes, kind: str) -> bool:
+        """Return whether there is an entry of a kind for an index."""
+
+    def entries(self, *, start: int, limit: int) -> list[LogEntry]:
+        """Return at most so many entries from a position on, in order."""
+
+
 class Store(Protocol):
     """A back end."""
+
+    @property
+    def log(self) -> LogStore:
+        """The key log."""
 
     @property
     def unwritten(self) -> bool:
@@ -89,7 +118,13 @@ class Store(Protocol):
     def append_identity(
         self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int
     ) -> None:
-        """Add an identity record to the log, which nothing is ever removed from."""
+        """Add an identity record."""
+
+    def identities(self) -> Iterator[bytes]:
+        """Return all identity records, in the order in which they came."""
+
+    def revocations(self) -> Iterator[bytes]:
+        """Return all certificates that ended accounts."""
 
     def identity_record(self, user_id: str) -> bytes | None:
         """Return an account's current identity record, canonical JSON."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from protocol import KEY_ID_SIZE
 from relay.storage import Account, Address, Arrival, Stored, Waiting
+from relay.storage.sqlite_log import SqliteLog
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
@@ -84,6 +85,7 @@ class SqliteStore(SqlFile):
             f"PRAGMA cache_size = -{CACHE_SIZE // 1024}",
         ]
         super().__init__(path, SCHEMA, sqlite3, first=settings)
+        self.log = SqliteLog(self._db.execute, self._write)
 
     @property
     def unwritten(self) -> bool:
@@ -189,12 +191,22 @@ class SqliteStore(SqlFile):
     def append_identity(
         self, user_id: str, epoch: int, identity_hash: bytes, record: bytes, *, recorded_at: int
     ) -> None:
-        """Add an identity record to the log."""
+        """Add an identity record."""
         self._remembered.forget()
         self._write(
-            "INSERT INTO identity_log (user_id, epoch, identity_hash, record, recorded_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO identity (user_id, epoch, identity_hash, record, recorded_at) VALUES (?, ?, ?, ?, ?)",
             (user_id, epoch, identity_hash, record, recorded_at),
         )
+
+    def identities(self) -> Iterator[bytes]:
+        """Return all identity records, in the order in which they came."""
+        for (record,) in self._db.execute("SELECT record FROM identity ORDER BY rowid"):
+            yield record
+
+    def revocations(self) -> Iterator[bytes]:
+        """Return all certificates that ended accounts."""
+        for (certificate,) in self._db.execute("SELECT certificate FROM revocation ORDER BY revoked_at, user_id"):
+            yield certificate
 
     def identity_record(self, user_id: str) -> bytes | None:
         """Return an account's current identity record."""
@@ -203,7 +215,7 @@ class SqliteStore(SqlFile):
     def identity_records(self, user_id: str, *, epoch: int, limit: int) -> list[bytes]:
         """Return an account's identity records from an epoch on."""
         rows = self._db.execute(
-            "SELECT record FROM identity_log WHERE user_id = ? AND epoch >= ? ORDER BY epoch LIMIT ?",
+            "SELECT record FROM identity WHERE user_id = ? AND epoch >= ? ORDER BY epoch LIMIT ?",
             (user_id, epoch, limit),
         )
         return [record for (record,) in rows]
@@ -211,7 +223,7 @@ class SqliteStore(SqlFile):
     def identity_with_hash(self, user_id: str, identity_hash: bytes) -> bytes | None:
         """Return that of an account's identity records whose hash this is."""
         row = self._db.execute(
-            "SELECT record FROM identity_log WHERE user_id = ? AND identity_hash = ?", (user_id, identity_hash)
+            "SELECT record FROM identity WHERE user_id = ? AND identity_hash = ?", (user_id, identity_hash)
         ).fetchone()
         return row[0] if row else None
 
@@ -227,7 +239,7 @@ class SqliteStore(SqlFile):
 
     def _newest(self, column: str, user_id: str) -> bytes | None:
         row = self._db.execute(
-            f"SELECT {column} FROM identity_log WHERE user_id = ? ORDER BY epoch DESC LIMIT 1",  # noqa: S608 - two constants
+            f"SELECT {column} FROM identity WHERE user_id = ? ORDER BY epoch DESC LIMIT 1",  # noqa: S608 - two constants
             (user_id,),
         ).fetchone()
         return row[0] if row else None
