@@ -40,10 +40,10 @@ from protocol import MAX_FRAME, Frame
 from relay.actions import Action, Outgoing, SendCode
 from relay.actions import Link as LinkKey
 from relay.limits import DAY, Door, Limits, Now, changed
-from relay.service import Relay
+from relay.service import Keys, Relay
 from relay.storage.sqlite import SqliteStore
 from relay.writer import Job, Writer
-from server_key import load_server_key, rotate_server_key, self_signed_certificate
+from server_key import load_log_key, load_server_key, rotate_server_key, self_signed_certificate
 from tls import server_context
 from transport import Loop, turn_away
 
@@ -249,7 +249,8 @@ class Server:
         certificate = self_signed_certificate(self.key, dt.datetime.now(dt.UTC))
         self._context = server_context(home / "keys" / "server_private_key.pem", certificate)
         self._store = SqliteStore(home / "data" / "relay.db")
-        self._relay = Relay(self._store, self.key.private, limits)
+        log_key = load_log_key(home / "keys", may_make=self._store.log.size == 0)
+        self._relay = Relay(self._store, Keys(self.key.private, log_key), limits)
         self._writer = Writer(self._relay, self._store, tell_time, self._perform, self._abandon)
         self._codes = CodeSender(arguments.send_code, self._code_delivered)
         self._door = Door(limits)

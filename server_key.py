@@ -6,6 +6,7 @@ What must never be here is TLS itself (tls.py).
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -35,7 +36,8 @@ from errors import CryptoError, KeyFileError, RemoteProtocolError, SetupError
 from key_files import move_key_file, read_key_file, write_key_file
 from protocol import Record, Signature256, canonical, decode
 
-_UNREADABLE_X509: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_UNREADABLE_X509: Final = (Warning, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+LOG_KEY_FILE: Final = "log_private_key.pem"
 HOP_FILE: Final = "server_key_hop.json"
 NEXT_HOP_FILE: Final = "server_key_hop.next.json"  # until the key that it leads to is there
 HOP_OID: Final = x509.ObjectIdentifier("2.25.334207384670724509004617237626189312954")  # a random UUID (ITU-T X.667)
@@ -141,6 +143,30 @@ def load_server_key(keys: Path) -> ServerKey:
     return ServerKey(key, hop)
 
 
+def load_log_key(keys: Path, *, may_make: bool) -> RSAPrivateKey:
+    """Read the key of the key log, or make it: it signs the log and is never another, whatever key the server has.
+
+    Args:
+        keys: The folder.
+        may_make: Whether there is no log yet.
+
+    Raises:
+        SetupError: There is a log, and not its key.
+        SecureChatError: The file cannot be read, written or understood.
+    """
+    path = keys / LOG_KEY_FILE
+    try:
+        return server_key_from_pem(read_key_file(path, private=True))
+    except FileNotFoundError:
+        if not may_make:
+            message = f"{path} is missing"
+            hint = "put back a copy of it: with another key every client takes this server for one that lies"
+            raise SetupError(message, hint=hint) from None
+    key = generate_server_key()
+    write_key_file(path, server_key_to_pem(key))
+    return key
+
+
 def rotate_server_key(keys: Path) -> ServerKey:
     """Make another key, signed by the present one: clients that know that one follow, once.
 
@@ -197,8 +223,10 @@ def certificate_key(der: bytes) -> tuple[RSAPublicKey, RSAPublicKey | None]:
         CryptoError: It is not an RSA-2048 key in a certificate, or its hop is not right.
     """
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        key, extensions = certificate.public_key(), certificate.extensions
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what the library only warns of, our server does not write
+            certificate = x509.load_der_x509_certificate(der)
+            key, extensions = certificate.public_key(), certificate.extensions
     except (*UNREADABLE, *_UNREADABLE_X509) as error:
         raise CryptoError from error
     if not isinstance(key, RSAPublicKey):

@@ -12,21 +12,29 @@ import msgspec
 from msgspec import Meta
 
 from errors import CryptoError, ProtocolError, UsageError
-from protocol import EnvelopeId, Frame, Integer, canonical, decode_strictly
+from protocol import EnvelopeId, Frame, Hash, Integer, Record, canonical, decode_strictly
 
 MAX_TEXT: Final = 64 * 1024  # bytes of UTF-8; more belongs into a file
 MAX_RECEIPTS: Final = 100  # ids in one receipt
-COMPRESS_ABOVE: Final = 256  # bytes of content; below, padding hides the gain
+COMPRESS_ABOVE: Final = 512  # bytes of content; below, padding hides the gain
 MAX_INFLATED: Final = 1024 * 1024  # bytes; a zlib stream can be a thousand times smaller than what it holds
-BUCKETS: Final = (256, 512, 1024, 2048, 4096)  # bytes; above, Padmé
+BUCKETS: Final = (512, 1024, 2048, 4096)  # bytes; above, Padmé
 HEADER_SIZE: Final = 5  # bytes: 1 for the form, 4 for the length
 _PLAIN, _ZLIB = 0, 1
+
+
+class KnownLog(Record, frozen=True, kw_only=True):
+    """The server's key log as the sender knows it: whoever is shown another one sees it here (section 4.7)."""
+
+    root: Hash
+    size: Integer  # entries
 
 
 class Text(Frame, frozen=True, kw_only=True, tag_field="kind", tag="text"):
     """What a person wrote."""
 
     counter: Annotated[int, Meta(ge=1, le=2**53 - 1)]  # of messages from this sender to this recipient
+    log: KnownLog
     text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 
 
@@ -35,6 +43,7 @@ class ReceiptContent(Frame, frozen=True, kw_only=True, tag_field="kind", tag="re
 
     counter: Integer  # how many messages its sender has written to its recipient, so that a withheld one shows
     ids: Annotated[list[EnvelopeId], Meta(min_length=1, max_length=MAX_RECEIPTS)]
+    log: KnownLog
     state: Annotated[str, Meta(pattern=r"\Adelivered\Z")]
 
 
@@ -43,6 +52,7 @@ class Notice(Frame, frozen=True, kw_only=True, tag_field="kind", tag="notice"):
 
     about: Annotated[str, Meta(pattern=r"\A(identity|restored)\Z")]  # new keys, with which this is signed; or a backup
     counter: Integer  # as in a receipt
+    log: KnownLog
 
 
 Content = Text | ReceiptContent | Notice

@@ -199,7 +199,8 @@ class Relay:
         if replaced is not None:
             del self._visitors[replaced]  # its frames are not heard any more
             actions.append(HangUp(replaced, Code.REPLACED))
-        actions.append(Outgoing(link, [LoggedIn(log_key=self._log_key, pending=pending, retention_s=self._limits.retention_s)]))
+        logged_in = LoggedIn(log_key=self._log_key, pending=pending, retention_s=self._limits.retention_s)
+        actions.append(Outgoing(link, [logged_in]))
         return actions + pushed
 
     def _revoke(self, link: Link, visitor: Visitor, command: Revoke, now: Now) -> list[Action]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUND = {"errors", "protocol", "connection", "crypto_utils", "key_files", "identity", "process_lock"}
+GROUND = {"errors", "protocol", "connection", "crypto_utils", "key_files", "identity", "process_lock", "merkle", "key_log"}
 GROUND |= {"preflight", "command_line"}
 MAY_IMPORT = {
     "preflight": set(),
@@ -20,14 +20,16 @@ MAY_IMPORT = {
     "key_files": {"errors"},
     "server_key": {"errors", "protocol", "crypto_utils", "key_files"},
     "identity": {"errors", "protocol", "crypto_utils"},
+    "merkle": {"errors", "crypto_utils"},
+    "key_log": {"errors", "protocol", "crypto_utils", "identity", "merkle"},
     "command_line": {"preflight", "protocol"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
     "tls": {"errors", "crypto_utils", "server_key"},
     "link": {"errors", "protocol", "connection", "tls", "crypto_utils"},
     "transport": {"errors", "connection", "tls", "link"},
-    "relay": {"errors", "protocol", "crypto_utils", "identity", "sql_file"},
-    "messenger": {"errors", "protocol", "crypto_utils", "key_files", "identity", "sql_file"},
+    "relay": {"errors", "protocol", "crypto_utils", "identity", "merkle", "key_log", "sql_file"},
+    "messenger": {"errors", "protocol", "crypto_utils", "key_files", "identity", "merkle", "key_log", "sql_file"},
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
     "talk": {"errors", "messenger", "session"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
