@@ -77,6 +77,16 @@ class Contacts:
         """Return every contact with its trust, by name."""
         return [(row[0], Trust(row[-1])) for row in self._db.rows(f"{_SELECT} ORDER BY 1")]
 
+    # ------------------------------------------------------------ how the key log names them
+
+    def note_log_index(self, user_id: str, index: bytes) -> None:
+        """Remember by which index the key log names a contact."""
+        self._db.run("UPDATE contact SET log_index = ? WHERE user_id = ?", index, user_id)
+
+    def by_log_index(self) -> dict[bytes, str]:
+        """Return the contacts by their index."""
+        return dict(self._db.rows("SELECT log_index, user_id FROM contact WHERE log_index IS NOT NULL"))
+
     # ------------------------------------------------------------ what the key directory says
 
     def see(self, records: list[IdentityRecord], revocations: list[Revocation], *, now: int) -> Sight:

@@ -24,6 +24,8 @@ from messenger.identities import Identities, refuse_stopped
 from messenger.inbox import Inbox, Shown
 from messenger.keyring import Keyring
 from messenger.line import Line, LinkState, Output
+from messenger.log_replica import LogReplica
+from messenger.log_watch import LogWatch
 from messenger.outbox import Outbox
 from messenger.rotation import Rotation
 from messenger.sealing import Sealer
@@ -35,9 +37,11 @@ from protocol import (
     Acknowledge,
     Delivery,
     FetchIdentity,
+    FetchLog,
     Frame,
     Hello,
     Identity,
+    Log,
     LoggedIn,
     Login,
     Refusal,
@@ -61,9 +65,11 @@ class Messenger:
         self.database = database
         self._line = Line()
         self._inbox = Inbox(keyring, database, self.contacts, self.history)
-        self._identities = Identities(self._line, keyring, self.contacts)
+        self.log = LogReplica(database)
+        self._identities = Identities(self._line, keyring, self.contacts, self.log)
+        self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
         self._rotation = Rotation(self._line, keyring, self.contacts, self.outbox)
-        sealer = Sealer(keyring, self.contacts, self.history, self.outbox)
+        sealer = Sealer(keyring, self.contacts, self.history, self.outbox, self.log)
         self._sending = Sending(self._line, self._identities, self.contacts, self.history, self.outbox, sealer)
         self._replies: Final[dict[type[Frame], Callable[[Any, Output, int], None]]] = {
             Welcome: self._welcome,
@@ -71,6 +77,7 @@ class Messenger:
             Accepted: lambda frame, output, _now: self._sending.accepted(frame, output),
             Rejected: lambda frame, output, now: self._sending.rejected(frame, output, now=now),
             Identity: self._identity,
+            Log: lambda frame, output, now: self._watch.took(frame, output, now=now),
             Rotated: lambda frame, output, now: self._rotation.rotated(frame, output, now=now),
             Delivery: self._delivery,
             Refusal: self._refused,
@@ -87,14 +94,17 @@ class Messenger:
         output = Output()
         with self.database.transaction():
             yield output
-            self._collect(output)
+            self._collect(output, now)
             self._sending.flush(output, now=now)
         if self._rotation.finish():
             with self.database.transaction():
                 self._sending.flush(output, now=now)
 
-    def _collect(self, output: Output) -> None:
-        """Take over what the inbox wants told and acknowledged."""
+    def _collect(self, output: Output, now: int) -> None:
+        """Take over what the inbox wants told and acknowledged, and what it has heard."""
+        for peer, log in self._inbox.heard:
+            self._watch.heard(peer, log, output, now=now)
+        self._inbox.heard.clear()
         output.events += self._inbox.events
         self._inbox.events.clear()
         sequences = [sequence for sequence in self._inbox.acknowledged if sequence]  # 0: not over this link
@@ -121,6 +131,7 @@ class Messenger:
             and link.expected <= 0
             and not link.in_flight
             and not link.asked
+            and not link.reading_log
             and self._inbox.settled
         )
 
@@ -148,14 +159,21 @@ class Messenger:
     def tick(self, *, now: int) -> Output:
         """Repeat what the relay had put off, when its time has come; to be called every second or so."""
         link = self._line.link
-        if link is None or link.retry_at is None or now < link.retry_at:
+        due = (None, None) if link is None else (link.retry_at, link.read_log_at)
+        if not any(at is not None and now >= at for at in due):
             return Output()
-        link.retry_at = None
-        self._line.send_again()
         with self._step(now) as output:
+            self._watch.tick(output, now=now)
+            self._try_again(output, now)
+        return output
+
+    def _try_again(self, output: Output, now: int) -> None:
+        link = self._line.present
+        if link.retry_at is not None and now >= link.retry_at:
+            link.retry_at = None
+            self._line.send_again()
             for user_id in self._inbox.unknown_senders:
                 self._identities.look_up(user_id, output)
-        return output
 
     # ------------------------------------------------------------ login (docs/PROTOCOL.md section 5.2)
 
@@ -192,6 +210,7 @@ class Messenger:
         link.online, link.expected = True, frame.pending
         output.events.append(Online(frame.pending))
         self._rotation.logged_in(output, now=now)
+        self._watch.logged_in(frame, output, now=now)
         for message_id, peer in self.history.undelivered(before=now - frame.retention_s):
             self._sending.advance(output, peer, message_id, "expired", only_from=("accepted",))
 
@@ -235,7 +254,15 @@ class Messenger:
             return
         doubted = self._identities.no_longer_doubted(user_id)
         try:
-            sight = self._identities.take(frame, output, now=now)
+            index = self._watch.check_answer(frame, output, now=now)
+        except CryptoError:
+            self._give_up(user_id, output, Code.UNTRUSTED_LOG)
+            return
+        try:
+            if user_id == self.account.user_id:
+                self._watch.learn_own(frame, output)
+                return
+            sight = self._identities.take(frame, index, output, now=now)
         except CryptoError:
             self._give_up(user_id, output, Code.INVALID_RECORD)
             return
@@ -318,6 +345,8 @@ class Messenger:
             self._not_let_in(frame, output)
         elif frame.command == frame_type(Rotate):
             self._rotation.refused(frame, output)
+        elif frame.command == frame_type(FetchLog):
+            self._watch.put_off(frame.retry_after_s, now=now)
         elif frame.command == frame_type(FetchIdentity) and self._identities.was_asked_for(frame.subject):
             if frame.code is Code.RATE_LIMITED:
                 link.retry_at = now + frame.retry_after_s

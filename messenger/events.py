@@ -89,6 +89,27 @@ class ContactRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactErased:
+    """A contact has had the server remove their account."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAlarm:
+    """The server contradicts its own key log; it is not believed any more until the person says so."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDisagrees:
+    """A contact knows another key log than the one that the server shows here."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class OwnIdentityRotated:
     """The server has this account's next identity, and the present one has become a former one."""
 
@@ -128,6 +149,9 @@ Event = (
     | IdentityRotated
     | IdentityRevoked
     | ContactRestored
+    | ContactErased
+    | LogAlarm
+    | LogDisagrees
     | OwnIdentityRotated
     | OwnRotationRefused
     | ServerKeyRotated

@@ -8,29 +8,38 @@ from messenger.contacts import Contact, Contacts, Sight, Trust
 from messenger.events import ContactPinned, IdentityChanged, IdentityRevoked, IdentityRotated
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
+from messenger.log_replica import LogReplica
 from protocol import MAX_RECORDS, FetchIdentity, Identity
 
 
 class Identities:
     """The identities of contacts. Every change runs inside the caller's transaction."""
 
-    def __init__(self, line: Line, keyring: Keyring, contacts: Contacts) -> None:
+    def __init__(self, line: Line, keyring: Keyring, contacts: Contacts, log: LogReplica) -> None:
         """Work for an account."""
         self._line = line
+        self._log = log
         self._keyring = keyring
         self._contacts = contacts
         self._doubted: set[str] = set()  # contacts of whom the relay says that their key has changed
 
     # ------------------------------------------------------------ look-ups
 
-    def look_up(self, user_id: str, output: Output) -> None:
-        """Ask the key directory for somebody's identity, if it has not been asked."""
+    def look_up(self, user_id: str, output: Output, *, epoch: int | None = None) -> None:
+        """Ask the key directory for somebody's identities, from the one that is pinned on, if it has not been asked."""
         link = self._line.present
-        if user_id not in link.asked:
-            link.asked.add(user_id)
-            contact = self._contacts.find(user_id)
-            epoch = contact.record.epoch if contact is not None else 1  # what waits may be signed by an earlier one
-            output.frames.append(FetchIdentity(epoch=epoch, user_id=user_id))
+        if user_id in link.asked:
+            return
+        link.asked.add(user_id)
+        contact = self._contacts.find(user_id)
+        if epoch is None:  # from the first on, when none is pinned: what waits may be signed by an earlier one
+            epoch = contact.record.epoch if contact is not None else 1
+        output.frames.append(FetchIdentity(epoch=epoch, log_size=self._log.known[0], user_id=user_id))
+
+    @staticmethod
+    def is_page(frame: Identity) -> bool:
+        """Tell whether there may be more identities than an answer holds."""
+        return len(frame.records) == MAX_RECORDS
 
     def doubt(self, user_id: str, output: Output) -> None:
         """See for ourselves whether somebody's key has changed; the relay's word is not enough."""
@@ -59,8 +68,14 @@ class Identities:
         self._doubted.discard(user_id)
         return doubted
 
-    def take(self, frame: Identity, output: Output, *, now: int) -> Sight:
+    def take(self, frame: Identity, index: bytes, output: Output, *, now: int) -> Sight:
         """Take in what the key directory says of somebody, and tell the person what is new.
+
+        Args:
+            frame: What it says.
+            index: By which the key log names them.
+            output: Takes the news.
+            now: Seconds since 1970.
 
         Raises:
             CryptoError: It is not valid.
@@ -68,6 +83,7 @@ class Identities:
         user_id = frame.records[-1].user_id
         before = self._contacts.find(user_id)
         sight = self._contacts.see(frame.records, frame.revocations, now=now)
+        self._contacts.note_log_index(user_id, index)
         match sight:
             case Sight.FIRST:
                 output.events.append(ContactPinned(user_id))
@@ -80,7 +96,7 @@ class Identities:
                 output.events.append(IdentityRevoked(user_id))
             case Sight.SAME:
                 pass
-        if sight in {Sight.FIRST, Sight.ROTATED} and len(frame.records) == MAX_RECORDS:  # there may be more
+        if sight in {Sight.FIRST, Sight.ROTATED} and self.is_page(frame):
             self.look_up(user_id, output)
         return sight
 

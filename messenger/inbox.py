@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
 from messenger.contacts import Contact, Contacts, Trust
-from messenger.content import Content, Notice, ReceiptContent, Text, unpack
+from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, unpack
 from messenger.database import Database
 from messenger.events import ContactRestored, EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
 from messenger.history import History
@@ -48,6 +48,7 @@ class Inbox:
         self._unshown: dict[Shown, int] = {}  # messages given out to be shown: their sequences
         self.acknowledged: list[int] = []  # sequences that the relay may forget; the engine takes them
         self.events: list[Event] = []  # the engine takes them
+        self.heard: list[tuple[str, KnownLog]] = []  # what contacts know of the key log; the engine takes it
 
     @property
     def settled(self) -> bool:
@@ -174,6 +175,7 @@ class Inbox:
             self._refuse(envelope.sender_id, sequence)
             return
         self._history.note_seen(envelope.sender_id, envelope.id, now=now)
+        self.heard.append((envelope.sender_id, content.log))
         if sealed.sender is contact.record:
             self._contacts.forget_former(contact.user_id)
         if isinstance(content, Notice) and content.about == "restored":

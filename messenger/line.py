@@ -32,6 +32,8 @@ class LinkState:
     cursor: int = BEGINNING  # the outbox has been sent up to this ordinal
     in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
     asked: set[str] = field(default_factory=set)  # look-ups under way
+    reading_log: bool = False  # whether the server was asked for entries of its key log
+    read_log_at: int | None = None  # when to ask again, seconds since 1970
     retry_at: int | None = None  # when to repeat what the relay put off, seconds since 1970
 
 

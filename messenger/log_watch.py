@@ -1,0 +1,215 @@
+"""Whether the server shows everybody the same keys: the client's half of the key log (docs/PROTOCOL.md section 4.7).
+
+Three things are held against each other: the log as it was read, what the directory answers, and what contacts say of
+the log inside their messages. The server that contradicts itself is not believed any more. A contact that contradicts
+it is reported, and no more than that: it may be the contact who lies.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crypto_utils import load_rsa_public_der
+from errors import CryptoError
+from identity import identity_hash, verify_chain
+from key_log import ERASURE, IDENTITY, State, entry_for, verify_entries, verify_growth, verify_index
+from messenger.contacts import Contacts, Trust
+from messenger.content import KnownLog
+from messenger.events import ContactErased, LogAlarm, LogDisagrees
+from messenger.identities import Identities
+from messenger.keyring import Keyring
+from messenger.line import Line, Output
+from messenger.log_replica import LogReplica
+from protocol import FetchLog, Identity, IdentityRecord, Log, LogEntry, LoggedIn, LogProof
+
+READ_EVERY_S: Final = 3600  # on a link that lasts; what is looked up meanwhile shows when the log has grown
+
+NOT_THE_KEY = "its key log is signed by another key than before"
+NOT_GROWN = "its key log is not the one that was known, or is not signed"
+NOT_IN_LOG = "it hands out a key that is not in its key log, or not the latest there"
+NOT_COMPLETE = "it does not show all of its key log"
+NOT_OURS = "its key log holds a key of yours that you did not make"
+NOT_LISTED = "its key log does not hold your key"
+
+
+class LogWatch:
+    """Reads the key log, and looks whether everything fits. Every change runs inside the caller's transaction."""
+
+    def __init__(self, line: Line, keyring: Keyring, contacts: Contacts, identities: Identities, log: LogReplica) -> None:
+        """Work for an account."""
+        self._line = line
+        self._keyring = keyring
+        self._contacts = contacts
+        self._identities = identities
+        self._log = log
+        self._index: bytes | None = None  # this account's in the log
+        self._own: list[IdentityRecord] = []  # this account's identities, from the first on, while they are fetched
+
+    # ------------------------------------------------------------ reading
+
+    def logged_in(self, frame: LoggedIn, output: Output, *, now: int) -> None:
+        """Read what is new in the log, if it is the one that was known."""
+        if self._log.key is None:
+            load_rsa_public_der(frame.log_key)
+            self._log.begin(frame.log_key)
+        if self._log.key != frame.log_key:
+            self._alarm(NOT_THE_KEY, output)
+        self._read_on(output, now=now)
+
+    def tick(self, output: Output, *, now: int) -> None:
+        """Read on when it is time to."""
+        link = self._line.present
+        if link.online and link.read_log_at is not None and now >= link.read_log_at:
+            self._read_on(output, now=now)
+
+    def put_off(self, seconds: int, *, now: int) -> None:
+        """Read on later: the server says that it was asked too often."""
+        link = self._line.present
+        link.reading_log, link.read_log_at = False, now + seconds
+
+    def _read_on(self, output: Output, *, now: int) -> None:
+        link = self._line.present
+        if link.reading_log or self._log.alarm is not None:
+            return
+        link.reading_log, link.read_log_at = True, now + READ_EVERY_S
+        self._log.note_asked()
+        output.frames.append(FetchLog(log_size=self._log.known[0], start=self._log.count))
+
+    def took(self, frame: Log, output: Output, *, now: int) -> None:
+        """Take in entries of the log."""
+        link = self._line.present
+        if not link.reading_log or frame.start != self._log.count or self._log.alarm is not None:
+            return
+        link.reading_log = False
+        try:
+            size, root = self._grown(frame.proof)
+            self._index = verify_index(self._log.public_key, self._keyring.account.user_id, frame.proof.index)
+        except CryptoError:
+            self._alarm(NOT_GROWN, output)
+            return
+        self._log.append(frame.entries)
+        if self._log.count < size and frame.entries:
+            self._read_on(output, now=now)
+        elif self._log.count != size or self._log.root(size) != root:
+            self._alarm(NOT_COMPLETE, output)
+        else:
+            self._check(output, now=now)
+
+    def _grown(self, proof: LogProof) -> State:
+        state = verify_growth(self._log.public_key, self._log.known, proof)
+        self._log.remember(proof.head)
+        return state
+
+    # ------------------------------------------------------------ what the directory answers
+
+    def check_answer(self, frame: Identity, output: Output, *, now: int) -> bytes:
+        """Check that the log holds what the directory hands out, and nothing later; return the account's index.
+
+        Raises:
+            CryptoError: It does not; the server is not believed any more.
+        """
+        user_id = frame.records[-1].user_id
+        try:
+            if self._log.alarm is not None:
+                raise CryptoError  # noqa: TRY301 - as all that follows
+            state = self._grown(frame.proof)
+            index = verify_index(self._log.public_key, user_id, frame.proof.index)
+            entries = [entry_for(index, event) for event in (*frame.records, *frame.revocations)]
+            verify_entries(state, entries, frame.proof.inclusions)
+            self._check_latest(index, frame)
+        except CryptoError:
+            self._alarm(NOT_IN_LOG, output)
+            raise
+        if self._log.count < state[0]:
+            self._read_on(output, now=now)
+        return index
+
+    def _check_latest(self, index: bytes, frame: Identity) -> None:
+        """Check that nothing in the log came after the newest record that was handed out, if there are no more."""
+        newest = frame.proof.inclusions[len(frame.records) - 1].position
+        later = self._log.entries_of(index, after=newest)
+        told = {identity_hash(record) for record in frame.records}
+        if not frame.revocations and not self._identities.is_page(frame) and any(
+            entry.kind != IDENTITY or entry.value not in told for entry in later
+        ):
+            raise CryptoError
+
+    # ------------------------------------------------------------ what the log says
+
+    def _check(self, output: Output, *, now: int) -> None:
+        """Look at what was read, now that all of it has come."""
+        watched = self._contacts.by_log_index()
+        for entry in self._log.take_unchecked():
+            if entry.index in watched:
+                self._news(watched[entry.index], entry, output)
+        self._check_own(output)
+        for peer, (size, root), asked in self._log.open_claims():
+            if size <= self._log.count:
+                self._settle(peer, output, agrees=self._log.root(size) == root)
+            elif asked:
+                self._settle(peer, output, agrees=False)
+            else:
+                self._read_on(output, now=now)
+
+    def _news(self, user_id: str, entry: LogEntry, output: Output) -> None:
+        """See what has become of a contact."""
+        contact = self._contacts.find(user_id)
+        if contact is None or contact.trust in {Trust.CHANGED, Trust.REVOKED}:
+            return
+        if entry.kind == ERASURE:
+            output.events.append(ContactErased(user_id))
+        elif entry.value != contact.identity_hash:
+            self._identities.look_up(user_id, output)
+
+    def _check_own(self, output: Output) -> None:
+        """See whether the log holds this account's identities, and none that it did not make."""
+        assert self._index is not None  # noqa: S101 - it came with the entries
+        present = [self._keyring.account, self._keyring.following]
+        own = [account.identity_hash for account in present if account is not None]
+        self._log.add_own(own)
+        listed = self._log.entries_of(self._index)
+        if not any(entry.value in own for entry in listed):
+            self._alarm(NOT_LISTED, output)
+        elif all(entry.kind == IDENTITY and self._log.is_own(entry.value) for entry in listed):
+            self._own.clear()
+        elif not self._own and self._keyring.account.record.epoch > 1:  # identities that this device never saw?
+            self._identities.look_up(self._keyring.account.user_id, output, epoch=1)
+        else:
+            self._alarm(NOT_OURS, output)
+
+    def learn_own(self, frame: Identity, output: Output) -> None:
+        """Take in this account's former identities: those that lead to the present one are its own.
+
+        Raises:
+            CryptoError: They do not follow each other.
+        """
+        self._own += frame.records[len(self._own) and 1 :]
+        verify_chain(self._own)
+        hashes = [identity_hash(record) for record in self._own]
+        if self._keyring.account.identity_hash in hashes:
+            self._log.add_own(hashes[: hashes.index(self._keyring.account.identity_hash) + 1])
+            self._check_own(output)
+        elif self._identities.is_page(frame):
+            self._identities.look_up(self._keyring.account.user_id, output, epoch=self._own[-1].epoch)
+        else:
+            self._alarm(NOT_OURS, output)
+
+    # ------------------------------------------------------------ what contacts say
+
+    def heard(self, peer: str, log: KnownLog, output: Output, *, now: int) -> None:
+        """Compare the log that a contact knows with ours."""
+        self._log.claim(peer, (log.size, log.root))
+        if log.size > self._log.count:
+            self._read_on(output, now=now)
+        for claimant, (size, root), _ in self._log.open_claims():
+            if claimant == peer and size <= self._log.count:
+                self._settle(peer, output, agrees=self._log.root(size) == root)
+
+    def _settle(self, peer: str, output: Output, *, agrees: bool) -> None:
+        self._log.settle_claim(peer, agrees=agrees)
+        if not agrees:
+            output.events.append(LogDisagrees(peer))
+
+    def _alarm(self, reason: str, output: Output) -> None:
+        if self._log.raise_alarm(reason):
+            output.events.append(LogAlarm(reason))
