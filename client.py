@@ -27,6 +27,7 @@ from errors import (
     Refused,
     RemoteProtocolError,
     SecureChatError,
+    UntrustedKeyError,
     UsageError,
     describe,
 )
@@ -39,6 +40,8 @@ from messenger.engine import Messenger
 from messenger.events import (
     Event,
     IdentityChanged,
+    LogAlarm,
+    LogDisagrees,
     MessageReceived,
     Online,
     OwnIdentityRotated,
@@ -56,7 +59,7 @@ from messenger.ui.json_lines import json_line
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.qr import qr_code
-from messenger.ui.text import event_line, own_keys_line, safety_number_lines
+from messenger.ui.text import event_line, log_lines, own_keys_line, safety_number_lines
 from process_lock import ProcessLock
 from protocol import Revocation, decode
 from session import Session, revoke, wall_time
@@ -99,6 +102,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     verify = actions.add_parser("verify", help="show the safety number that you have with somebody, or compare it")
     verify.add_argument("to", metavar="WHO", help="phone number or handle")
     verify.add_argument("number", nargs="*", metavar="NUMBER", help="the number that they see")
+    log = actions.add_parser("log", help="whether the server shows everybody the same keys; ends 8 if it does not")
+    log.add_argument("--forget", action="store_true", help="believe it again, and read its key log anew")
     backup = actions.add_parser("backup", help="write the account into one file, which its password opens")
     backup.add_argument("path", metavar="PATH", type=Path, help="a new file")
     restore = actions.add_parser("restore", help="put an account back from such a file; it gets new keys")
@@ -183,6 +188,9 @@ class Client:
         if self._options.action == "verify":
             self._verify(messenger)
             return
+        if self._options.action == "log":
+            self._log(messenger)
+            return
         if self._options.action == "backup":
             write_backup(messenger.keyring, messenger.database, files, self._options.path)
             self._face.tell(f"* {self._options.path} holds the account {files.user_id}; its password opens it")
@@ -241,6 +249,7 @@ class Client:
     def _receive(self, messenger: Messenger, session: Session) -> None:
         """Show what waits at the server; a message is acknowledged after its line was written and flushed."""
         changed: list[str] = []
+        alarms: list[Event] = []
 
         def perform(output: Output) -> None:
             session.send(output.frames)
@@ -250,6 +259,8 @@ class Client:
                     shown.append((event.peer, event.id))
                 elif isinstance(event, IdentityChanged):
                     changed.append(event.peer)
+                elif isinstance(event, LogAlarm | LogDisagrees):
+                    alarms.append(event)
                 self._print(event)
             if shown:
                 perform(messenger.shown(shown, now=wall_time()))
@@ -260,6 +271,8 @@ class Client:
         session.run(lambda: messenger.settled, perform=perform, timeout_s=ONE_SHOT_TIMEOUT_S)
         if changed:
             raise identity_changed(changed[0])
+        if alarms:
+            raise log_alarm("take care")
 
     def _print(self, event: Event) -> None:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
@@ -287,6 +300,15 @@ class Client:
             self._face.show(line)
         if sys.stdout.isatty():
             self._face.show(qr_code(number))
+
+    def _log(self, messenger: Messenger) -> None:
+        """Say how the key log stands."""
+        if self._options.forget:
+            messenger.forget_log()
+        for line in log_lines(messenger.log):
+            self._face.show(line)
+        if messenger.log.alarm is not None or not all(agrees for _, agrees in messenger.log.settled_claims()):
+            raise log_alarm("this server is not to be believed")
 
     def _show_or_protect_keys(self, messenger: Messenger, files: AccountFiles) -> None:
         if self._options.keys is None:
@@ -350,8 +372,16 @@ class Client:
             self._face.tell(f"! offline: {text}; trying again")
 
 
+def log_alarm(what: str) -> UntrustedKeyError:
+    """Make the error of whatever needed a key from a server that contradicts its own key log."""
+    message = f"{what}: the server's key log does not fit, and no new key is taken from it"
+    return UntrustedKeyError(message, hint="/log in the conversation, or python client.py log, says more")
+
+
 def rejected(recipient: str, reason: Code | None) -> SecureChatError:
     """Make the error of a message that the server did not take."""
+    if reason is Code.UNTRUSTED_LOG:
+        return log_alarm(f"not sent to {recipient}")
     refused = Refused(reason or Code.INTERNAL)
     if reason is Code.UNKNOWN_USER:
         refused.args = (f"Security Error: Public key for {recipient} not found: {refused}",)

@@ -60,6 +60,8 @@ class Code(StrEnum):
     MAILBOX_FULL = "mailbox_full"
     KEY_CHANGED = "key_changed"
     DUPLICATE_ID = "duplicate_id"
+    # Said by no server: a client writes it down for what it did not send.
+    UNTRUSTED_LOG = "untrusted_log"
 
 
 EXPLANATIONS: dict[Code, tuple[str, str]] = {
@@ -104,6 +106,7 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.MAILBOX_FULL: ("the recipient's mailbox is full", "try again when they have been online"),
     Code.KEY_CHANGED: ("the recipient's key is not the one this message was sealed for", "fetch the new one"),
     Code.DUPLICATE_ID: ("another message has the same id", "send it again"),
+    Code.UNTRUSTED_LOG: ("the server's key log does not fit: its keys are not believed", "/log says more"),
 }
 
 

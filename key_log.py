@@ -22,7 +22,6 @@ from protocol import (
     LogEntry,
     LogProof,
     Record,
-    Revocation,
     TreeHead,
     canonical,
     without,

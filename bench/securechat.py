@@ -44,6 +44,7 @@ from protocol import (
 )
 from relay.storage import Address, Arrival, Stored
 from relay.storage.sqlite import SqliteStore
+from messenger.content import NO_LOG
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NONCE: Final = bytes(32)
@@ -237,7 +238,7 @@ def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:
     if room > 0:
         body = frame(96, encode_base64(os.urandom(room // 4 * 3)))
     else:
-        text = pack(Text(counter=1, text="x" * size))
+        text = pack(Text(counter=1, log=NO_LOG, text="x" * size))
         body = frame(RSA_SIZE, encode_base64(os.urandom(AES_IV_SIZE + len(text))))
     before, after = body.split(b'"id":"' + base64.b64encode(bytes(16)), 1)
     return len(body).to_bytes(4, "big") + before + b'"id":"', after

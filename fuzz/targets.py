@@ -33,6 +33,7 @@ from protocol import (
     encode_frame,
 )
 from server_key import ServerKey, certificate_key, create_hop, self_signed_certificate
+from messenger.content import NO_LOG
 
 
 class Target(NamedTuple):
@@ -51,7 +52,7 @@ def account() -> Account:
 @cache
 def envelope() -> bytes:
     draft = Draft(Message, bytes(16), 1)
-    return canonical(SUITES[1].encrypt(account(), account().record, draft, pack(Text(counter=1, text="hello"))))
+    return canonical(SUITES[1].encrypt(account(), account().record, draft, pack(Text(counter=1, log=NO_LOG, text="hello"))))
 
 
 # ---------------------------------------------------------------- frames
@@ -88,8 +89,8 @@ def read_content(data: bytes) -> None:
 
 
 def contents() -> list[bytes]:
-    receipt = ReceiptContent(counter=1, ids=[bytes(16)], state="delivered")
-    each = (Text(counter=1, text="x"), Text(counter=1, text="y" * 500), receipt, Notice(about="identity", counter=1))
+    receipt = ReceiptContent(counter=1, ids=[bytes(16)], log=NO_LOG, state="delivered")
+    each = (Text(counter=1, log=NO_LOG, text="x"), Text(counter=1, log=NO_LOG, text="y" * 500), receipt, Notice(about="identity", counter=1, log=NO_LOG))
     return [pack(content) for content in each]
 
 

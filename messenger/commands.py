@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from errors import UsageError
 from messenger.account import normalise_user_id
-from messenger.ui.text import own_keys_line
+from messenger.ui.text import log_lines, own_keys_line
 
 if TYPE_CHECKING:
     from messenger.conversation import Conversation
@@ -64,6 +64,19 @@ def _keys(conversation: Conversation, argument: str, now: int) -> None:
         conversation.tell(f"* {own_keys_line(account)}")
 
 
+def _log(conversation: Conversation, argument: str, _now: int) -> None:
+    messenger = conversation.messenger
+    if argument == "forget":
+        messenger.forget_log()
+        conversation.tell("* the key log is read anew at the next login; what contacts say is compared anew, too")
+    elif argument:
+        message = f"/log {argument} is not known"
+        raise UsageError(message, hint="/log, or /log forget")
+    else:
+        for line in log_lines(messenger.log):
+            conversation.tell(line)
+
+
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
     people = conversation.messenger.contacts.all()
     for user_id, trust in people:
@@ -97,6 +110,7 @@ COMMANDS = {
             _verify,
         ),
         Command("keys", "[rotate]", "your keys; rotate makes new ones, which the old ones sign", _keys),
+        Command("log", "[forget]", "whether the server shows everybody the same keys; forget begins anew", _log),
         Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
         Command("help", "", "this list", _help),
         Command("quit", "", "leave (`quit` alone does the same)", _quit),

@@ -339,6 +339,11 @@ class Messenger:
             self._rotation.tell(output)
         return output
 
+    def forget_log(self) -> None:
+        """Believe the server again, and read its key log anew at the next login: the person's decision."""
+        with self.database.transaction():
+            self.log.forget()
+
     def _refused(self, frame: Refusal, output: Output, now: int) -> None:
         link = self._line.present
         if frame.command == frame_type(Login):

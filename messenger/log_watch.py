@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from crypto_utils import load_rsa_public_der
 from errors import CryptoError
 from identity import identity_hash, verify_chain
 from key_log import ERASURE, IDENTITY, State, entry_for, verify_entries, verify_growth, verify_index
@@ -35,7 +34,9 @@ NOT_LISTED = "its key log does not hold your key"
 class LogWatch:
     """Reads the key log, and looks whether everything fits. Every change runs inside the caller's transaction."""
 
-    def __init__(self, line: Line, keyring: Keyring, contacts: Contacts, identities: Identities, log: LogReplica) -> None:
+    def __init__(
+        self, line: Line, keyring: Keyring, contacts: Contacts, identities: Identities, log: LogReplica
+    ) -> None:
         """Work for an account."""
         self._line = line
         self._keyring = keyring
@@ -50,8 +51,8 @@ class LogWatch:
     def logged_in(self, frame: LoggedIn, output: Output, *, now: int) -> None:
         """Read what is new in the log, if it is the one that was known."""
         if self._log.key is None:
-            load_rsa_public_der(frame.log_key)
             self._log.begin(frame.log_key)
+        self._log.add_own(self._present_identities())
         if self._log.key != frame.log_key:
             self._alarm(NOT_THE_KEY, output)
         self._read_on(output, now=now)
@@ -68,8 +69,8 @@ class LogWatch:
         link.reading_log, link.read_log_at = False, now + seconds
 
     def _read_on(self, output: Output, *, now: int) -> None:
-        link = self._line.present
-        if link.reading_log or self._log.alarm is not None:
+        link = self._line.link
+        if link is None or not link.online or link.reading_log or self._log.alarm is not None:
             return
         link.reading_log, link.read_log_at = True, now + READ_EVERY_S
         self._log.note_asked()
@@ -78,10 +79,12 @@ class LogWatch:
     def took(self, frame: Log, output: Output, *, now: int) -> None:
         """Take in entries of the log."""
         link = self._line.present
-        if not link.reading_log or frame.start != self._log.count or self._log.alarm is not None:
+        if not link.reading_log or self._log.alarm is not None:
             return
         link.reading_log = False
         try:
+            if frame.start != self._log.count:
+                raise CryptoError  # noqa: TRY301 - as all that follows
             size, root = self._grown(frame.proof)
             self._index = verify_index(self._log.public_key, self._keyring.account.user_id, frame.proof.index)
         except CryptoError:
@@ -125,13 +128,9 @@ class LogWatch:
         return index
 
     def _check_latest(self, index: bytes, frame: Identity) -> None:
-        """Check that nothing in the log came after the newest record that was handed out, if there are no more."""
-        newest = frame.proof.inclusions[len(frame.records) - 1].position
-        later = self._log.entries_of(index, after=newest)
-        told = {identity_hash(record) for record in frame.records}
-        if not frame.revocations and not self._identities.is_page(frame) and any(
-            entry.kind != IDENTITY or entry.value not in told for entry in later
-        ):
+        """Check that the log holds nothing after what was handed out, unless that is one page of more."""
+        newest = max(inclusion.position for inclusion in frame.proof.inclusions)
+        if not self._identities.is_page(frame) and self._log.entries_of(index, after=newest):
             raise CryptoError
 
     # ------------------------------------------------------------ what the log says
@@ -161,11 +160,15 @@ class LogWatch:
         elif entry.value != contact.identity_hash:
             self._identities.look_up(user_id, output)
 
+    def _present_identities(self) -> list[bytes]:
+        """Return the hash of the present identity, and of the next, which the server may have by now."""
+        accounts = (self._keyring.account, self._keyring.following)
+        return [account.identity_hash for account in accounts if account is not None]
+
     def _check_own(self, output: Output) -> None:
         """See whether the log holds this account's identities, and none that it did not make."""
         assert self._index is not None  # noqa: S101 - it came with the entries
-        present = [self._keyring.account, self._keyring.following]
-        own = [account.identity_hash for account in present if account is not None]
+        own = self._present_identities()
         self._log.add_own(own)
         listed = self._log.entries_of(self._index)
         if not any(entry.value in own for entry in listed):

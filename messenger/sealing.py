@@ -17,9 +17,7 @@ from protocol import Message, Receipt, canonical
 class Sealer:
     """Seals what an account sends."""
 
-    def __init__(
-        self, keyring: Keyring, contacts: Contacts, history: History, outbox: Outbox, log: LogReplica
-    ) -> None:
+    def __init__(self, keyring: Keyring, contacts: Contacts, history: History, outbox: Outbox, log: LogReplica) -> None:
         """Work for an account; every change runs inside the caller's transaction."""
         self._key_log = log
         self._keyring = keyring

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUND = {"errors", "protocol", "connection", "crypto_utils", "key_files", "identity", "process_lock", "merkle", "key_log"}
+GROUND = {
+    "errors",
+    "protocol",
+    "connection",
+    "crypto_utils",
+    "key_files",
+    "identity",
+    "process_lock",
+    "merkle",
+    "key_log",
+}
 GROUND |= {"preflight", "command_line"}
 MAY_IMPORT = {
     "preflight": set(),

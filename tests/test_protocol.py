@@ -73,7 +73,7 @@ def test_the_string_example_of_rfc_8785_section_3_2_2() -> None:
     assert encoded.decode() == '{"string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
 
 
-FETCH = canonical(FetchIdentity(epoch=0, user_id="bob"))
+FETCH = canonical(FetchIdentity(epoch=0, log_size=0, user_id="bob"))
 ACKNOWLEDGE = canonical(Acknowledge(sequences=[1, 2]))
 WELCOME = canonical(Welcome(nonce=b"\xff" * 31 + b"\x01", version=1))
 NOT_CANONICAL = {

@@ -42,6 +42,7 @@ from server_key import Hop, ServerKey, create_hop, self_signed_certificate, serv
 from tests.strategies import ENVELOPE, FRAMES
 from tls import client_context, server_context
 from transport import Loop, turn_away
+from tests.strategies import LOG_SPKI
 
 HELLO = Hello(nonce=bytes(32), versions=[1])
 WELCOME = Welcome(nonce=bytes(32), version=1)
@@ -114,7 +115,7 @@ class Line:
             (client, self.at_server, HELLO),
             (server, self.at_client, WELCOME),
             (client, self.at_server, FRAMES["login"]),
-            (server, self.at_client, LoggedIn(pending=0, retention_s=1)),
+            (server, self.at_client, LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1)),
         ):
             sender.send(frame)
             assert receiver.next("received") == [frame]
@@ -398,8 +399,8 @@ def test_silence_is_pinged_and_then_dropped(make: Callable[..., Line]) -> None:
         assert sock.recv(1000) == encode_frame(WELCOME)
         sock.sendall(encode_frame(FRAMES["login"]))
         assert isinstance(line.at_server.next("received")[0], Login)
-        server.send(LoggedIn(pending=0, retention_s=1))
-        assert read_frames(sock, state=State.LOGGING_IN) == [LoggedIn(pending=0, retention_s=1), Ping()]
+        server.send(LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1))
+        assert read_frames(sock, state=State.LOGGING_IN) == [LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1), Ping()]
     assert "stopped answering" in str(line.at_server.next("closed"))
 
 

@@ -10,6 +10,8 @@ from messenger.events import (
     IdentityChanged,
     IdentityRevoked,
     IdentityRotated,
+    LogAlarm,
+    LogDisagrees,
     MessageReceived,
     MessagesMissing,
 )
@@ -40,6 +42,10 @@ def _data(event: Event) -> dict[str, object] | None:  # noqa: PLR0911 - a table,
             return {"type": "identity-rotated", "from": peer}
         case IdentityRevoked(peer=peer):
             return {"type": "identity-revoked", "from": peer}
+        case LogAlarm(reason=reason):
+            return {"type": "log-alarm", "reason": reason}
+        case LogDisagrees(peer=peer):
+            return {"type": "log-disagrees", "from": peer}
         case EnvelopeRefused(peer=peer):
             return {"type": "refused", "from": peer}
         case _:

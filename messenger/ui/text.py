@@ -11,6 +11,7 @@ import wcwidth
 from errors import EXPLANATIONS, Code
 from messenger.account import Account
 from messenger.events import (
+    ContactErased,
     ContactPinned,
     ContactRestored,
     EnvelopeRefused,
@@ -18,6 +19,8 @@ from messenger.events import (
     IdentityChanged,
     IdentityRevoked,
     IdentityRotated,
+    LogAlarm,
+    LogDisagrees,
     LoginRefused,
     MessageReceived,
     MessagesMissing,
@@ -27,6 +30,7 @@ from messenger.events import (
     ServerKeyRotated,
     StateChanged,
 )
+from messenger.log_replica import LogReplica
 
 CONTINUATION: Final = "  | "  # before the further lines of a message: they cannot pass for somebody else's
 _ZERO_WIDTH_JOINERS: Final = {"\u200c", "\u200d"}  # they hold emoji families and some scripts together
@@ -100,6 +104,29 @@ def own_keys_line(account: Account) -> str:
     )
 
 
+def log_lines(log: LogReplica) -> list[str]:
+    """Return the lines that say how the server's key log stands, and what it is for."""
+    if log.key is None:
+        return ["* no key log was read yet: it comes with the first login"]
+    (size, root), claims = log.known, log.settled_claims()
+    agree = [peer for peer, agrees in claims if agrees]
+    disagree = [peer for peer, agrees in claims if not agrees]
+    lines = [
+        f"* the key log of this server: {size} entries, signed {clock(log.signed_at)}, root {root.hex()}",
+        f"  Read and checked here: {log.count}. Contacts who are shown the same log: {', '.join(agree) or 'none yet'}.",
+        "  Every key that the server hands out must stand in it, for everybody to see, and nothing is ever taken out:",
+        "  whoever wants to slip in a key must show it to its owner as well, or show two people two logs.",
+    ]
+    if disagree:
+        lines += [f"! WARNING: another log is shown to {', '.join(disagree)}. Compare safety numbers with them."]
+    if log.alarm is not None:
+        lines += [
+            f"! WARNING: the server is not believed any more: {log.alarm}.",
+            "  Ask its operator. If there is a good reason, such as a database from a backup: /log forget begins anew.",
+        ]
+    return lines
+
+
 def clock(timestamp: int) -> str:
     """Return hours and minutes in local time, with the date when it is not today's; `?` when there is no such time."""
     try:
@@ -155,6 +182,18 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
             )
         case ContactRestored(peer=peer):
             return f"* {peer} has gone back to a backup, and may miss what was written since"
+        case ContactErased(peer=peer):
+            return f"* {peer} has had their account removed from the server"
+        case LogAlarm(reason=reason):
+            return (
+                f"! WARNING: the server contradicts itself: {reason}. No new key is taken from it any more;"
+                f" contacts that you have go on with the keys you know. /log says what to do."
+            )
+        case LogDisagrees(peer=peer):
+            return (
+                f"! WARNING: {peer} is shown another key log than you. The server may show each of you other keys:"
+                f" compare your safety numbers (/verify {peer}), and ask others. /log says more."
+            )
         case OwnIdentityRotated(epoch=epoch):
             return f"* you have new keys (number {epoch}), and your contacts are told"
         case OwnRotationRefused(code=code):

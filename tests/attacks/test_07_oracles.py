@@ -11,6 +11,7 @@ from messenger.content import Text, pack
 from messenger.inbox import Inbox
 from protocol import Acknowledge, Envelope, Frame, without
 from tests.attacks.stage import Stage, sealed, sealed_bytes
+from tests.strategies import NO_LOG
 
 
 def signed(stage: Stage, envelope: Envelope) -> Envelope:
@@ -20,8 +21,8 @@ def signed(stage: Stage, envelope: Envelope) -> Envelope:
 
 
 def probes(stage: Stage) -> list[Envelope]:
-    good = sealed(stage.alice, stage.bob, Text(counter=2, text="x"))
-    content = pack(Text(counter=2, text="y" * 400))
+    good = sealed(stage.alice, stage.bob, Text(counter=2, log=NO_LOG, text="x"))
+    content = pack(Text(counter=2, log=NO_LOG, text="y" * 400))
     assert content[0] == 1
     return [
         msgspec.structs.replace(good, signature=encode_base64(bytes(256)), id=bytes(16)),

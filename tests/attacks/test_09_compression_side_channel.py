@@ -6,6 +6,7 @@ import pytest
 
 from messenger import content
 from messenger.content import Text, pack
+from tests.strategies import NO_LOG
 
 
 def test_a_right_guess_is_not_smaller(weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,6 +15,6 @@ def test_a_right_guess_is_not_smaller(weak: bool, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(content, "padded_size", lambda size: size)
     secret = "the code is 731942"
     right, wrong = (
-        len(pack(Text(counter=1, text=f"{secret} / the code is {guess}"))) for guess in ("731942", "250861")
+        len(pack(Text(counter=1, log=NO_LOG, text=f"{secret} / the code is {guess}"))) for guess in ("731942", "250861")
     )
     assert (right < wrong) is weak

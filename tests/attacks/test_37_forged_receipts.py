@@ -10,6 +10,7 @@ from messenger.suites import SUITES
 from messenger.suites.draft import Draft
 from protocol import Accepted, Message, Receipt
 from tests.attacks.stage import Stage
+from tests.strategies import NO_LOG
 
 
 def test_the_server_confirms_what_it_has_dropped(stage: Stage, weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +20,7 @@ def test_the_server_confirms_what_it_has_dropped(stage: Stage, weak: bool, monke
     stage.town.outward = lambda frame: [] if isinstance(frame, Message) else [frame]
     message = stage.alice.write("bob", "important")
     stage.alice.take(stage.alice.messenger.receive([Accepted(ids=[message], timestamp=1)], now=stage.town.now))
-    content = ReceiptContent(counter=1, ids=[message], state="delivered")
+    content = ReceiptContent(counter=1, ids=[message], log=NO_LOG, state="delivered")
     server = Account("bob", stage.town.keys[2], stage.bob.account.record)
     draft = Draft(Receipt, bytes(16), 1)
     stage.deliver(stage.alice, SUITES[1].encrypt(server, stage.alice.account.record, draft, pack(content)))

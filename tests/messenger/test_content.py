@@ -20,6 +20,7 @@ from messenger.content import (
     unpack,
 )
 from protocol import canonical
+from tests.strategies import NO_LOG
 
 texts = st.builds(
     Text, counter=st.integers(1, 2**53 - 1), text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=3000)
@@ -41,8 +42,8 @@ def test_what_is_packed_comes_back(content: Content) -> None:
 
 def test_short_texts_and_receipts_have_one_size() -> None:
     """Attack row 10."""
-    sizes = {len(pack(Text(counter=number, text="x" * number))) for number in range(1, 200)}
-    sizes.add(len(pack(ReceiptContent(counter=7, ids=[bytes(16)], state="delivered"))))
+    sizes = {len(pack(Text(counter=number, log=NO_LOG, text="x" * number))) for number in range(1, 200)}
+    sizes.add(len(pack(ReceiptContent(counter=7, ids=[bytes(16)], log=NO_LOG, state="delivered"))))
     assert sizes == {256}
 
 
@@ -60,7 +61,7 @@ def framed(form: int, body: bytes, *, size: int | None = None, padding: bytes = 
     return head.ljust(padded_size(len(head)), padding)
 
 
-TEXT = canonical(Text(counter=1, text="hello"))
+TEXT = canonical(Text(counter=1, log=NO_LOG, text="hello"))
 BAD = {
     "nothing": b"",
     "no header": b"\0" * (HEADER_SIZE - 1),
@@ -78,7 +79,7 @@ BAD = {
     "counter zero": framed(0, TEXT.replace(b"1", b"0")),
     "an empty text": framed(0, TEXT.replace(b"hello", b"")),
     "a read receipt": framed(
-        0, canonical(ReceiptContent(counter=1, ids=[bytes(16)], state="delivered")).replace(b"delivered", b"forgotten")
+        0, canonical(ReceiptContent(counter=1, ids=[bytes(16)], log=NO_LOG, state="delivered")).replace(b"delivered", b"forgotten")
     ),
 }
 
@@ -103,7 +104,7 @@ def test_compression_shows_nothing_of_a_guess() -> None:
     """Attack row 9: right and wrong guesses beside a secret have one size."""
     secret = "password=h4rdToGuess"
     sizes = {
-        len(pack(Text(counter=1, text=f"{secret} {guess}")))
+        len(pack(Text(counter=1, log=NO_LOG, text=f"{secret} {guess}")))
         for guess in ("password=h4rdToGuess", "password=wrongGuess__")
     }
     assert len(sizes) == 1
@@ -121,4 +122,4 @@ def test_junk_brings_nothing_but_the_one_error(data: bytes) -> None:
 def test_long_texts_are_compressed() -> None:
     chance = random.Random(1)
     words = " ".join(chance.choice(["the", "meeting", "is", "moved", "to"]) for _ in range(2000))
-    assert len(pack(Text(counter=1, text=words))) < len(words) / 2
+    assert len(pack(Text(counter=1, log=NO_LOG, text=words))) < len(words) / 2

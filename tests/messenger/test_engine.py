@@ -45,6 +45,7 @@ from relay.limits import DAY, Limits, Rate
 from tests.messenger.people import Person, Town
 from tests.oracle import figures, judge
 from tests.trial import Trial
+from tests.strategies import NO_LOG
 
 
 @pytest.fixture
@@ -332,7 +333,7 @@ def test_a_gap_shows_with_the_next_message(pair: tuple[Person, Person]) -> None:
     """G4: the server withholds a message."""
     alice, bob = pair
     alice.write("bob", "one")
-    envelopes = [forged(alice, bob, Text(counter=counter, text=str(counter))) for counter in (2, 3, 4)]
+    envelopes = [forged(alice, bob, Text(counter=counter, log=NO_LOG, text=str(counter))) for counter in (2, 3, 4)]
     push(bob, envelopes[2])
     assert bob.events[-2:] == [MessagesMissing("alice", 2), bob.saw(MessageReceived)[-1]]
     push(bob, envelopes[0], envelopes[1])  # late, and shown all the same, without another alarm
@@ -344,7 +345,7 @@ def test_a_withheld_tail_shows_with_the_next_receipt(pair: tuple[Person, Person]
     alice, bob = pair
     alice.write("bob", "one")
     message = bob.write("alice", "answer")
-    receipt = ReceiptContent(counter=3, ids=[message], state="delivered")
+    receipt = ReceiptContent(counter=3, ids=[message], log=NO_LOG, state="delivered")
     push(bob, forged(alice, bob, receipt, Receipt))
     assert bob.saw(MessagesMissing) == [MessagesMissing("alice", 2)]
 
@@ -393,7 +394,7 @@ def test_an_envelope_for_somebody_else_is_refused(town: Town) -> None:
     alice, bob, carol = town.person("alice"), town.person("bob"), town.person("carol")
     carol.write("alice", "so that alice is known")
     alice.write("carol", "and answered")
-    envelope = forged(alice, bob, Text(counter=1, text="for bob"))
+    envelope = forged(alice, bob, Text(counter=1, log=NO_LOG, text="for bob"))
     readdressed = msgspec.structs.replace(envelope, recipient_id="carol", recipient_key=key_id(carol.account.record))
     push(carol, envelope, readdressed)
     assert carol.read == ["and answered"]
@@ -404,7 +405,7 @@ def test_a_signature_cannot_be_replaced(town: Town) -> None:
     """Attack row 2: Mallory signs Alice's ciphertext as her own; the wrapped key does not open."""
     alice, bob, mallory = town.person("alice"), town.person("bob"), town.person("mallory")
     mallory.write("bob", "hello, I am Mallory")
-    envelope = forged(alice, bob, Text(counter=1, text="my idea"))
+    envelope = forged(alice, bob, Text(counter=1, log=NO_LOG, text="my idea"))
     stolen = msgspec.structs.replace(envelope, sender_id="mallory", sender_key=mallory.account.key_id)
     signature = sign(mallory.account.keys.rsa, Label.ENVELOPE_1, without(stolen, "signature"))
     push(bob, msgspec.structs.replace(stolen, signature=encode_base64(signature)))
@@ -415,7 +416,7 @@ def test_a_signature_cannot_be_replaced(town: Town) -> None:
 def test_an_own_envelope_sent_back_is_refused(pair: tuple[Person, Person]) -> None:
     """Attack row 5."""
     alice, bob = pair
-    push(alice, forged(alice, bob, Text(counter=1, text="back to you")))
+    push(alice, forged(alice, bob, Text(counter=1, log=NO_LOG, text="back to you")))
     assert alice.read == []
     assert alice.saw(EnvelopeRefused) == [EnvelopeRefused("alice")]
 
@@ -426,7 +427,7 @@ def test_every_flipped_bit_of_an_envelope_is_refused(
     """R-19, attack row 6: refused before anything is decrypted, and all alike."""
     alice, bob = pair
     alice.write("bob", "so that alice is known")
-    data = canonical(forged(alice, bob, Text(counter=2, text="x")))
+    data = canonical(forged(alice, bob, Text(counter=2, log=NO_LOG, text="x")))
     opened: list[int] = []
     monkeypatch.setattr("messenger.suites.suite1.open_sealed", lambda *_: opened.append(1))
     for place in range(len(data) * 8):
@@ -445,8 +446,8 @@ def test_every_flipped_bit_of_an_envelope_is_refused(
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (Text(counter=1, text="x"), Receipt),
-        (ReceiptContent(counter=0, ids=[bytes(16)], state="delivered"), Message),
+        (Text(counter=1, log=NO_LOG, text="x"), Receipt),
+        (ReceiptContent(counter=0, ids=[bytes(16)], log=NO_LOG, state="delivered"), Message),
     ],
     ids=["a text as a receipt", "a receipt as a text"],
 )
@@ -467,7 +468,7 @@ def test_a_receipt_for_somebody_elses_message_changes_nothing(town: Town) -> Non
     message = alice.write("bob", "hello")
     push(
         alice,
-        forged(carol, alice, ReceiptContent(counter=1, ids=[message, os.urandom(16)], state="delivered"), Receipt),
+        forged(carol, alice, ReceiptContent(counter=1, ids=[message, os.urandom(16)], log=NO_LOG, state="delivered"), Receipt),
     )
     assert alice.state(message) == "accepted"
     assert bob.read == []
@@ -479,7 +480,7 @@ def test_no_receipt_for_what_could_not_be_verified(pair: tuple[Person, Person]) 
     alice.write("bob", "hello")
     sent: list[Frame] = []
     bob.town.outward = lambda frame: [sent.append(frame) or frame]  # type: ignore[func-returns-value]
-    broken = msgspec.structs.replace(forged(alice, bob, Text(counter=2, text="x")), signature=encode_base64(bytes(256)))
+    broken = msgspec.structs.replace(forged(alice, bob, Text(counter=2, log=NO_LOG, text="x")), signature=encode_base64(bytes(256)))
     push(bob, broken)
     assert [type(frame) for frame in sent] == [Acknowledge]
 
@@ -495,7 +496,7 @@ def test_an_envelope_that_is_none_is_passed_over(pair: tuple[Person, Person]) ->
 def test_a_sender_whom_the_directory_does_not_know_is_refused(town: Town) -> None:
     bob = town.person("bob")
     ghost = Person(town, "ghost", 2)
-    push(bob, forged(ghost, bob, Text(counter=1, text="boo")), forged(ghost, bob, Text(counter=2, text="boo")))
+    push(bob, forged(ghost, bob, Text(counter=1, log=NO_LOG, text="boo")), forged(ghost, bob, Text(counter=2, log=NO_LOG, text="boo")))
     assert bob.saw(EnvelopeRefused) == [EnvelopeRefused("ghost")] * 2
     assert bob.messenger.settled
     ghost.database.close()
@@ -552,8 +553,8 @@ def test_what_comes_from_a_changed_key_waits_for_the_decision(pair: tuple[Person
     ]
     push(
         alice,
-        forged(impostor, alice, Text(counter=2, text="new phone")),
-        forged(bob, alice, Text(counter=2, text="old")),
+        forged(impostor, alice, Text(counter=2, log=NO_LOG, text="new phone")),
+        forged(bob, alice, Text(counter=2, log=NO_LOG, text="old")),
     )
     assert alice.read == ["hi"]
     assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
@@ -605,7 +606,7 @@ def test_the_remembered_key_can_be_kept(pair: tuple[Person, Person]) -> None:
     substitute(alice.town, another(bob, alice.town.keys[2]))
     alice.write("bob", "secret")
     alice.town.inward = lambda frame: [frame]
-    push(alice, forged(bob, alice, Text(counter=2, text="it is still me")))
+    push(alice, forged(bob, alice, Text(counter=2, log=NO_LOG, text="it is still me")))
     assert alice.read == ["hi"]
     alice.take(alice.messenger.keep("bob", now=alice.town.now))
     alice.town.run()
@@ -633,7 +634,7 @@ def test_not_even_a_receipt_goes_to_a_changed_key(pair: tuple[Person, Person]) -
 def test_an_envelope_that_names_a_key_nobody_published_is_refused(pair: tuple[Person, Person]) -> None:
     alice, bob = pair
     bob.write("alice", "hi")
-    envelope = msgspec.structs.replace(forged(bob, alice, Text(counter=2, text="x")), sender_key=bytes(16))
+    envelope = msgspec.structs.replace(forged(bob, alice, Text(counter=2, log=NO_LOG, text="x")), sender_key=bytes(16))
     push(alice, envelope)
     assert alice.read == ["hi"]
     assert alice.saw(EnvelopeRefused) == [EnvelopeRefused("bob")]
@@ -678,7 +679,7 @@ def test_a_suite_only_rises(pair: tuple[Person, Person]) -> None:
     bob.write("alice", "hi")
     with bob.database.transaction():
         bob.messenger.contacts.note_opened("alice", suite=2, counter=0)
-    push(bob, forged(alice, bob, Text(counter=2, text="by the lower suite")))
+    push(bob, forged(alice, bob, Text(counter=2, log=NO_LOG, text="by the lower suite")))
     assert bob.read == ["hello"]
     message = bob.write("alice", "to the lower suite")
     assert bob.messenger.history.state(message) == ("rejected", Code.INVALID_RECORD)

@@ -34,6 +34,7 @@ from relay.limits import DAY, Limits
 from relay.mailboxes import EXPIRE_AT_ONCE
 from relay.storage import Address
 from tests.relay.world import World, contents, deliveries, frames_to, one_by_one
+from tests.strategies import LOG_SPKI
 
 MakeWorld = Callable[..., World]
 
@@ -97,7 +98,7 @@ def test_an_envelope_reaches_who_is_online_byte_for_byte(pair: World, kind: type
 def test_nobody_writes_in_anothers_name(pair: World, changes: dict[str, Any]) -> None:
     """The seed's failure 8; an identity that is not the current one is another's, too."""
     assert pair.rejection("alice", pair.envelope("alice", "bob", **changes)) is Code.WRONG_SENDER
-    assert pair.login("bob")[0] == LoggedIn(pending=0, retention_s=30 * DAY)
+    assert pair.login("bob")[0] == LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=30 * DAY)
 
 
 def test_nobody_answers_for_another_account(pair: World) -> None:
@@ -201,7 +202,7 @@ def test_what_one_read_brings_is_dealt_with_as_if_it_came_one_by_one(make_world:
         )
         frames.append(frames[-1] if number % 4 == 3 else envelope)
         if number % 6 == 5:
-            frames.append(FetchIdentity(epoch=0, user_id="bob"))
+            frames.append(FetchIdentity(epoch=0, log_size=0, user_id="bob"))
     for world, groups in ((one_by_one_, [[frame] for frame in frames]), (together, [frames])):
         world.relay.begin()
         with world.store.transaction():
@@ -332,7 +333,7 @@ def test_a_mailbox_holds_a_thousand_envelopes(friends: World) -> None:
     friends.login("alice")
     assert friends.rejection("alice", friends.envelope("alice", "bob")) is Code.MAILBOX_FULL
     login, *pushed = friends.login("bob")
-    assert login == LoggedIn(pending=1000, retention_s=30 * DAY)
+    assert login == LoggedIn(log_key=LOG_SPKI, pending=1000, retention_s=30 * DAY)
     assert drain(friends, "bob", deliveries(pushed)) == sent
     friends.send("alice", "bob")
 
@@ -379,7 +380,7 @@ def test_an_envelope_waits_for_who_is_offline_and_survives_a_crash(pair: World) 
     sent = [canonical(pair.send("alice", "bob")) for _ in range(2)]
     pair.crash()
     login, *pushed = pair.login("bob")
-    assert login == LoggedIn(pending=2, retention_s=30 * DAY)
+    assert login == LoggedIn(log_key=LOG_SPKI, pending=2, retention_s=30 * DAY)
     assert contents(pushed) == sent
 
 

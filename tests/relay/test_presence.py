@@ -50,10 +50,10 @@ def test_a_look_up_changes_nobodys_presence(both: World) -> None:
     """The seed's second failure: whoever looked Bob up and left took him offline."""
     both.register("carol", 2)
     both.login("carol")
-    both.reply("carol", FetchIdentity(epoch=0, user_id="bob"))
+    both.reply("carol", FetchIdentity(epoch=0, log_size=0, user_id="bob"))
     both.relay.closed("carol")
     assert both.pushed("alice", "bob") == ["bob"]
-    both.reply("alice", FetchIdentity(epoch=0, user_id="bob"))
+    both.reply("alice", FetchIdentity(epoch=0, log_size=0, user_id="bob"))
     assert both.pushed("bob", "alice") == ["alice"]
 
 
@@ -79,7 +79,7 @@ def test_a_replaced_link_is_not_heard(both: World) -> None:
     (delivery,) = deliveries(both.login("bob", "second"))
     for frame in (
         both.envelope("bob", "alice"),
-        FetchIdentity(epoch=0, user_id="alice"),
+        FetchIdentity(epoch=0, log_size=0, user_id="alice"),
         Acknowledge(sequences=[delivery.sequence]),
         Goodbye(code=Code.SHUTTING_DOWN),
     ):
@@ -113,7 +113,7 @@ def test_a_login_that_the_store_fails_leaves_the_first_one_in_place(
     monkeypatch.undo()
     both.relay.closed("second")
     assert both.pushed("alice", "bob") == ["bob"]
-    assert isinstance(both.reply("bob", FetchIdentity(epoch=0, user_id="alice")), Identity)
+    assert isinstance(both.reply("bob", FetchIdentity(epoch=0, log_size=0, user_id="alice")), Identity)
 
 
 def test_a_login_is_answered_before_anything_is_pushed(pair: World) -> None:

@@ -28,7 +28,7 @@ from tests.relay.world import START_S, World, contents, frames_to, hang_ups
 
 
 def look_up(world: World, epoch: int, user_id: str = "bob") -> Identity:
-    reply = world.reply("alice", FetchIdentity(epoch=epoch, user_id=user_id))
+    reply = world.reply("alice", FetchIdentity(epoch=epoch, log_size=0, user_id=user_id))
     assert isinstance(reply, Identity)
     return reply
 

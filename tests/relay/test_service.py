@@ -39,6 +39,7 @@ from relay.actions import Action, HangUp, Outgoing
 from relay.limits import DAY, Limits
 from relay.storage import Address
 from tests.relay.world import World
+from tests.strategies import LOG_SPKI
 
 # ---------------------------------------------------------------- links
 
@@ -71,7 +72,7 @@ def test_passes_over_frames_of_a_link_that_it_does_not_know(world: World) -> Non
 def test_passes_over_frames_of_a_link_that_has_ended(world: World) -> None:
     world.visit("link")
     assert world.do("link", Goodbye(code=Code.SHUTTING_DOWN)) == []
-    assert world.do("link", FetchIdentity(epoch=0, user_id="alice")) == []
+    assert world.do("link", FetchIdentity(epoch=0, log_size=0, user_id="alice")) == []
     assert world.relay.closed("link") == []
 
 
@@ -86,7 +87,7 @@ def test_a_refusal_names_what_was_refused(pair: World) -> None:
     """An envelope by its id, which the sender waits for; any other command by its type and subject."""
     envelope = pair.envelope("alice", "nobody")
     assert pair.reply("alice", envelope) == Rejected(code=Code.UNKNOWN_USER, id=envelope.id)
-    assert pair.reply("alice", FetchIdentity(epoch=0, user_id="nobody")) == Refusal(
+    assert pair.reply("alice", FetchIdentity(epoch=0, log_size=0, user_id="nobody")) == Refusal(
         code=Code.UNKNOWN_USER, command="fetch_identity", retry_after_s=0, subject="nobody"
     )
 
@@ -250,9 +251,9 @@ class Histories(RuleBasedStateMachine):
             assert actions.pop(0) == HangUp(before.link, Code.REPLACED)
         self.clients[address] = Client(link)
         waiting = len(self.mailboxes[address])
-        assert self.take(actions) == [LoggedIn(pending=waiting, retention_s=LIMITS.retention_s)]
+        assert self.take(actions) == [LoggedIn(log_key=LOG_SPKI, pending=waiting, retention_s=LIMITS.retention_s)]
         if before is not None:
-            assert self.world.do(before.link, FetchIdentity(epoch=0, user_id="alice")) == []
+            assert self.world.do(before.link, FetchIdentity(epoch=0, log_size=0, user_id="alice")) == []
             self.world.relay.closed(before.link)
 
     @precondition(lambda self: self.clients)

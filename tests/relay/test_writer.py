@@ -557,8 +557,8 @@ def test_a_login_that_was_not_committed_is_none(bench: Bench) -> None:
     frame = world.login_frame("alice", world.visit("second"))
     bench.run(bench.command("second", frame), Job("other", fail))
     assert bench.abandoned == [{"alice", "second", "other"}]  # also the link that it would have replaced
-    assert world.do("second", FetchIdentity(epoch=0, user_id="bob")) == []
-    assert world.do("alice", FetchIdentity(epoch=0, user_id="bob")) == []
+    assert world.do("second", FetchIdentity(epoch=0, log_size=0, user_id="bob")) == []
+    assert world.do("alice", FetchIdentity(epoch=0, log_size=0, user_id="bob")) == []
     assert isinstance(world.login("alice")[0], LoggedIn)
 
 

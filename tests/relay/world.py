@@ -41,13 +41,14 @@ from protocol import (
 )
 from relay.actions import Action, HangUp, Outgoing, SendCode
 from relay.limits import Limits, Now
-from relay.service import Relay
+from relay.service import Keys, Relay
 from relay.storage import Address, Arrival, Store, Stored
 from relay.storage.sqlite import SqliteStore
 from server_key import generate_server_key
 
 START_S = 1_700_000_000
 SERVER_KEY = generate_server_key()
+LOG_KEY = generate_server_key()
 
 
 class World:
@@ -61,7 +62,7 @@ class World:
 
     def open(self) -> None:
         self.store = SqliteStore(self.path)
-        self.relay = Relay(self.store, SERVER_KEY, self.limits)
+        self.relay = Relay(self.store, Keys(SERVER_KEY, LOG_KEY), self.limits)
 
     def close(self) -> None:
         self.store.close()
