@@ -1,8 +1,8 @@
 """The key log: what stands in it, what the server signs about it, and how a client checks that (docs/PROTOCOL.md 4.7).
 
-The log is public to all accounts and names nobody: an entry has an index that only the server can compute, and that it
-proves to whoever asks for that account. Both wings use this; the server's half is in relay/log_keeper.py, the client's in
-messenger/log_watch.py.
+All accounts may read the log, and it names nobody: an entry has an index that only the server can compute, and that it
+proves to whoever asks for that account. Both wings use this; the server's half is in relay/log_keeper.py, the client's
+in messenger/log_watch.py.
 """
 
 from __future__ import annotations

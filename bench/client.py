@@ -30,7 +30,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 
 from crypto_utils import Label, decrypt_private_keys, open_sealed, seal, sign, verify
 from messenger.account import Account, AccountFiles, generate, save
-from messenger.content import Text, pack
+from messenger.content import KnownLog, Text, pack
 from messenger.conversation import NO_RECIPIENT
 from messenger.database import Database
 from messenger.engine import Messenger
@@ -38,7 +38,8 @@ from messenger.keyring import Keyring
 from messenger.line import Output
 from messenger.suites import SUITES
 from protocol import Accepted, Delivery, Envelope, LoggedIn, Welcome, canonical, decode_frame, encode_frame
-from messenger.content import NO_LOG
+
+NO_LOG: Final = KnownLog(root=bytes(32), size=0)
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PASSWORD: Final = "a password of the bench"
@@ -108,7 +109,7 @@ class Person:
         self.messenger = Messenger(Keyring(account, self.database), self.database)
         self.messenger.connected(bytes(32))
         self.messenger.receive([Welcome(nonce=bytes(32), version=1)], now=0)
-        self.messenger.receive([LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1)], now=0)
+        self.messenger.receive([LoggedIn(log_key=bytes(294), pending=0, retention_s=1)], now=0)
 
 
 class Exchange:
@@ -204,7 +205,12 @@ def run(connection: Any, statements: list[Statement]) -> None:
 
 def primitives(account: Account, envelope: Envelope) -> dict[str, Callable[[], object]]:
     """Return signing, verifying, sealing (OAEP and CFB) and opening, of messages of this size."""
-    key, signed, content, label = account.keys.rsa, canonical(envelope), pack(Text(counter=1, log=NO_LOG, text=TEXT)), bytes(32)
+    key, signed, content, label = (
+        account.keys.rsa,
+        canonical(envelope),
+        pack(Text(counter=1, log=NO_LOG, text=TEXT)),
+        bytes(32),
+    )
     signature = sign(key, Label.ENVELOPE_1, signed)
     public = key.public_key()
     sealed = seal(public, content, label)

@@ -16,13 +16,13 @@ from crypto_utils import PrivateKeys, encrypt_private_keys, private_keys_from_pe
 from crypto_utils import _check_protection as check_protection
 from errors import CryptoError, KeyFileError, RemoteProtocolError
 from identity import create_record, create_revocation, verify_chain, verify_revocation
+from key_log import sign_head
 from messenger.account import Account
-from messenger.content import Notice, ReceiptContent, Text, pack, unpack
+from messenger.content import KnownLog, Notice, ReceiptContent, Text, pack, unpack
 from messenger.suites import SUITES
 from messenger.suites.draft import Draft
 from protocol import (
     Hello,
-    Identity,
     IdentityRecord,
     Message,
     Ping,
@@ -33,7 +33,8 @@ from protocol import (
     encode_frame,
 )
 from server_key import ServerKey, certificate_key, create_hop, self_signed_certificate
-from messenger.content import NO_LOG
+
+NO_LOG: Final = KnownLog(root=bytes(32), size=0)
 
 
 class Target(NamedTuple):
@@ -50,9 +51,18 @@ def account() -> Account:
 
 
 @cache
+def proof() -> LogProof:
+    inclusion = Inclusion(path=[bytes(32)], position=1)
+    head = sign_head(account().keys.rsa, (2, bytes(32)), 1)
+    return LogProof(consistency=[bytes(32)], head=head, inclusions=[inclusion], index=bytes(256))
+
+
+@cache
 def envelope() -> bytes:
     draft = Draft(Message, bytes(16), 1)
-    return canonical(SUITES[1].encrypt(account(), account().record, draft, pack(Text(counter=1, log=NO_LOG, text="hello"))))
+    return canonical(
+        SUITES[1].encrypt(account(), account().record, draft, pack(Text(counter=1, log=NO_LOG, text="hello")))
+    )
 
 
 # ---------------------------------------------------------------- frames
@@ -69,7 +79,7 @@ def read_frames(data: bytes) -> None:
 
 
 def frames() -> list[bytes]:
-    sent = [Hello(nonce=bytes(32), versions=[1]), Ping(), Identity(records=[account().record], revocations=[])]
+    sent = [Hello(nonce=bytes(32), versions=[1]), Ping(), Log(entries=[], proof=proof(), start=0)]
     return [*(encode_frame(frame) for frame in sent), len(envelope()).to_bytes(4, "big") + envelope()]
 
 
@@ -90,7 +100,12 @@ def read_content(data: bytes) -> None:
 
 def contents() -> list[bytes]:
     receipt = ReceiptContent(counter=1, ids=[bytes(16)], log=NO_LOG, state="delivered")
-    each = (Text(counter=1, log=NO_LOG, text="x"), Text(counter=1, log=NO_LOG, text="y" * 500), receipt, Notice(about="identity", counter=1, log=NO_LOG))
+    each = (
+        Text(counter=1, log=NO_LOG, text="x"),
+        Text(counter=1, log=NO_LOG, text="y" * 500),
+        receipt,
+        Notice(about="identity", counter=1, log=NO_LOG),
+    )
     return [pack(content) for content in each]
 
 

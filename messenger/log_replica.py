@@ -56,7 +56,7 @@ class LogReplica:
     def begin(self, key: bytes) -> None:
         """Begin with a log of which nothing is known but its key."""
         self._db.run(
-            "INSERT INTO log_state (only_row, key, size, root, timestamp, checked, alarm) VALUES (1, ?, ?, ?, 0, 0, NULL)",
+            "INSERT INTO log_state (only_row, key, size, root, timestamp, checked) VALUES (1, ?, ?, ?, 0, 0)",
             key, *EMPTY,
         )  # fmt: skip
 

@@ -10,19 +10,26 @@ from hypothesis import strategies as st
 import protocol
 from crypto_utils import encode_base64
 from errors import Code
+from merkle import EMPTY_ROOT
+from messenger.content import KnownLog
 from protocol import (
     Accepted,
     Acknowledge,
     CodeSent,
     Delivery,
     FetchIdentity,
+    FetchLog,
     Frame,
     Goodbye,
     Hello,
     Identity,
     IdentityRecord,
+    Inclusion,
+    Log,
+    LogEntry,
     LoggedIn,
     Login,
+    LogProof,
     Message,
     Ping,
     Pong,
@@ -38,11 +45,20 @@ from protocol import (
     Rotate,
     Rotated,
     Signatures,
+    TreeHead,
     Welcome,
     canonical,
     frame_type,
 )
 
+LOG_SPKI = bytes(294)
+NO_LOG = KnownLog(root=EMPTY_ROOT, size=0)
+PROOF = LogProof(
+    consistency=[bytes(32)],
+    head=TreeHead(root=bytes(32), signature=bytes(256), size=3, timestamp=1),
+    inclusions=[Inclusion(path=[bytes(32)], position=1)],
+    index=bytes(256),
+)
 RECORD = IdentityRecord(
     created=1, ed25519=bytes(32), epoch=1, mldsa65=bytes(1952), prev=b"", rsa=bytes(294),
     sigs=Signatures(ed25519=bytes(64), mldsa65=bytes(3309), prev=b"", rsa=bytes(256)),
@@ -69,7 +85,9 @@ _FRAMES: list[Frame] = [
     Accepted(ids=[bytes(16)], timestamp=1_700_000_000),
     Rejected(code=Code.MAILBOX_FULL, id=bytes(16)),
     FetchIdentity(epoch=0, log_size=0, user_id="bob"),
-    Identity(records=[RECORD], revocations=[]),
+    FetchLog(log_size=0, start=2),
+    Log(entries=[LogEntry(index=bytes(32), kind="identity", value=bytes(32))], proof=PROOF, start=2),
+    Identity(proof=PROOF, records=[RECORD], revocations=[]),
     Rotate(record=RECORD),
     Rotated(identity_hash=bytes(32)),
     Revoke(certificate=Revocation(created=1, identity_hash=bytes(32), sig=bytes(64), user_id="alice", v=1)),

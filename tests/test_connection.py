@@ -24,8 +24,7 @@ from protocol import (
     encode_frame,
     frame_type,
 )
-from tests.strategies import FRAMES
-from tests.strategies import LOG_SPKI
+from tests.strategies import FRAMES, LOG_SPKI
 
 HELLO = Hello(nonce=bytes(32), versions=[1])
 
@@ -129,7 +128,12 @@ def test_nothing_is_read_after_goodbye() -> None:
     assert not client.mid_frame
 
 
-LOGIN = [HELLO, Welcome(nonce=bytes(32), version=1), FRAMES["login"], LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1)]
+LOGIN = [
+    HELLO,
+    Welcome(nonce=bytes(32), version=1),
+    FRAMES["login"],
+    LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1),
+]
 
 
 @given(st.lists(st.sampled_from([Ping(), FRAMES["message"], FRAMES["acknowledge"]]), max_size=8), st.data())

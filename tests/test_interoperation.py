@@ -114,7 +114,9 @@ def test_what_is_sealed_there_opens_here(alice: Account, bob: Account) -> None:
 
 
 def test_an_envelope_of_another_size_of_key_is_refused(alice: Account, bob: Account) -> None:
-    envelope = SUITES[1].encrypt(alice, bob.record, Draft(Message, bytes(16), 1), pack(Text(counter=1, log=NO_LOG, text="x")))
+    envelope = SUITES[1].encrypt(
+        alice, bob.record, Draft(Message, bytes(16), 1), pack(Text(counter=1, log=NO_LOG, text="x"))
+    )
     for change in ({"encrypted_aes_key": base64_of(bytes(255))}, {"signature": base64_of(bytes(255))}):
         with pytest.raises(CryptoError):
             SUITES[1].decrypt(bob, alice.record, msgspec.structs.replace(envelope, **change))

@@ -39,10 +39,9 @@ from protocol import (
     encode_frame,
 )
 from server_key import Hop, ServerKey, create_hop, self_signed_certificate, server_key_to_pem
-from tests.strategies import ENVELOPE, FRAMES
+from tests.strategies import ENVELOPE, FRAMES, LOG_SPKI
 from tls import client_context, server_context
 from transport import Loop, turn_away
-from tests.strategies import LOG_SPKI
 
 HELLO = Hello(nonce=bytes(32), versions=[1])
 WELCOME = Welcome(nonce=bytes(32), version=1)
@@ -400,7 +399,10 @@ def test_silence_is_pinged_and_then_dropped(make: Callable[..., Line]) -> None:
         sock.sendall(encode_frame(FRAMES["login"]))
         assert isinstance(line.at_server.next("received")[0], Login)
         server.send(LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1))
-        assert read_frames(sock, state=State.LOGGING_IN) == [LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1), Ping()]
+        assert read_frames(sock, state=State.LOGGING_IN) == [
+            LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1),
+            Ping(),
+        ]
     assert "stopped answering" in str(line.at_server.next("closed"))
 
 

@@ -40,7 +40,7 @@ def test_the_server_reads_along_under_keys_of_its_own(
     def inward(frame: Frame) -> list[Frame]:
         if isinstance(frame, Accepted):
             return [Rejected(code=Code.KEY_CHANGED, id=each) for each in frame.ids]
-        return [Identity(records=[false], revocations=[]) if isinstance(frame, Identity) else frame]
+        return [stage.alice.told([false]) if isinstance(frame, Identity) else frame]
 
     stage.town.outward, stage.town.inward = outward, inward
     stage.alice.write("bob", "for Bob only")

@@ -15,7 +15,7 @@ from messenger.engine import Messenger
 from messenger.events import Event, MessageReceived
 from messenger.keyring import Keyring
 from messenger.line import Output
-from protocol import Frame, canonical, decode_frame
+from protocol import Frame, Identity, IdentityRecord, Revocation, canonical, decode_frame
 from relay.actions import HangUp, Outgoing
 from relay.limits import Limits
 from tests.relay.world import SERVER_KEY, START_S, World
@@ -84,6 +84,18 @@ class Person:
         shown = [(event.peer, event.id) for event in output.events if isinstance(event, MessageReceived)]
         if shown and self.looks:
             self.take(self.messenger.shown(shown, now=self.town.now))
+
+    def told(self, records: list[IdentityRecord], revocations: list[Revocation] | None = None) -> Identity:
+        """What a server answers this person that lies, and enters its lies into the log."""
+        events, keeper = [*records, *(revocations or [])], self.town.world.relay._directory._log
+        user_id = records[0].user_id
+        with self.town.world.store.transaction():
+            for event in events:
+                if keeper._log.position(keeper._entry(user_id, event)) is None:
+                    keeper.append(user_id, event)
+        known, _ = self.messenger.log.known
+        proof = keeper.prove(user_id, events, known_size=known, now=self.town.world.now)
+        return Identity(proof=proof, records=records, revocations=revocations or [])
 
     # ------------------------------------------------------------ what the person does
 

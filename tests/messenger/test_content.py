@@ -79,7 +79,10 @@ BAD = {
     "counter zero": framed(0, TEXT.replace(b"1", b"0")),
     "an empty text": framed(0, TEXT.replace(b"hello", b"")),
     "a read receipt": framed(
-        0, canonical(ReceiptContent(counter=1, ids=[bytes(16)], log=NO_LOG, state="delivered")).replace(b"delivered", b"forgotten")
+        0,
+        canonical(ReceiptContent(counter=1, ids=[bytes(16)], log=NO_LOG, state="delivered")).replace(
+            b"delivered", b"forgotten"
+        ),
     ),
 }
 

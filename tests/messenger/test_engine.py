@@ -44,8 +44,8 @@ from protocol import (
 from relay.limits import DAY, Limits, Rate
 from tests.messenger.people import Person, Town
 from tests.oracle import figures, judge
-from tests.trial import Trial
 from tests.strategies import NO_LOG
+from tests.trial import Trial
 
 
 @pytest.fixture
@@ -468,7 +468,12 @@ def test_a_receipt_for_somebody_elses_message_changes_nothing(town: Town) -> Non
     message = alice.write("bob", "hello")
     push(
         alice,
-        forged(carol, alice, ReceiptContent(counter=1, ids=[message, os.urandom(16)], log=NO_LOG, state="delivered"), Receipt),
+        forged(
+            carol,
+            alice,
+            ReceiptContent(counter=1, ids=[message, os.urandom(16)], log=NO_LOG, state="delivered"),
+            Receipt,
+        ),
     )
     assert alice.state(message) == "accepted"
     assert bob.read == []
@@ -480,7 +485,9 @@ def test_no_receipt_for_what_could_not_be_verified(pair: tuple[Person, Person]) 
     alice.write("bob", "hello")
     sent: list[Frame] = []
     bob.town.outward = lambda frame: [sent.append(frame) or frame]  # type: ignore[func-returns-value]
-    broken = msgspec.structs.replace(forged(alice, bob, Text(counter=2, log=NO_LOG, text="x")), signature=encode_base64(bytes(256)))
+    broken = msgspec.structs.replace(
+        forged(alice, bob, Text(counter=2, log=NO_LOG, text="x")), signature=encode_base64(bytes(256))
+    )
     push(bob, broken)
     assert [type(frame) for frame in sent] == [Acknowledge]
 
@@ -496,7 +503,11 @@ def test_an_envelope_that_is_none_is_passed_over(pair: tuple[Person, Person]) ->
 def test_a_sender_whom_the_directory_does_not_know_is_refused(town: Town) -> None:
     bob = town.person("bob")
     ghost = Person(town, "ghost", 2)
-    push(bob, forged(ghost, bob, Text(counter=1, log=NO_LOG, text="boo")), forged(ghost, bob, Text(counter=2, log=NO_LOG, text="boo")))
+    push(
+        bob,
+        forged(ghost, bob, Text(counter=1, log=NO_LOG, text="boo")),
+        forged(ghost, bob, Text(counter=2, log=NO_LOG, text="boo")),
+    )
     assert bob.saw(EnvelopeRefused) == [EnvelopeRefused("ghost")] * 2
     assert bob.messenger.settled
     ghost.database.close()
@@ -509,10 +520,10 @@ def another(person: Person, keys: PrivateKeys) -> IdentityRecord:
     return create_record(keys, person.user_id, created=1_700_000_001, suites=[1])
 
 
-def substitute(town: Town, record: IdentityRecord) -> None:
+def substitute(victim: Person, record: IdentityRecord) -> None:
     """Have the server hand out another record."""
-    town.inward = lambda frame: [
-        Identity(records=[record], revocations=[])
+    victim.town.inward = lambda frame: [
+        victim.told([record])
         if isinstance(frame, Identity) and frame.records[0].user_id == record.user_id
         else Rejected(code=Code.KEY_CHANGED, id=frame.ids[0])
         if isinstance(frame, Accepted)
@@ -526,7 +537,7 @@ def test_a_key_that_changes_stops_everything_until_the_person_decides(pair: tupl
     alice.write("bob", "hello")
     bob.write("alice", "hi")
     new = another(bob, alice.town.keys[2])
-    substitute(alice.town, new)
+    substitute(alice, new)
     message = alice.write("bob", "secret")
     assert alice.state(message) == "identity-changed"
     assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
@@ -548,9 +559,7 @@ def test_what_comes_from_a_changed_key_waits_for_the_decision(pair: tuple[Person
     impostor = Person(alice.town, "bob", 1)
     object.__setattr__(impostor.account, "keys", alice.town.keys[2])
     object.__setattr__(impostor.account, "record", another(bob, alice.town.keys[2]))
-    alice.town.inward = lambda frame: [
-        Identity(records=[impostor.account.record], revocations=[]) if isinstance(frame, Identity) else frame
-    ]
+    alice.town.inward = lambda frame: [alice.told([impostor.account.record]) if isinstance(frame, Identity) else frame]
     push(
         alice,
         forged(impostor, alice, Text(counter=2, log=NO_LOG, text="new phone")),
@@ -603,7 +612,7 @@ def test_the_remembered_key_can_be_kept(pair: tuple[Person, Person]) -> None:
     bob.write("alice", "hi")
     bob.looks = False
     alice.write("bob", "hello")
-    substitute(alice.town, another(bob, alice.town.keys[2]))
+    substitute(alice, another(bob, alice.town.keys[2]))
     alice.write("bob", "secret")
     alice.town.inward = lambda frame: [frame]
     push(alice, forged(bob, alice, Text(counter=2, log=NO_LOG, text="it is still me")))
@@ -620,7 +629,7 @@ def test_not_even_a_receipt_goes_to_a_changed_key(pair: tuple[Person, Person]) -
     alice.write("bob", "hello")
     alice.looks = False
     message = bob.write("alice", "hi")
-    substitute(alice.town, another(bob, alice.town.keys[2]))
+    substitute(alice, another(bob, alice.town.keys[2]))
     alice.write("bob", "secret")
     alice.town.inward = lambda frame: [frame]
     alice.take(alice.messenger.shown([("bob", alice.saw(MessageReceived)[0].id)], now=1))  # type: ignore[union-attr]
@@ -657,9 +666,7 @@ def test_a_server_that_only_claims_a_change_gets_nothing_sealed_anew(pair: tuple
 def test_a_record_that_is_not_signed_is_not_pinned(pair: tuple[Person, Person]) -> None:
     alice, bob = pair
     bad = msgspec.structs.replace(bob.account.record, created=5)
-    alice.town.inward = lambda frame: [
-        Identity(records=[bad], revocations=[]) if isinstance(frame, Identity) else frame
-    ]
+    alice.town.inward = lambda frame: [alice.told([bad]) if isinstance(frame, Identity) else frame]
     message = alice.write("bob", "hello")
     assert alice.messenger.history.state(message) == ("rejected", Code.INVALID_RECORD)
     assert alice.messenger.contacts.find("bob") is None
@@ -667,7 +674,7 @@ def test_a_record_that_is_not_signed_is_not_pinned(pair: tuple[Person, Person]) 
 
 def test_a_record_that_nobody_asked_for_is_passed_over(pair: tuple[Person, Person]) -> None:
     alice, bob = pair
-    alice.take(alice.messenger.receive([Identity(records=[bob.account.record], revocations=[])], now=1))
+    alice.take(alice.messenger.receive([alice.told([bob.account.record])], now=1))
     assert alice.messenger.contacts.find("bob") is None
     assert alice.saw(ContactPinned) == []
 

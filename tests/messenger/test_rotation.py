@@ -31,7 +31,9 @@ from protocol import (
     Delivery,
     Frame,
     Identity,
+    IdentityRecord,
     Rejected,
+    Revocation,
     Revoke,
     Rotate,
     Rotated,
@@ -305,21 +307,21 @@ def test_a_refused_rotation_leaves_the_present_keys(tmp_path: Path, some_keys: l
 # ---------------------------------------------------------------- the server lies
 
 
-def lie(town: Town, answer: Identity) -> None:
+def lie(victim: Person, records: list[IdentityRecord], revocations: list[Revocation] | None = None) -> None:
     """Have the server answer look-ups so, and say of every envelope that the key has changed."""
 
     def change(frame: Frame) -> list[Frame]:
         if isinstance(frame, Accepted):
             return [Rejected(code=Code.KEY_CHANGED, id=envelope_id) for envelope_id in frame.ids]
-        return [answer if isinstance(frame, Identity) else frame]
+        return [victim.told(records, revocations) if isinstance(frame, Identity) else frame]
 
-    town.inward = change
+    victim.town.inward = change
 
 
 def test_a_key_that_the_old_one_has_not_signed_is_no_rotation(town: Town, some_keys: list[PrivateKeys]) -> None:
     alice, bob = friends(town)
     other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
-    lie(town, Identity(records=[other], revocations=[]))
+    lie(alice, [other])
     alice.write("bob", "secret")
     assert alice.saw(IdentityRotated) == []
     assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
@@ -331,7 +333,7 @@ def test_a_key_that_the_old_one_has_not_signed_is_no_rotation(town: Town, some_k
 def test_records_that_are_no_chain_change_nothing(town: Town, some_keys: list[PrivateKeys]) -> None:
     alice, bob = friends(town)
     other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
-    lie(town, Identity(records=[bob.messenger.account.record, other], revocations=[]))
+    lie(alice, [bob.messenger.account.record, other])
     alice.write("bob", "secret")
     assert alice.saw(IdentityRotated) == alice.saw(IdentityChanged) == []
     assert trust(alice, "bob") is Trust.UNVERIFIED
@@ -342,7 +344,7 @@ def test_an_older_identity_of_theirs_is_a_change(town: Town) -> None:
     alice, bob = friends(town)
     old = bob.messenger.account.record
     rotate(bob)
-    lie(town, Identity(records=[old], revocations=[]))
+    lie(alice, [old])
     alice.write("bob", "secret")
     assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
     assert trust(alice, "bob") is Trust.CHANGED
@@ -422,7 +424,7 @@ def test_a_certificate_that_is_somebody_else_s_revokes_nobody(town: Town, some_k
     alice, bob = friends(town)
     record = bob.messenger.account.record
     forged = create_revocation(some_keys[2], record, created=START_S)
-    lie(town, Identity(records=[record], revocations=[forged]))
+    lie(alice, [record], [forged])
     message = alice.write("bob", "hello?")
     assert alice.messenger.history.state(message) in {("rejected", Code.INVALID_RECORD), ("delivered", None)}
     assert trust(alice, "bob") is Trust.UNVERIFIED
