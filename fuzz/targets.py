@@ -24,6 +24,9 @@ from messenger.suites.draft import Draft
 from protocol import (
     Hello,
     IdentityRecord,
+    Inclusion,
+    Log,
+    LogProof,
     Message,
     Ping,
     Revocation,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from crypto_utils import RSAPrivateKey, spki
 from errors import Code, Refused
 from protocol import (
@@ -26,6 +28,8 @@ from protocol import (
     Frame,
     Goodbye,
     Hello,
+    Identity,
+    Log,
     LoggedIn,
     Login,
     Refusal,
@@ -59,6 +63,7 @@ class Visitor:
     address: str  # where it comes from
     challenge: Challenge | None = None
     device: Address | None = None  # set by login
+    log_size: int = 0  # of the last head of the key log that was sent over it
 
     @property
     def account(self) -> Address:
@@ -215,10 +220,20 @@ class Relay:
     # ------------------------------------------------------------ logged in
 
     def _fetch_identity(self, link: Link, visitor: Visitor, command: FetchIdentity, now: Now) -> list[Action]:
-        return [Outgoing(link, [self._directory.fetch(command, asked_by=visitor.account.user_id, now=now)])]
+        return self._with_head(link, visitor, command, self._directory.fetch, now)
 
     def _fetch_log(self, link: Link, visitor: Visitor, command: FetchLog, now: Now) -> list[Action]:
-        return [Outgoing(link, [self._directory.fetch_log(command, asked_by=visitor.account.user_id, now=now)])]
+        return self._with_head(link, visitor, command, self._directory.fetch_log, now)
+
+    @staticmethod
+    def _with_head(
+        link: Link, visitor: Visitor, command: FetchIdentity | FetchLog, answer: Callable[..., Identity | Log], now: Now
+    ) -> list[Action]:
+        """Answer with a proof from the head on that the client has by then: the last that goes to it over this link."""
+        log_size = max(command.log_size, visitor.log_size)
+        reply = answer(replace(command, log_size=log_size), asked_by=visitor.account.user_id, now=now)
+        visitor.log_size = max(log_size, reply.proof.head.size)
+        return [Outgoing(link, [reply])]
 
     def _rotate(self, link: Link, visitor: Visitor, command: Rotate, now: Now) -> list[Action]:
         identity = self._directory.rotate(visitor.account.user_id, command.record, now=now)

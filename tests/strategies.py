@@ -126,6 +126,7 @@ frames = st.one_of(
     envelopes,
     st.builds(Acknowledge, sequences=st.lists(_integers, min_size=1, max_size=256)),
     st.builds(Rejected, code=st.sampled_from(Code), id=_ids),
-    st.builds(FetchIdentity, epoch=st.integers(0, 2**31), user_id=_users),
+    st.builds(FetchIdentity, epoch=st.integers(0, 2**31), log_size=_integers, user_id=_users),
+    st.builds(FetchLog, log_size=_integers, start=_integers),
     st.builds(Delivery, envelope=envelopes.map(lambda envelope: msgspec.Raw(canonical(envelope))), sequence=_integers),
 )

@@ -18,10 +18,21 @@ from connection import Connection, Role, State
 from crypto_utils import Label, PrivateKeys, load_rsa_public_der, sha256, sign, spki, verify
 from errors import CryptoError
 from identity import identity_hash, login_statement, open_code, verify_record
+from key_log import entry_for, prove_index, verify_entries, verify_growth, verify_index
 from messenger.account import Account
 from messenger.content import unpack
 from messenger.suites import SUITES
-from protocol import IdentityRecord, canonical, decode, decode_envelope, without
+from protocol import (
+    IdentityRecord,
+    Inclusion,
+    LogEntry,
+    LogProof,
+    TreeHead,
+    canonical,
+    decode,
+    decode_envelope,
+    without,
+)
 
 FOLDER = Path(__file__).with_name("vectors")
 Case = dict[str, Any]
@@ -128,3 +139,24 @@ def test_envelopes(case: Case) -> None:
     else:
         with pytest.raises(CryptoError):
             SUITES[envelope.suite].decrypt(bob, record_of("alice"), envelope)
+
+
+def test_the_key_log() -> None:
+    vector = load("key_log.json")
+    key = rsa_key(vector["log_pkcs8"])
+    entries = [decode(LogEntry, entry.encode()) for entry in vector["entries"]]
+    for name, proof in vector["indices"].items():
+        assert prove_index(key, name) == base64.b64decode(proof)  # there is no other
+        index = verify_index(key.public_key(), name, base64.b64decode(proof))
+        assert entry_for(index, record_of(name)) in entries
+    head = decode(TreeHead, vector["head"].encode())
+    assert (head.size, head.root.hex()) == (len(entries), vector["roots"][-1])
+    state = (head.size, head.root)
+    for position, (entry, path) in enumerate(zip(entries, vector["inclusions"], strict=True)):
+        verify_entries(state, [entry], [Inclusion(path=[bytes.fromhex(each) for each in path], position=position)])
+    for size, (root, path) in enumerate(zip(vector["roots"], vector["consistency"], strict=True)):
+        consistency = [bytes.fromhex(each) for each in path]
+        proof = LogProof(consistency=consistency, head=head, inclusions=[], index=bytes(256))
+        assert verify_growth(key.public_key(), (size, bytes.fromhex(root)), proof) == state
+        with pytest.raises(CryptoError):
+            verify_growth(key.public_key(), (size, bytes(32)), proof)

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from crypto_utils import RSAPrivateKey, decode_base64, encode_base64, open_sealed
-from messenger.content import HEADER_SIZE
+from messenger.content import HEADER_SIZE, KnownLog, Text
 from messenger.content import _contents as contents
 from messenger.suites import suite1
-from protocol import decode_strictly
+from protocol import canonical, decode_strictly
 from tests.attacks.stage import Stage
 
 IV_SIZE = 16
@@ -31,11 +31,13 @@ def test_a_guessed_word_is_changed(stage: Stage, weak: bool, monkeypatch: pytest
     if weak:
         monkeypatch.setattr(suite1, "verify", lambda *_: None)
         monkeypatch.setattr("messenger.inbox.unpack", lenient)
-    text = "x" * 10 + "meet at 9"  # so that the last block of the text has the digit and its end
+    size, root = stage.alice.messenger.log.known
+    before = canonical(Text(counter=2, log=KnownLog(root=root, size=size), text="meet at 9")).index(b"9")
+    filling = -(HEADER_SIZE + before) % 16  # so that a block begins with the digit, and has all that follows
+    text = "x" * filling + "meet at 9"
     envelope = stage.recorded(stage.alice, "bob", text)
     ciphertext = bytearray(decode_base64(envelope.encrypted_content))
-    body = HEADER_SIZE + len(b'{"counter":2,"kind":"text","text":"') + len(text) - 1
-    ciphertext[IV_SIZE + body] ^= ord("9") ^ ord("7")
+    ciphertext[IV_SIZE + HEADER_SIZE + filling + before] ^= ord("9") ^ ord("7")
     forged = msgspec.structs.replace(envelope, encrypted_content=encode_base64(bytes(ciphertext)))
     opened.clear()
     stage.deliver(stage.bob, forged)

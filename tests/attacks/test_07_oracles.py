@@ -22,14 +22,14 @@ def signed(stage: Stage, envelope: Envelope) -> Envelope:
 
 def probes(stage: Stage) -> list[Envelope]:
     good = sealed(stage.alice, stage.bob, Text(counter=2, log=NO_LOG, text="x"))
-    content = pack(Text(counter=2, log=NO_LOG, text="y" * 400))
+    content = pack(Text(counter=2, log=NO_LOG, text="y" * 500))
     assert content[0] == 1
     return [
         msgspec.structs.replace(good, signature=encode_base64(bytes(256)), id=bytes(16)),
         signed(stage, msgspec.structs.replace(good, encrypted_aes_key=encode_base64(bytes(256)), id=b"1" * 16)),
         signed(stage, msgspec.structs.replace(good, suite=9, id=b"2" * 16)),
         sealed_bytes(stage.alice, stage.bob, content[:5] + b"junk" + content[9:]),
-        sealed_bytes(stage.alice, stage.bob, bytes(256)),
+        sealed_bytes(stage.alice, stage.bob, bytes(512)),
         sealed_bytes(stage.alice, stage.bob, b""),
     ]
 

@@ -15,7 +15,7 @@ def test_short_texts_and_receipts_have_one_size_on_the_wire(
 ) -> None:
     if weak:
         monkeypatch.setattr(content, "padded_size", lambda size: size)
-    contents: list[Content] = [Text(counter=1, log=NO_LOG, text="x" * size) for size in (1, 2, 3, 50, 100, 200)]
+    contents: list[Content] = [Text(counter=1, log=NO_LOG, text="x" * size) for size in (1, 2, 3, 50, 100, 256)]
     contents += [
         ReceiptContent(counter=1, ids=[bytes(16)] * count, log=NO_LOG, state="delivered") for count in (1, 2, 5)
     ]

@@ -11,9 +11,9 @@ from protocol import decode_frame
 
 TWO_READINGS = [
     b'{"type":"ping","type":"ping"}', b'{ "type":"ping"}', b'{"code":"malformed","type":"\\u0067oodbye"}',
-    b'{"epoch":0,"type":"fetch_identity","user_id":"bob","user_id":"eve"}',
+    b'{"epoch":0,"log_size":0,"type":"fetch_identity","user_id":"bob","user_id":"eve"}',
     b'{"identity_hash":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=","type":"rotated"}',
-    b'{"user_id":"bob","epoch":0,"type":"fetch_identity"}',
+    b'{"user_id":"bob","epoch":0,"log_size":0,"type":"fetch_identity"}',
 ]  # fmt: skip
 
 

@@ -20,11 +20,13 @@ from messenger.events import (
     IdentityChanged,
     IdentityRevoked,
     IdentityRotated,
+    LogAlarm,
     LoginRefused,
     MessageReceived,
     OwnIdentityRotated,
     OwnRotationRefused,
 )
+from messenger.log_watch import NOT_IN_LOG
 from protocol import (
     MAX_RECORDS,
     Accepted,
@@ -339,15 +341,15 @@ def test_records_that_are_no_chain_change_nothing(town: Town, some_keys: list[Pr
     assert trust(alice, "bob") is Trust.UNVERIFIED
 
 
-def test_an_older_identity_of_theirs_is_a_change(town: Town) -> None:
-    """Attack row 43 in small: the directory goes back to what it was."""
+def test_an_older_identity_of_theirs_is_a_lie(town: Town) -> None:
+    """The directory goes back to what it was; the key log, which only grows, holds what came after."""
     alice, bob = friends(town)
     old = bob.messenger.account.record
     rotate(bob)
     lie(alice, [old])
-    alice.write("bob", "secret")
-    assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
-    assert trust(alice, "bob") is Trust.CHANGED
+    message = alice.write("bob", "secret")
+    assert alice.saw(LogAlarm) == [LogAlarm(NOT_IN_LOG)]
+    assert alice.messenger.history.state(message) == ("rejected", Code.UNTRUSTED_LOG)
 
 
 # ---------------------------------------------------------------- revocation

@@ -24,7 +24,7 @@ def test_unknown_accounts_are_refused_by_name(pair: World) -> None:
 def test_the_log_has_the_record_and_its_hash(pair: World) -> None:
     record = pair.records["bob"][0]
     row = pair.store._db.execute(
-        "SELECT epoch, identity_hash, record, recorded_at FROM identity_log WHERE user_id = 'bob'"
+        "SELECT epoch, identity_hash, record, recorded_at FROM identity WHERE user_id = 'bob'"
     ).fetchone()
     assert row == (1, identity_hash(record), canonical(record), pair.now.wall_s)
 

@@ -33,8 +33,7 @@ from relay.actions import Outgoing
 from relay.limits import DAY, Limits
 from relay.mailboxes import EXPIRE_AT_ONCE
 from relay.storage import Address
-from tests.relay.world import World, contents, deliveries, frames_to, one_by_one
-from tests.strategies import LOG_SPKI
+from tests.relay.world import LOG_SPKI, World, contents, deliveries, frames_to, one_by_one
 
 MakeWorld = Callable[..., World]
 

@@ -76,7 +76,7 @@ def test_the_same_record_again_is_answered_the_same(pair: World) -> None:
     record = pair.rotate("bob", 2)
     for _ in range(20):
         assert pair.reply("bob", Rotate(record=record)) == Rotated(identity_hash=identity_hash(record))
-    assert pair.store._db.execute("SELECT count(*) FROM identity_log WHERE user_id = 'bob'").fetchone() == (2,)
+    assert pair.store._db.execute("SELECT count(*) FROM identity WHERE user_id = 'bob'").fetchone() == (2,)
 
 
 def resigned(

@@ -38,8 +38,7 @@ from protocol import (
 from relay.actions import Action, HangUp, Outgoing
 from relay.limits import DAY, Limits
 from relay.storage import Address
-from tests.relay.world import World
-from tests.strategies import LOG_SPKI
+from tests.relay.world import LOG_SPKI, World
 
 # ---------------------------------------------------------------- links
 

@@ -49,6 +49,7 @@ from server_key import generate_server_key
 START_S = 1_700_000_000
 SERVER_KEY = generate_server_key()
 LOG_KEY = generate_server_key()
+LOG_SPKI = spki(LOG_KEY.public_key())
 
 
 class World:

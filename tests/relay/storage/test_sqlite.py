@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from errors import ExitCode, StorageError
+from protocol import LogEntry
 from relay.storage import Account, Address, Stored, Waiting
 from relay.storage.sqlite import SCHEMA, SqliteStore
 from tests.relay.world import known, put_one
@@ -55,21 +56,20 @@ def test_nobody_else_may_read_the_file_or_what_stands_beside_it(path: Path, name
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM identity_log",
-        "UPDATE identity_log SET epoch = 7",
-        "REPLACE INTO identity_log VALUES (1, 'alice', 2, x'', x'', 0)",
-        "REPLACE INTO identity_log VALUES (NULL, 'alice', 1, x'', x'', 0)",
-        "INSERT INTO identity_log VALUES (1, 'alice', 2, x'', x'', 0) ON CONFLICT DO UPDATE SET record = x''",
+        "DELETE FROM log_entry",
+        "UPDATE log_entry SET kind = 'x'",
+        "REPLACE INTO log_entry VALUES (0, x'', 'x', x'')",
+        "INSERT INTO log_entry VALUES (7, x'', 'x', x'')",
+        "INSERT INTO log_entry VALUES (0, x'', 'x', x'') ON CONFLICT DO UPDATE SET value = x''",
     ],
 )
-def test_the_identity_log_only_grows(path: Path, statement: str) -> None:
+def test_the_key_log_only_grows(path: Path, statement: str) -> None:
     store = SqliteStore(path)
     with store.transaction():
-        store.create_account("alice", created_at=1)
-        store.append_identity("alice", 1, bytes(32), b"{}", recorded_at=1)
+        store.log.append(LogEntry(index=bytes(32), kind="identity", value=bytes(32)), [(0, 0, bytes(32))])
     with pytest.raises(StorageError, match="append-only"), store.transaction():
         store._db.execute(statement)
-    assert store._db.execute("SELECT record FROM identity_log").fetchall() == [(b"{}",)]
+    assert store.log.entries(start=0, limit=9) == [LogEntry(index=bytes(32), kind="identity", value=bytes(32))]
     store.close()
 
 
