@@ -257,6 +257,8 @@ def _refusal(frame: Any, refused: Refused) -> Frame:
     match frame:
         case Register(record=about) | Rotate(record=about) | Revoke(certificate=about):
             subject = about.user_id
+        case FetchLog():
+            subject = ""
         case _:
             subject = frame.user_id
     return Refusal(

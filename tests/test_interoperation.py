@@ -68,6 +68,9 @@ def their_open(data: bytes, sender: RSA.RsaKey, recipient: RSA.RsaKey) -> bytes:
     return AES.new(key, AES.MODE_CFB, iv=content[:16], segment_size=128).decrypt(content[16:])
 
 
+EMPTY_LOG = {"root": base64_of(hashlib.sha256(b"").digest()), "size": 0}
+
+
 def their_unpack(data: bytes) -> Json:
     size = int.from_bytes(data[1:5], "big")
     body = data[5 : 5 + size]
@@ -94,7 +97,7 @@ def test_what_is_sealed_here_opens_there(alice: Account, bob: Account, text: str
     draft = Draft(Message, os.urandom(16), 1_700_000_000)
     envelope = SUITES[1].encrypt(alice, bob.record, draft, pack(Text(counter=1, log=NO_LOG, text=text)))
     content = their_unpack(their_open(canonical(envelope), RSA.import_key(spki(alice.keys.public.rsa)), theirs(bob)))
-    assert content == {"counter": 1, "kind": "text", "text": text}
+    assert content == {"counter": 1, "kind": "text", "log": EMPTY_LOG, "text": text}
 
 
 def test_what_is_sealed_there_opens_here(alice: Account, bob: Account) -> None:
@@ -103,8 +106,8 @@ def test_what_is_sealed_there_opens_here(alice: Account, bob: Account) -> None:
         "recipient_key": base64_of(key_id(alice.record)), "sender_device": 1, "sender_id": "bob",
         "sender_key": base64_of(key_id(bob.record)), "suite": 1, "timestamp": 1_700_000_000, "type": "message",
     }  # fmt: skip
-    body = encode({"counter": 1, "kind": "text", "text": "grüße"})
-    content = (b"\0" + len(body).to_bytes(4, "big") + body).ljust(256, b"\0")
+    body = encode({"counter": 1, "kind": "text", "log": EMPTY_LOG, "text": "grüße"})
+    content = (b"\0" + len(body).to_bytes(4, "big") + body).ljust(512, b"\0")
     data = their_seal(routed, content, theirs(bob), RSA.import_key(spki(alice.keys.public.rsa)))
     envelope = decode_envelope(data)
     assert canonical(envelope) == data

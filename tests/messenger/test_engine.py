@@ -599,7 +599,7 @@ def test_a_new_identity_is_counted_with_anew(town: Town) -> None:
     alice.messenger.forget_log()  # the operator has said why
     alice.go_offline()
     alice.go_online()
-    assert alice.state(alice.write("bob", "are you there?")) == "identity-changed"
+    assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]  # the new log says so, before anything is sent
     alice.accept("bob")
     assert alice.state(alice.write("bob", "hello again")) == "delivered"
     bob.write("alice", "I lost my phone")

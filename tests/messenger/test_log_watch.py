@@ -1,0 +1,441 @@
+"""The client's half of the key log: what a server can do to two people, and who notices."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crypto_utils import PrivateKeys, spki
+from errors import Code
+from identity import create_record
+from messenger.contacts import Trust
+from messenger.events import ContactPinned, IdentityRotated, LogAlarm, LogDisagrees
+from messenger.log_watch import (
+    NOT_COMPLETE,
+    NOT_GROWN,
+    NOT_IN_LOG,
+    NOT_LISTED,
+    NOT_OURS,
+    NOT_THE_KEY,
+    READ_EVERY_S,
+)
+from protocol import FetchLog, Frame, Identity, IdentityRecord, Inclusion, Log, LoggedIn, Refusal
+from relay.limits import Limits, Rate
+from relay.log_keeper import LogKeeper
+from relay.storage.sqlite import SqliteStore
+from server_key import generate_server_key
+from tests.messenger.people import Person, Town
+from tests.relay.world import LOG_KEY, START_S
+
+
+@pytest.fixture
+def town(tmp_path: Path, some_keys: list[PrivateKeys], quick_database: None) -> Iterator[Town]:
+    del quick_database
+    town = Town(tmp_path, some_keys)
+    yield town
+    town.close()
+
+
+def pair(town: Town) -> tuple[Person, Person]:
+    alice, bob = town.person("alice"), town.person("bob")
+    alice.write("bob", "hello")
+    bob.write("alice", "hello yourself")
+    return alice, bob
+
+
+def false_record(town: Town, user_id: str) -> IdentityRecord:
+    return create_record(town.keys[3], user_id, created=START_S + 1, suites=[1])
+
+
+def alarms(person: Person) -> list[str]:
+    return [event.reason for event in person.events if isinstance(event, LogAlarm)]
+
+
+def disagrees(person: Person) -> list[str]:
+    return [event.peer for event in person.events if isinstance(event, LogDisagrees)]
+
+
+def read_again(person: Person) -> None:
+    person.go_offline()
+    person.go_online()
+
+
+# ---------------------------------------------------------------- an honest server
+
+
+def test_everybody_reads_the_same_log_and_nobody_is_alarmed(town: Town) -> None:
+    alice, bob = pair(town)
+    carol = town.person("carol")
+    for each in (alice, bob):
+        read_again(each)
+    logs = [each.messenger.log for each in (alice, bob, carol)]
+    assert {log.known for log in logs} == {(3, logs[0].root(3))}
+    assert [log.count for log in logs] == [3, 3, 3]
+    alice.write("bob", "again")
+    assert alice.messenger.log.settled_claims() == [("bob", True)]
+    assert [alarms(each) + disagrees(each) for each in (alice, bob, carol)] == [[], [], []]
+    assert alice.messenger.settled
+
+
+def test_a_long_log_is_read_to_its_end(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.directory.MAX_LOG_ENTRIES", 2)
+    for number in range(7):
+        town.world.register(f"somebody{number}", number % 4)
+    alice = town.person("alice")
+    assert (alice.messenger.log.count, alarms(alice)) == (8, [])
+    assert alice.messenger.settled
+
+
+def test_a_rotation_is_heard_of_from_the_log(town: Town) -> None:
+    alice, bob = pair(town)
+    town.outward = lambda frame: [] if frame.__class__.__name__ == "Receipt" else [frame]  # the notice is lost
+    bob.take(bob.messenger.rotate(now=town.now))
+    town.run()
+    assert alice.saw(IdentityRotated) == []
+    town.world.pass_time(READ_EVERY_S - 1)
+    alice.tick()
+    assert alice.saw(IdentityRotated) == []
+    town.world.pass_time(2)
+    alice.tick()
+    assert alice.saw(IdentityRotated) == [IdentityRotated("bob", was_verified=False)]
+    assert alarms(alice) + alarms(bob) == []
+
+
+@pytest.mark.parametrize("rotations", [1, 18])
+def test_a_device_without_memory_knows_its_own_keys_again(
+    tmp_path: Path, some_keys: list[PrivateKeys], rotations: int
+) -> None:
+    town = Town(tmp_path, some_keys, Limits(rotations=Rate(burst=100, every_s=1)))
+    bob = town.person("bob")
+    for _ in range(rotations):
+        bob.take(bob.messenger.rotate(now=town.now))
+        town.run()
+    bob.go_offline()
+    bob.database.close()
+    bob.path.unlink()
+    bob.open()
+    bob.go_online()
+    assert (bob.messenger.log.count, alarms(bob)) == (rotations + 1, [])
+    assert bob.messenger.settled
+    town.close()
+
+
+def test_the_log_is_asked_for_later_when_the_server_says_so(tmp_path: Path, some_keys: list[PrivateKeys]) -> None:
+    town = Town(tmp_path, some_keys, Limits(log_pages=Rate(burst=1, every_s=100)))
+    alice = town.person("alice")
+    read_again(alice)
+    town.world.register("bob", 1)
+    assert alice.messenger.log.count == 1
+    town.world.pass_time(101)
+    alice.tick()
+    assert alice.messenger.log.count == 2
+    town.close()
+
+
+def test_an_entry_of_the_log_that_nobody_asked_for_is_passed_over(town: Town) -> None:
+    alice = town.person("alice")
+    log = Log(entries=[], proof=alice.told([alice.account.record]).proof, start=1)
+    alice.take(alice.messenger.receive([log], now=town.now))
+    assert alarms(alice) == []
+
+
+# ---------------------------------------------------------------- a server that lies to one
+
+
+def test_a_key_of_mine_that_i_did_not_make_is_seen(town: Town) -> None:
+    """Attack row 17 at the first contact: the false key must be in the log, or nobody takes it."""
+    bob = town.person("bob")
+    alice = town.person("alice")
+    false = false_record(town, "bob")
+    town.inward = lambda frame: [alice.told([false]) if isinstance(frame, Identity) else frame]
+    alice.write("bob", "for bob only")
+    assert alice.saw(ContactPinned) == [ContactPinned("bob")]  # she cannot know
+    town.inward = lambda frame: [frame]
+    read_again(bob)
+    assert alarms(bob) == [NOT_OURS]
+    message = bob.write("alice", "we have a problem")
+    assert bob.messenger.history.state(message) == ("rejected", Code.UNTRUSTED_LOG)
+
+
+def test_a_false_key_is_found_by_who_took_it(town: Town) -> None:
+    """The owner's next rotation, or any look-up, shows that the log holds two."""
+    bob, alice = town.person("bob"), town.person("alice")
+    false = false_record(town, "bob")
+    town.inward = lambda frame: [alice.told([false]) if isinstance(frame, Identity) else frame]
+    alice.write("bob", "for bob only")
+    town.inward = lambda frame: [frame]
+    bob.take(bob.messenger.rotate(now=town.now))
+    town.run()
+    read_again(alice)
+    contact = alice.messenger.contacts.find("bob")
+    assert contact is not None
+    assert contact.trust is Trust.CHANGED
+
+
+Broken = dict[str, object]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"inclusions": []},
+        {"inclusions": [Inclusion(path=[bytes(32)], position=0)]},
+        {"inclusions": [Inclusion(path=[bytes(32)], position=9)]},
+        {"index": bytes(256)},
+        {"consistency": [bytes(32)]},
+    ],
+    ids=str,
+)
+def test_what_is_not_proved_is_not_pinned(town: Town, broken: Broken) -> None:
+    town.person("bob")
+    alice = town.person("alice")
+
+    def change(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Identity):
+            return [msgspec.structs.replace(frame, proof=msgspec.structs.replace(frame.proof, **broken))]
+        return [frame]
+
+    town.inward = change
+    message = alice.write("bob", "hello")
+    assert alarms(alice) == [NOT_IN_LOG]
+    assert alice.messenger.history.state(message) == ("rejected", Code.UNTRUSTED_LOG)
+    assert alice.messenger.contacts.find("bob") is None
+    town.inward = lambda frame: [frame]
+    again = alice.write("bob", "hello")  # the server is not believed any more
+    assert alice.messenger.history.state(again) == ("rejected", Code.UNTRUSTED_LOG)
+    alice.messenger.forget_log()
+    read_again(alice)
+    assert alice.state(alice.write("bob", "hello")) == "delivered"
+
+
+def test_the_proof_of_somebody_elses_index_is_refused(town: Town) -> None:
+    town.person("bob")
+    alice, carol = town.person("alice"), town.person("carol")
+    del carol
+    keeper = town.world.relay._directory._log
+
+    def change(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Identity):
+            index = keeper._index_proof("carol")
+            return [msgspec.structs.replace(frame, proof=msgspec.structs.replace(frame.proof, index=index))]
+        return [frame]
+
+    town.inward = change
+    alice.write("bob", "hello")
+    assert alarms(alice) == [NOT_IN_LOG]
+
+
+def test_an_account_that_the_log_does_not_hold_is_told(town: Town) -> None:
+    town.world.register("bob", 1)
+    alice = town.person("alice", online=False)
+    keeper = town.world.relay._directory._log
+
+    def without_alice(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Log):
+            proof = msgspec.structs.replace(frame.proof, index=keeper._index_proof("carol"))
+            return [msgspec.structs.replace(frame, proof=proof)]
+        return [frame]
+
+    town.inward = without_alice
+    alice.go_online()
+    assert alarms(alice) == [NOT_GROWN]  # not her index
+    alice.messenger.forget_log()
+    alice.go_offline()
+
+    def hidden(frame: Frame) -> list[Frame]:
+        return [shorter(town, frame)] if isinstance(frame, Log) else [frame]
+
+    town.inward = hidden
+    alice.go_online()
+    assert alarms(alice) == [NOT_GROWN, NOT_LISTED]
+
+
+def shorter(town: Town, frame: Log) -> Log:
+    """The log of a server that does not enter everybody."""
+    store = SqliteStore(town.folder / "shorter.db")
+    keeper = LogKeeper(store, LOG_KEY)
+    with store.transaction():
+        keeper.append("bob", town.world.records["bob"][0])
+    entries = keeper.page(start=0, limit=9)
+    proof = keeper.prove("alice", [], known_size=0, now=town.world.now)
+    store.close()
+    return msgspec.structs.replace(frame, entries=entries, proof=proof)
+
+
+def test_entries_that_are_withheld_are_missed(town: Town) -> None:
+    alice = town.person("alice")
+    town.world.register("bob", 1)
+    town.inward = lambda frame: [msgspec.structs.replace(frame, entries=[]) if isinstance(frame, Log) else frame]
+    read_again(alice)
+    assert alarms(alice) == [NOT_COMPLETE]
+
+
+def test_entries_that_were_changed_do_not_fit(town: Town) -> None:
+    alice = town.person("alice", online=False)
+
+    def change(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Log):
+            entries = [msgspec.structs.replace(entry, value=bytes(32)) for entry in frame.entries]
+            return [msgspec.structs.replace(frame, entries=entries)]
+        return [frame]
+
+    town.inward = change
+    alice.go_online()
+    assert alarms(alice) == [NOT_COMPLETE]
+
+
+def test_another_place_in_the_log_is_refused(town: Town) -> None:
+    alice = town.person("alice", online=False)
+    town.inward = lambda frame: [msgspec.structs.replace(frame, start=1) if isinstance(frame, Log) else frame]
+    alice.go_online()
+    assert alarms(alice) == [NOT_GROWN]
+
+
+def test_another_key_of_the_log_is_an_alarm(town: Town) -> None:
+    alice = town.person("alice")
+    other = spki(generate_server_key().public_key())
+    town.inward = lambda frame: [
+        msgspec.structs.replace(frame, log_key=other) if isinstance(frame, LoggedIn) else frame
+    ]
+    read_again(alice)
+    assert alarms(alice) == [NOT_THE_KEY]
+    alice.messenger.forget_log()
+    read_again(alice)
+    assert alarms(alice) == [NOT_THE_KEY, NOT_GROWN]  # this key did not sign it
+
+
+def test_what_is_no_key_at_all_is_an_alarm(town: Town) -> None:
+    alice = town.person("alice", online=False)
+    town.inward = lambda frame: [
+        msgspec.structs.replace(frame, log_key=bytes(294)) if isinstance(frame, LoggedIn) else frame
+    ]
+    alice.go_online()
+    assert alarms(alice) == [NOT_GROWN]
+
+
+def test_a_server_that_goes_back_is_not_believed(town: Town) -> None:
+    """Attack row 43: the log is shorter than it was, as after the database was put back from a copy."""
+    alice, bob = pair(town)
+    alice.go_offline()
+    bob.go_offline()
+    town.world.store.close()
+    shutil.copytree(town.folder, town.folder / "copy")
+    town.world.open()
+    carol = town.person("carol")
+    alice.go_online()
+    alice.go_offline()
+    carol.go_offline()
+    town.world.store.close()
+    for path in town.folder.glob("relay.db*"):
+        path.unlink()
+    shutil.copy(town.folder / "copy" / "relay.db", town.folder / "relay.db")
+    town.world.open()
+    for each in (alice, bob):
+        each.go_online()
+    assert (alarms(alice), alarms(bob)) == ([NOT_GROWN], [])
+    assert alice.state(alice.write("bob", "still here")) == "delivered"  # known keys stay good
+    message = alice.write("carol", "and you?")
+    assert alice.messenger.history.state(message) == ("rejected", Code.UNTRUSTED_LOG)
+    assert disagrees(bob) == ["alice"]  # she knows a longer one
+
+
+# ---------------------------------------------------------------- a server that shows two histories
+
+
+class Fork:
+    """A second log of a server, which it shows to one of its users."""
+
+    def __init__(self, town: Town, victim: Person) -> None:
+        self.town, self.victim = town, victim
+        town.world.store.close()
+        shutil.copy(town.folder / "relay.db", town.folder / "fork.db")
+        town.world.open()
+        for person in town.people.values():
+            person.go_offline()
+        self.store = SqliteStore(town.folder / "fork.db")
+        self.keeper = LogKeeper(self.store, LOG_KEY)
+        town.inward = self.inward
+
+    def enter(self, record: IdentityRecord) -> None:
+        with self.store.transaction():
+            self.keeper.append(record.user_id, record)
+
+    def inward(self, frame: Frame) -> list[Frame]:
+        """Show the victim the fork; `to_victim` tells whose turn it is."""
+        known, now = self.victim.messenger.log.known[0], self.town.world.now
+        if not self.to_victim:
+            return [frame]
+        if isinstance(frame, Log):
+            entries = self.keeper.page(start=frame.start, limit=1024)
+            proof = self.keeper.prove(self.victim.user_id, [], known_size=known, now=now)
+            return [msgspec.structs.replace(frame, entries=entries, proof=proof)]
+        if isinstance(frame, Identity):
+            events = [*frame.records, *frame.revocations]
+            proof = self.keeper.prove(frame.records[0].user_id, events, known_size=known, now=now)
+            return [msgspec.structs.replace(frame, proof=proof)]
+        return [frame]
+
+    to_victim = False
+
+    def show(self) -> None:
+        self.to_victim = True
+        self.victim.go_online()
+        self.to_victim = False
+
+
+def test_two_histories_meet_in_the_first_message(town: Town) -> None:
+    alice, bob = pair(town)
+    fork = Fork(town, bob)
+    fork.enter(false_record(town, "alice"))  # for bob alone: alice must not see it
+    town.person("carol")  # and something of the same size for alice
+    fork.show()
+    alice.go_online()
+    assert (alice.messenger.log.count, bob.messenger.log.count) == (3, 3)
+    assert alarms(alice) + alarms(bob) == []  # each of the two is without a fault
+    alice.write("bob", "hello")
+    assert disagrees(bob) == ["alice"]
+    assert disagrees(alice) == ["bob"]  # from the receipt
+    assert bob.read[-1] == "hello"  # nothing is blocked: it may be Alice who lies
+    fork.store.close()
+
+
+def test_the_longer_of_two_histories_is_asked_for(town: Town) -> None:
+    alice, bob = pair(town)
+    fork = Fork(town, bob)
+    fork.enter(false_record(town, "alice"))
+    fork.show()
+    alice.go_online()
+    asked: list[Frame] = []
+    town.outward = lambda frame: [asked.append(frame) or frame]  # type: ignore[func-returns-value]
+    bob.write("alice", "hello")
+    assert [frame for frame in asked if isinstance(frame, FetchLog)] == [FetchLog(log_size=2, start=2)]
+    assert disagrees(alice) == ["bob"]  # the server has no more, and bob was shown more
+    fork.store.close()
+
+
+def test_who_is_behind_catches_up_and_nobody_is_accused(town: Town) -> None:
+    alice, bob = pair(town)
+    town.person("carol")
+    read_again(bob)
+    assert (alice.messenger.log.count, bob.messenger.log.count) == (2, 3)
+    bob.write("alice", "hello")
+    assert alice.messenger.log.count == 3
+    assert alice.messenger.log.settled_claims() == [("bob", True)]
+    assert disagrees(alice) + disagrees(bob) == []
+
+
+def test_what_a_contact_said_is_compared_when_the_server_can_be_reached(town: Town) -> None:
+    """The answer to the question is lost with its link."""
+    alice, bob = pair(town)
+    town.person("carol")
+    read_again(bob)
+    town.inward = lambda frame: [] if isinstance(frame, Log | Refusal) else [frame]
+    bob.write("alice", "hello")
+    assert alice.messenger.log.open_claims() != []
+    town.inward = lambda frame: [frame]
+    read_again(alice)
+    assert alice.messenger.log.settled_claims() == [("bob", True)]
