@@ -48,7 +48,7 @@ def pair(town: Town) -> tuple[Person, Person]:
 
 
 def false_record(town: Town, user_id: str) -> IdentityRecord:
-    return create_record(town.keys[3], user_id, created=START_S + 1, suites=[1])
+    return create_record(town.keys[2], user_id, created=START_S + 1, suites=[1])
 
 
 def alarms(person: Person) -> list[str]:
@@ -84,7 +84,7 @@ def test_everybody_reads_the_same_log_and_nobody_is_alarmed(town: Town) -> None:
 def test_a_long_log_is_read_to_its_end(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.directory.MAX_LOG_ENTRIES", 2)
     for number in range(7):
-        town.world.register(f"somebody{number}", number % 4)
+        town.world.register(f"somebody{number}", number % 3)
     alice = town.person("alice")
     assert (alice.messenger.log.count, alarms(alice)) == (8, [])
     assert alice.messenger.settled
@@ -338,7 +338,8 @@ def test_a_server_that_goes_back_is_not_believed(town: Town) -> None:
         each.go_online()
     assert (alarms(alice), alarms(bob)) == ([NOT_GROWN], [])
     assert alice.state(alice.write("bob", "still here")) == "delivered"  # known keys stay good
-    message = alice.write("carol", "and you?")
+    town.world.register("dora", 2)
+    message = alice.write("dora", "and you?")
     assert alice.messenger.history.state(message) == ("rejected", Code.UNTRUSTED_LOG)
     assert disagrees(bob) == ["alice"]  # she knows a longer one
 
@@ -390,8 +391,8 @@ class Fork:
 def test_two_histories_meet_in_the_first_message(town: Town) -> None:
     alice, bob = pair(town)
     fork = Fork(town, bob)
-    fork.enter(false_record(town, "alice"))  # for bob alone: alice must not see it
-    town.person("carol")  # and something of the same size for alice
+    fork.enter(false_record(town, "carol"))  # whom bob is to meet
+    town.person("carol")  # the true one, in a log of the same size
     fork.show()
     alice.go_online()
     assert (alice.messenger.log.count, bob.messenger.log.count) == (3, 3)

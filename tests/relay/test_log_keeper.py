@@ -82,8 +82,8 @@ class Verifier:
 
 
 def test_another_program_can_check_all_of_it(pair: World) -> None:
-    for number, name in enumerate(("carol", "david", "erin"), 2):
-        pair.register(name, number % len(pair.keys))
+    for name in ("carol", "david", "erin"):
+        pair.register(name, 2)
     pair.login("bob")
     pair.rotate("bob", 2)
     pair.visit("anybody")
@@ -164,8 +164,9 @@ def test_a_group_that_fails_leaves_no_trace_in_the_log(pair: World) -> None:
     with pytest.raises(KeyError):
         fail()
     pair.login("alice")  # the writer has cut the links
-    assert asked(pair, FetchLog(log_size=0, start=0)) == before
-    pair.register("david", 3)
+    after = asked(pair, FetchLog(log_size=0, start=0))
+    assert (after["entries"], after["proof"]["head"]["root"]) == (before["entries"], before["proof"]["head"]["root"])
+    pair.register("david", 2)
     verifier = Verifier(LOG_SPKI)
     verifier.read(asked(pair, FetchLog(log_size=0, start=0)))
     assert len(verifier.leaves) == 3
