@@ -16,8 +16,11 @@ from protocol import (
     Acknowledge,
     CodeSent,
     Delivery,
+    Erase,
+    Erased,
     FetchIdentity,
     FetchLog,
+    FetchRows,
     Frame,
     Goodbye,
     Hello,
@@ -38,6 +41,7 @@ from protocol import (
     Revoked,
     Rotate,
     Rotated,
+    Rows,
     Welcome,
     decode_frame,
     encode_frame,
@@ -85,8 +89,8 @@ TRANSITIONS: Final[dict[State, dict[tuple[Role, type[Frame]], State]]] = {
     State.READY: {
         (speaker, kind): State.READY
         for speaker, kinds in (
-            (_CLIENT, (Message, Receipt, FetchIdentity, FetchLog, Acknowledge, Rotate, Ping, Pong)),
-            (_SERVER, (Accepted, Rejected, Identity, Log, Delivery, Rotated, Refusal, Ping, Pong)),
+            (_CLIENT, (Message, Receipt, FetchIdentity, FetchLog, Acknowledge, Rotate, FetchRows, Erase, Ping, Pong)),
+            (_SERVER, (Accepted, Rejected, Identity, Log, Delivery, Rotated, Rows, Erased, Refusal, Ping, Pong)),
         )
         for kind in kinds
     },

@@ -53,6 +53,7 @@ class Code(StrEnum):
     UNKNOWN_ACCOUNT = "unknown_account"
     AUTHENTICATION_FAILED = "authentication_failed"
     ACCOUNT_REVOKED = "account_revoked"
+    ACCOUNT_ERASED = "account_erased"
     UNKNOWN_USER = "unknown_user"
     # An envelope is rejected; the link stays.
     WRONG_SENDER = "wrong_sender"
@@ -96,6 +97,10 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.ACCOUNT_REVOKED: (
         "this account was revoked, for ever",
         "its owner has ended it, or whoever else holds its certificate: there must be another number",
+    ),
+    Code.ACCOUNT_ERASED: (
+        "this account was removed from the server at its owner's wish",
+        "its number does not come back: there must be another",
     ),
     Code.UNKNOWN_USER: ("no such account on this server", "check the number; has the person registered?"),
     Code.WRONG_SENDER: ("an envelope named another sender than the account that sent it", "update the client"),

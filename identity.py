@@ -1,6 +1,6 @@
 """What an account signs about itself, and how the other side checks it.
 
-The identity record, the login proof, the registration code's cover and the revocation certificate. Both wings
+The identity record, the login proof, the registration code's cover, and what ends an account. Both wings
 need the same bytes for these, so they stand on the ground floor. docs/PROTOCOL.md sections 4 and 5.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -28,7 +28,17 @@ from crypto_utils import (
     wrap,
 )
 from errors import CryptoError
-from protocol import HASH_SIZE, KEY_ID_SIZE, IdentityRecord, Revocation, Signatures, canonical, without
+from protocol import (
+    HASH_SIZE,
+    KEY_ID_SIZE,
+    Erasure,
+    IdentityRecord,
+    Record,
+    Revocation,
+    Signatures,
+    canonical,
+    without,
+)
 
 CODE_DIGITS: Final = 6
 ED25519_SIGNATURE_SIZE: Final = 64  # bytes
@@ -207,21 +217,32 @@ def open_code(server: RSAPrivateKey, encrypted: bytes, identity: bytes) -> str:
     return code.decode("ascii")
 
 
-# ---------------------------------------------------------------- revocation (docs/PROTOCOL.md section 4.5)
+# ---------------------------------------------------------------- the end (docs/PROTOCOL.md sections 4.5, 4.8)
+
+Ending = TypeVar("Ending", Revocation, Erasure)
+_ENDINGS: Final[dict[type[Record], Label]] = {Revocation: Label.REVOKE, Erasure: Label.ERASE}
 
 
-def create_revocation(keys: PrivateKeys, record: IdentityRecord, *, created: int) -> Revocation:
-    """Make the certificate with which whoever holds it can end the account, without the password."""
-    draft = Revocation(created=created, identity_hash=identity_hash(record), sig=bytes(64), user_id=record.user_id, v=1)
-    return msgspec.structs.replace(draft, sig=sign(keys.ed25519, Label.REVOKE, without(draft, "sig")))
+def create_ending(kind: type[Ending], keys: PrivateKeys, record: IdentityRecord, *, created: int) -> Ending:
+    """Sign what ends an account.
+
+    Args:
+        kind: A revocation, with which whoever holds it can end the account without the password; or an erasure, which
+            asks the server to keep nothing of it.
+        keys: The account's.
+        record: Its identity.
+        created: Seconds since 1970.
+    """
+    draft = kind(created=created, identity_hash=identity_hash(record), sig=bytes(64), user_id=record.user_id, v=1)
+    return msgspec.structs.replace(draft, sig=sign(keys.ed25519, _ENDINGS[kind], without(draft, "sig")))
 
 
-def verify_revocation(revocation: Revocation, record: IdentityRecord) -> None:
-    """Check that a certificate ends this identity.
+def verify_ending(ending: Revocation | Erasure, record: IdentityRecord) -> None:
+    """Check that this identity has signed what ends its account.
 
     Raises:
         CryptoError: It is another's, or not signed by it.
     """
-    if revocation.user_id != record.user_id or revocation.identity_hash != identity_hash(record):
+    if ending.user_id != record.user_id or ending.identity_hash != identity_hash(record):
         raise CryptoError
-    verify(verify_record(record).ed25519, Label.REVOKE, without(revocation, "sig"), revocation.sig)
+    verify(verify_record(record).ed25519, _ENDINGS[type(ending)], without(ending, "sig"), ending.sig)

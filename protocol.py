@@ -29,6 +29,7 @@ MAX_ACCEPTED: Final = 256  # ids in one accepted frame
 MAX_RECORDS: Final = 16  # identity records in one reply, of about 9 KiB each
 MAX_PATH: Final = 64  # hashes in a proof of the key log: more than 2^53 entries need
 MAX_LOG_ENTRIES: Final = 1024  # entries of the key log in one reply, of some 150 bytes each
+MAX_ROWS: Final = 128  # rows of the server's database in one reply, of at most some 900 bytes each
 MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON reader can hold
 NONCE_SIZE: Final = 32  # bytes
 ID_SIZE: Final = 16  # bytes of an envelope's id
@@ -304,6 +305,40 @@ class Rotated(Frame, frozen=True, kw_only=True, tag="rotated"):
     identity_hash: Hash
 
 
+class FetchRows(Frame, frozen=True, kw_only=True, tag="fetch_rows"):
+    """Client: asks what the server holds about this account, page by page; both fields are 0 at first."""
+
+    after: Integer  # where in the table to go on, as the reply before says
+    table: Annotated[int, Meta(ge=0, le=255)]
+
+
+class Row(Record, frozen=True, kw_only=True):
+    """A row that the server holds; long binary values are given by their size and hash."""
+
+    columns: Annotated[dict[Annotated[str, Meta(max_length=64)], int | str], Meta(max_length=32)]
+    table: Annotated[str, Meta(max_length=64)]
+
+
+class Rows(Frame, frozen=True, kw_only=True, tag="rows"):
+    """Server: a page of what it holds; the fields of the next question, or `table` 0 when this was the last."""
+
+    after: Integer
+    rows: Annotated[list[Row], Meta(max_length=MAX_ROWS)]
+    table: Annotated[int, Meta(ge=0, le=255)]
+
+
+class Erase(Frame, frozen=True, kw_only=True, tag="erase"):
+    """Client: the server shall keep nothing of this account."""
+
+    erasure: Erasure
+
+
+class Erased(Frame, frozen=True, kw_only=True, tag="erased"):
+    """Server: so many rows are gone, and with them the account. A goodbye follows."""
+
+    rows: Integer
+
+
 class Revoke(Frame, frozen=True, kw_only=True, tag="revoke"):
     """Client, without a login: ends the account for ever."""
 
@@ -371,6 +406,10 @@ AnyFrame = (
     | Log
     | Rotate
     | Rotated
+    | FetchRows
+    | Rows
+    | Erase
+    | Erased
     | Revoke
     | Revoked
     | Delivery

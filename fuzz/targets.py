@@ -15,7 +15,7 @@ from connection import Connection, Role, State
 from crypto_utils import PrivateKeys, encrypt_private_keys, private_keys_from_pem, private_keys_to_pem
 from crypto_utils import _check_protection as check_protection
 from errors import CryptoError, KeyFileError, RemoteProtocolError
-from identity import create_record, create_revocation, verify_chain, verify_revocation
+from identity import create_ending, create_record, verify_chain, verify_ending
 from key_log import sign_head
 from messenger.account import Account
 from messenger.content import KnownLog, Notice, ReceiptContent, Text, pack, unpack
@@ -119,12 +119,12 @@ def read_record(data: bytes) -> None:
     with suppress(RemoteProtocolError, CryptoError):
         verify_chain([decode(IdentityRecord, data)])
     with suppress(RemoteProtocolError, CryptoError):
-        verify_revocation(decode(Revocation, data), account().record)
+        verify_ending(decode(Revocation, data), account().record)
 
 
 def records() -> list[bytes]:
     mine = account()
-    return [canonical(mine.record), canonical(create_revocation(mine.keys, mine.record, created=1))]
+    return [canonical(mine.record), canonical(create_ending(Revocation, mine.keys, mine.record, created=1))]
 
 
 def read_key_file(data: bytes) -> None:

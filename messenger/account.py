@@ -9,15 +9,15 @@ from crypto_utils import PrivateKeys, decrypt_private_keys, encrypt_private_keys
 from errors import CryptoError, KeyFileError, RemoteProtocolError, StorageError, UsageError
 from identity import (
     Predecessor,
+    create_ending,
     create_record,
-    create_revocation,
     identity_hash,
     key_id,
     verify_record,
     verify_successor,
 )
 from key_files import move_key_file, read_key_file, write_key_file
-from protocol import IdentityRecord, canonical, decode, is_user_id
+from protocol import IdentityRecord, Revocation, canonical, decode, is_user_id
 
 FIRST_DEVICE = 1  # the device that registered
 
@@ -144,7 +144,7 @@ def save(account: Account, files: AccountFiles, password: bytes) -> None:
     if files.private_key.exists():
         message = f"{files.private_key} exists already"
         raise StorageError(message, hint="it is never overwritten: move it away if you are sure")
-    revocation = create_revocation(account.keys, account.record, created=account.record.created)
+    revocation = create_ending(Revocation, account.keys, account.record, created=account.record.created)
     write_key_file(files.revocation, canonical(revocation))
     _write_public(account, files)
     write_key_file(files.private_key, encrypt_private_keys(account.keys, password))

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from errors import CryptoError
-from identity import identity_hash, key_id, verify_chain, verify_revocation
+from identity import identity_hash, key_id, verify_chain, verify_ending
 from messenger.database import Database
 from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, canonical, decode
 
@@ -246,5 +246,5 @@ def _ended(records: list[IdentityRecord], revocations: list[Revocation]) -> list
     if revocations[0].identity_hash not in hashes:
         raise CryptoError
     at = hashes.index(revocations[0].identity_hash)
-    verify_revocation(revocations[0], records[at])
+    verify_ending(revocations[0], records[at])
     return hashes[at:]

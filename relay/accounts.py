@@ -79,8 +79,10 @@ class Accounts:
         return code
 
     def _check_room(self, user_id: str) -> None:
-        if self._store.account(user_id) is not None or self._directory.is_retired(user_id):
+        if self._store.account(user_id) is not None:
             raise Refused(Code.ALREADY_REGISTERED)
+        if self._directory.is_retired(user_id):
+            raise Refused(Code.ACCOUNT_ERASED)
         if self._limits.max_users is not None and self._store.count_accounts() >= self._limits.max_users:
             raise Refused(Code.SERVER_FULL)
 
@@ -173,7 +175,8 @@ class Accounts:
     def _check_proof(self, command: Login, challenge: Challenge) -> None:
         stored = self._store.identity_record(command.user_id)
         if stored is None:
-            raise Refused(Code.UNKNOWN_ACCOUNT)
+            retired = self._directory.is_retired(command.user_id)
+            raise Refused(Code.ACCOUNT_ERASED if retired else Code.UNKNOWN_ACCOUNT)
         record = decode(IdentityRecord, stored)
         identity = identity_hash(record)
         if command.identity_hash != identity:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from errors import Code, CryptoError, Refused
-from identity import identity_hash, verify_record, verify_revocation, verify_successor
+from identity import identity_hash, verify_ending, verify_record, verify_successor
 from protocol import (
     MAX_LOG_ENTRIES,
     MAX_RECORDS,
+    MAX_ROWS,
+    Erasure,
     FetchIdentity,
     FetchLog,
+    FetchRows,
     Identity,
     IdentityRecord,
     Log,
     Revocation,
+    Row,
     canonical,
     decode,
 )
 from relay.limits import Limits, Now, RateLimiter
 from relay.log_keeper import LogKeeper
-from relay.storage import Store
+from relay.storage import Page, Store
 
 
 class Directory:
@@ -31,6 +35,7 @@ class Directory:
         self._lookups = RateLimiter(limits.lookups)
         self._rotations = RateLimiter(limits.rotations)
         self._pages = RateLimiter(limits.log_pages)
+        self._row_pages = RateLimiter(limits.row_pages)
 
     # ------------------------------------------------------------ publish
 
@@ -92,7 +97,7 @@ class Directory:
         if signer is None:
             raise Refused(Code.INVALID_CERTIFICATE)
         try:
-            verify_revocation(certificate, decode(IdentityRecord, signer))
+            verify_ending(certificate, decode(IdentityRecord, signer))
         except CryptoError as error:
             raise Refused(Code.INVALID_CERTIFICATE) from error
         if self._store.revocation(certificate.user_id) is None:
@@ -102,6 +107,36 @@ class Directory:
     def is_retired(self, user_id: str) -> bool:
         """Return whether a number belonged to an account that was erased: it does not come back."""
         return self._log.is_retired(user_id)
+
+    def erase(self, user_id: str, erasure: Erasure) -> int:
+        """Remove all that the store holds of an account, at its own signed wish; only the key log goes on.
+
+        Returns:
+            How many rows are gone.
+
+        Raises:
+            Refused: The account's present identity has not signed it.
+        """
+        present = self._current(user_id)
+        assert present is not None  # noqa: S101 - nobody logs in without an identity
+        try:
+            verify_ending(erasure, present)
+        except CryptoError as error:
+            raise Refused(Code.INVALID_CERTIFICATE) from error
+        self._log.append(user_id, erasure)
+        return self._store.erase(user_id)
+
+    def rows(self, user_id: str, page: FetchRows, *, now: Now) -> tuple[list[Row], Page]:
+        """Return a page of what the store holds of an account, and where the next begins.
+
+        Raises:
+            Refused: Too many such questions.
+        """
+        wait_s = self._row_pages.take(user_id, now.steady_s)
+        if wait_s:
+            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        index = self._log.index(user_id)
+        return self._store.rows(user_id, index, Page(page.table, page.after), limit=MAX_ROWS)
 
     def _current(self, user_id: str) -> IdentityRecord | None:
         record = self._store.identity_record(user_id)

@@ -76,6 +76,7 @@ class Limits:
     login_failures_per_address: Rate = field(default=Rate(burst=20, every_s=30))  # slows the search for accounts
     lookups: Rate = field(default=Rate(burst=100, every_s=1))  # key look-ups an account
     log_pages: Rate = field(default=Rate(burst=100, every_s=1))  # of 1,024 entries of the key log, an account
+    row_pages: Rate = field(default=Rate(burst=50, every_s=2))  # of 128 rows of one's own: some look through an index
     rotations: Rate = field(default=Rate(burst=5, every_s=HOUR))  # an account: each stays in the log for ever
 
 

@@ -43,11 +43,15 @@ class LogKeeper:
         self._log.append(entry, merkle.appended(self._log.node, self._log.size, entry_hash(entry)))
 
     def _entry(self, user_id: str, event: Record) -> LogEntry:
-        return entry_for(sha256(self._index_proof(user_id)), event)
+        return entry_for(self.index(user_id), event)
+
+    def index(self, user_id: str) -> bytes:
+        """Return by which index the log names an account."""
+        return sha256(self._index_proof(user_id))
 
     def is_retired(self, user_id: str) -> bool:
         """Return whether a number belonged to an account that was erased; only the log knows it still."""
-        return self._log.has(sha256(self._index_proof(user_id)), ERASURE)
+        return self._log.has(self.index(user_id), ERASURE)
 
     def page(self, *, start: int, limit: int) -> list[LogEntry]:
         """Return at most so many entries from a position on."""

@@ -188,6 +188,10 @@ class Mailboxes:
             self._store.keep(before.unacknowledged)
         return self.fill(device, online)
 
+    def forget_quotas(self) -> None:
+        """Count anew: rows are gone that nobody has acknowledged."""
+        self._quotas.forget()
+
     def count(self, mailbox: Address) -> int:
         """Return how many envelopes wait in a mailbox."""
         return self._quotas.count(mailbox, self._limits.mailbox_limit)

@@ -23,8 +23,11 @@ from protocol import (
     Acknowledge,
     CodeSent,
     Envelope,
+    Erase,
+    Erased,
     FetchIdentity,
     FetchLog,
+    FetchRows,
     Frame,
     Goodbye,
     Hello,
@@ -40,6 +43,8 @@ from protocol import (
     Revoked,
     Rotate,
     Rotated,
+    Row,
+    Rows,
     Welcome,
     frame_type,
 )
@@ -101,6 +106,8 @@ class Relay:
             FetchIdentity: self._fetch_identity,
             FetchLog: self._fetch_log,
             Rotate: self._rotate,
+            FetchRows: self._fetch_rows,
+            Erase: self._erase,
             Acknowledge: self._acknowledge,
             Goodbye: self._goodbye,
         }
@@ -212,10 +219,13 @@ class Relay:
         certificate = command.certificate
         self._accounts.revoke(certificate, address=visitor.address, now=now)
         ended = [online.link for online in self._presence.of_account(certificate.user_id)]
-        for each in ended:
-            self.closed(each)
-        hang_ups = [HangUp(each, Code.ACCOUNT_REVOKED) for each in ended]
+        hang_ups = self._let_go(ended, Code.ACCOUNT_REVOKED)
         return [Outgoing(link, [Revoked(identity_hash=certificate.identity_hash)]), *hang_ups]
+
+    def _let_go(self, links: list[Link], why: Code) -> list[Action]:
+        for each in links:
+            self.closed(each)
+        return [HangUp(each, why) for each in links]
 
     # ------------------------------------------------------------ logged in
 
@@ -234,6 +244,26 @@ class Relay:
         reply = answer(replace(command, log_size=log_size), asked_by=visitor.account.user_id, now=now)
         visitor.log_size = max(log_size, reply.proof.head.size)
         return [Outgoing(link, [reply])]
+
+    def _fetch_rows(self, link: Link, visitor: Visitor, command: FetchRows, now: Now) -> list[Action]:
+        device = visitor.account
+        rows, following = self._directory.rows(device.user_id, command, now=now)
+        if (command.table, command.after) == (0, 0):  # what is held in memory and stands in no table
+            waiting = len(self._presence.of(device).unacknowledged)
+            about: dict[str, int | str] = {
+                "address": visitor.address,
+                "device_id": device.device_id,
+                "unacknowledged": waiting,
+            }
+            rows.insert(0, Row(columns=about, table="link, in memory"))
+        return [Outgoing(link, [Rows(after=following.after, rows=rows, table=following.table)])]
+
+    def _erase(self, link: Link, visitor: Visitor, command: Erase, _now: Now) -> list[Action]:
+        user_id = visitor.account.user_id
+        gone = self._directory.erase(user_id, command.erasure)
+        self._mailboxes.forget_quotas()
+        ended = [online.link for online in self._presence.of_account(user_id)]
+        return [Outgoing(link, [Erased(rows=gone)]), *self._let_go(ended, Code.ACCOUNT_ERASED)]
 
     def _rotate(self, link: Link, visitor: Visitor, command: Rotate, now: Now) -> list[Action]:
         identity = self._directory.rotate(visitor.account.user_id, command.record, now=now)
@@ -255,9 +285,9 @@ class Relay:
 def _refusal(frame: Any, refused: Refused) -> Frame:
     """Answer a command that was refused, by its type and subject."""
     match frame:
-        case Register(record=about) | Rotate(record=about) | Revoke(certificate=about):
+        case Register(record=about) | Rotate(record=about) | Revoke(certificate=about) | Erase(erasure=about):
             subject = about.user_id
-        case FetchLog():
+        case FetchLog() | FetchRows():
             subject = ""
         case _:
             subject = frame.user_id

@@ -11,8 +11,8 @@ from crypto_utils import Label, PrivateKeys, numeric_fingerprint, sign, spki, ve
 from errors import CryptoError
 from identity import (
     Predecessor,
+    create_ending,
     create_record,
-    create_revocation,
     identity_hash,
     key_id,
     login_statement,
@@ -20,11 +20,11 @@ from identity import (
     seal_code,
     signing_key,
     verify_chain,
+    verify_ending,
     verify_record,
-    verify_revocation,
     verify_successor,
 )
-from protocol import IdentityRecord, Signatures, canonical, decode, without
+from protocol import IdentityRecord, Revocation, Signatures, canonical, decode, without
 
 
 @pytest.fixture(scope="module")
@@ -120,16 +120,16 @@ def test_a_login_statement_differs_with_every_field() -> None:
 
 
 def test_a_revocation_is_for_one_identity(record: IdentityRecord, some_keys: list[PrivateKeys]) -> None:
-    revocation = create_revocation(some_keys[0], record, created=5)
-    verify_revocation(revocation, record)
+    revocation = create_ending(Revocation, some_keys[0], record, created=5)
+    verify_ending(revocation, record)
     verify(some_keys[0].public.ed25519, Label.REVOKE, without(revocation, "sig"), revocation.sig)
     other = create_record(some_keys[0], "alice", created=2, suites=[1])
     with pytest.raises(CryptoError):
-        verify_revocation(revocation, other)
+        verify_ending(revocation, other)
     with pytest.raises(CryptoError):
-        verify_revocation(msgspec.structs.replace(revocation, user_id="bob"), record)
+        verify_ending(msgspec.structs.replace(revocation, user_id="bob"), record)
     with pytest.raises(CryptoError):
-        verify_revocation(msgspec.structs.replace(revocation, created=6), record)
+        verify_ending(msgspec.structs.replace(revocation, created=6), record)
 
 
 def test_a_safety_number_is_signal_s_numeric_fingerprint() -> None:

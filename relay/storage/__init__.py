@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from protocol import LogEntry
+from protocol import LogEntry, Row
 
 
 class Address(NamedTuple):
@@ -48,6 +48,13 @@ class Waiting(NamedTuple):
 
     sequence: int
     envelope: bytes  # as its sender wrote it
+
+
+class Page(NamedTuple):
+    """Where a page of rows begins: which table, counted by the back end, and where in it."""
+
+    table: int
+    after: int
 
 
 class LogStore(Protocol):
@@ -146,6 +153,18 @@ class Store(Protocol):
 
     def add_code_failure(self, user_id: str) -> None:
         """Count a wrong verification code."""
+
+    # what is held of an account
+
+    def rows(self, user_id: str, log_index: bytes, page: Page, *, limit: int) -> tuple[list[Row], Page]:
+        """Return at most so many of the rows that an account is named in, by its user id or its index in the key log.
+
+        Returns:
+            The rows, and where the next page begins; its table is 0 when there is none.
+        """
+
+    def erase(self, user_id: str) -> int:
+        """Remove all rows that name an account, but for the key log's; return how many they were."""
 
     # mailboxes
 

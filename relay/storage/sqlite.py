@@ -7,7 +7,7 @@ envelopes that come and go are collected and written in few large statements, at
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from protocol import KEY_ID_SIZE
-from relay.storage import Account, Address, Arrival, Stored, Waiting
+from protocol import KEY_ID_SIZE, Row
+from relay.storage import Account, Address, Arrival, Page, Stored, Waiting
 from relay.storage.sqlite_log import SqliteLog
+from relay.storage.sqlite_rows import erasures, rows_of
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
@@ -28,7 +29,7 @@ BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepare
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
 
-class Row(Struct, frozen=True):
+class Unwritten(Struct, frozen=True):
     """An envelope in a mailbox that is not written yet."""
 
     sequence: int
@@ -72,8 +73,8 @@ class SqliteStore(SqlFile):
             StorageError: It cannot be opened or written, is damaged, or was written by a newer program.
         """
         self._sequence: int | None = None  # the highest that was ever given out
-        self._put: dict[int, Row] = {}  # rows that are yet to be written, by their sequence
-        self._spared: dict[int, Row] = {}  # such rows that need not be if they are acknowledged soon
+        self._put: dict[int, Unwritten] = {}  # rows that are yet to be written, by their sequence
+        self._spared: dict[int, Unwritten] = {}  # such rows that need not be if they are acknowledged soon
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
         self._remembered = Remembered()
         self._known: dict[tuple[str, bytes], Stored] = {}  # lately put, by sender and id: all that is not written
@@ -134,7 +135,7 @@ class SqliteStore(SqlFile):
             yield
             self.commit(spared=True)
 
-    def _write(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+    def _write(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> sqlite3.Cursor:
         """Change something; the first change since a commit begins a transaction."""
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")  # not plain BEGIN: that fails at once when it turns to writing
@@ -257,6 +258,26 @@ class SqliteStore(SqlFile):
             (user_id,),
         )
 
+    # ------------------------------------------------------------ what is held of an account
+
+    def rows(self, user_id: str, log_index: bytes, page: Page, *, limit: int) -> tuple[list[Row], Page]:
+        """Return at most so many of the rows that an account is named in, and where the next page begins."""
+        self.keep(list(self._spared))
+        self._write_out()
+        return rows_of(self._db, {"user_id": user_id, "log_index": log_index}, page, limit)
+
+    def erase(self, user_id: str) -> int:
+        """Remove all rows that name an account, but for the key log's; return how many they were."""
+        self.keep(list(self._spared))
+        self._write_out()
+        gone = sum(self._write(statement, values).rowcount for statement, values in erasures(user_id))
+        self._remembered.forget()
+        self._highest_ids.pop(user_id, None)
+        for known in (self._known, self._known_before):
+            for key in [key for key in known if key[0] == user_id]:
+                del known[key]
+        return gone
+
     # ------------------------------------------------------------ mailboxes
 
     def accepted(self, sender_id: str, envelope_ids: list[bytes]) -> dict[bytes, Stored]:
@@ -310,7 +331,7 @@ class SqliteStore(SqlFile):
         self._sequence = sequences[-1]  # never given out again, not even when this transaction fails
         for sequence, arrival in zip(sequences, arrivals, strict=True):
             rows = self._spared if sequence < first + spared else self._put
-            rows[sequence] = Row(sequence, to, sender_id, arrival)
+            rows[sequence] = Unwritten(sequence, to, sender_id, arrival)
             self._known[sender_id, arrival.id] = arrival.stored
             highest = max(highest, arrival.id)
         self._highest_ids[sender_id] = highest

@@ -6,7 +6,7 @@ import pytest
 
 from crypto_utils import PrivateKeys, normalise_password
 from errors import KeyFileError, StorageError, UsageError, WrongPasswordError
-from identity import create_record, verify_revocation
+from identity import create_record, verify_ending
 from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, unlock
 from protocol import Revocation, canonical, decode
 
@@ -38,7 +38,7 @@ def test_a_new_account_has_keys_of_its_own() -> None:
 
 def test_the_revocation_certificate_is_the_account_s(files: AccountFiles) -> None:
     revocation = decode(Revocation, files.revocation.read_bytes())
-    verify_revocation(revocation, unlock(files, PASSWORD).record)
+    verify_ending(revocation, unlock(files, PASSWORD).record)
     assert files.revocation.stat().st_mode & 0o077 == 0
 
 

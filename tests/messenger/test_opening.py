@@ -9,7 +9,7 @@ import pytest
 
 from crypto_utils import PrivateKeys, encrypt_private_keys, normalise_password
 from errors import KeyFileError, StorageError, UsageError, WrongPasswordError
-from identity import create_record, verify_revocation
+from identity import create_record, verify_ending
 from key_files import write_key_file
 from messenger import account as accounts
 from messenger import opening
@@ -148,7 +148,7 @@ def test_the_next_identity_is_there_after_a_crash(home: Home) -> None:
         before = keyring.opening(following.record.prev[:16])
         assert before is not None
         assert before.record.epoch == 1
-        verify_revocation(decode(Revocation, home.files.revocation.read_bytes()), before.record)  # it holds still
+        verify_ending(decode(Revocation, home.files.revocation.read_bytes()), before.record)  # it holds still
     assert not home.files.next_identity.exists()
     assert not home.files.next_private_key.exists()
 

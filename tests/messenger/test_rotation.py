@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from crypto_utils import PrivateKeys
 from errors import Code, UntrustedKeyError, UsageError
-from identity import create_record, create_revocation, safety_number
+from identity import create_ending, create_record, safety_number
 from messenger.contacts import Trust
 from messenger.events import (
     EnvelopeRefused,
@@ -358,7 +358,9 @@ def test_an_older_identity_of_theirs_is_a_lie(town: Town) -> None:
 def revoke(town: Town, person: Person) -> None:
     account = person.messenger.account
     town.world.visit("anybody")
-    town.world.do("anybody", Revoke(certificate=create_revocation(account.keys, account.record, created=START_S)))
+    town.world.do(
+        "anybody", Revoke(certificate=create_ending(Revocation, account.keys, account.record, created=START_S))
+    )
 
 
 def test_a_revoked_contact_is_written_to_and_read_no_more(town: Town) -> None:
@@ -425,7 +427,7 @@ def test_somebody_new_under_a_revoked_name_is_for_the_person_to_decide(
 def test_a_certificate_that_is_somebody_else_s_revokes_nobody(town: Town, some_keys: list[PrivateKeys]) -> None:
     alice, bob = friends(town)
     record = bob.messenger.account.record
-    forged = create_revocation(some_keys[2], record, created=START_S)
+    forged = create_ending(Revocation, some_keys[2], record, created=START_S)
     lie(alice, [record], [forged])
     message = alice.write("bob", "hello?")
     assert alice.messenger.history.state(message) in {("rejected", Code.INVALID_RECORD), ("delivered", None)}
@@ -435,7 +437,7 @@ def test_a_certificate_that_is_somebody_else_s_revokes_nobody(town: Town, some_k
 def test_a_thief_who_made_new_keys_is_ended_with_the_first_certificate(town: Town) -> None:
     alice, bob = friends(town)
     account = bob.messenger.account
-    certificate = create_revocation(account.keys, account.record, created=START_S)
+    certificate = create_ending(Revocation, account.keys, account.record, created=START_S)
     rotate(bob)  # the thief, who is Bob for all that can be seen
     bob.write("alice", "it is me")
     bob.go_offline()

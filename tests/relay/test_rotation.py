@@ -9,7 +9,7 @@ import pytest
 
 from crypto_utils import Label, PrivateKeys, sign
 from errors import Code
-from identity import create_record, create_revocation, identity_hash
+from identity import create_ending, create_record, identity_hash
 from protocol import (
     MAX_RECORDS,
     FetchIdentity,
@@ -184,11 +184,11 @@ def test_another_s_certificate_ends_nothing(pair: World) -> None:
     pair.visit("link")
     alice, bob = (pair.records[name][1] for name in ("alice", "bob"))
     record = pair.records["bob"][0]
-    forged = create_revocation(alice, record, created=START_S)
+    forged = create_ending(Revocation, alice, record, created=START_S)
     other = msgspec.structs.replace(pair.certificate("alice"), user_id="bob")
     for certificate in (forged, other):
         assert pair.refusal("link", Revoke(certificate=certificate)) is Code.INVALID_CERTIFICATE
-    nobody = create_revocation(bob, msgspec.structs.replace(record, user_id="nobody"), created=START_S)
+    nobody = create_ending(Revocation, bob, msgspec.structs.replace(record, user_id="nobody"), created=START_S)
     assert pair.refusal("link", Revoke(certificate=nobody)) is Code.UNKNOWN_USER
     assert isinstance(pair.login("bob")[0], LoggedIn)
 
@@ -219,7 +219,7 @@ def test_a_chain_too_long_for_one_reply_comes_from_where_the_client_is(pair: Wor
 
 
 def test_trying_certificates_is_rationed(pair: World) -> None:
-    forged = create_revocation(pair.records["alice"][1], pair.records["bob"][0], created=START_S)
+    forged = create_ending(Revocation, pair.records["alice"][1], pair.records["bob"][0], created=START_S)
     pair.visit("link")
     codes = [pair.refusal("link", Revoke(certificate=forged)) for _ in range(30)]
     assert codes.count(Code.INVALID_CERTIFICATE) == Limits().login_failures_per_address.burst

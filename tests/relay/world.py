@@ -11,8 +11,8 @@ from crypto_utils import Label, PrivateKeys, encode_base64, sha256, sign, spki
 from errors import Code
 from identity import (
     Predecessor,
+    create_ending,
     create_record,
-    create_revocation,
     identity_hash,
     key_id,
     login_statement,
@@ -136,7 +136,7 @@ class World:
 
     def certificate(self, user_id: str) -> Revocation:
         record, keys = self.records[user_id]
-        return create_revocation(keys, record, created=START_S)
+        return create_ending(Revocation, keys, record, created=START_S)
 
     def code(self, link: str, record: IdentityRecord) -> str:
         (action,) = self.do(link, RequestCode(identity_hash=identity_hash(record), user_id=record.user_id))

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, Self
 
 from crypto_utils import PrivateKeys, encrypt_private_keys, public_key_to_pem
-from identity import create_record, create_revocation
+from identity import create_ending, create_record
 from key_files import write_key_file
 from messenger.account import AccountFiles
-from protocol import canonical
+from protocol import Revocation, canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
@@ -136,7 +136,7 @@ class Person:
         keys, files = PrivateKeys.generate(), AccountFiles(self.home / "keys", self.user_id)
         record = create_record(keys, self.user_id, created=int(time.time()), suites=[1])
         write_key_file(files.identity, canonical(record), mode=0o644)
-        write_key_file(files.revocation, canonical(create_revocation(keys, record, created=record.created)))
+        write_key_file(files.revocation, canonical(create_ending(Revocation, keys, record, created=record.created)))
         write_key_file(files.public_key, public_key_to_pem(keys.public.rsa), mode=0o644)
         write_key_file(files.private_key, encrypt_private_keys(keys, PASSWORD.encode(), iterations=600_000))
         options = [*self.options, "--server", self.server.address, "--plain", "register"]
