@@ -38,6 +38,7 @@ from messenger.commands import COMMANDS
 from messenger.database import Database
 from messenger.engine import Messenger
 from messenger.events import (
+    AccountErased,
     Event,
     IdentityChanged,
     LogAlarm,
@@ -46,6 +47,7 @@ from messenger.events import (
     Online,
     OwnIdentityRotated,
     OwnRotationRefused,
+    ServerHolds,
     StateChanged,
 )
 from messenger.identities import identity_changed
@@ -104,6 +106,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     verify.add_argument("number", nargs="*", metavar="NUMBER", help="the number that they see")
     log = actions.add_parser("log", help="whether the server shows everybody the same keys; ends 8 if it does not")
     log.add_argument("--forget", action="store_true", help="believe it again, and read its key log anew")
+    knows = actions.add_parser("server-knows", help="every row that the server holds about you")
+    knows.add_argument("--json", action="store_true", help="one JSON object a page")
+    erase = actions.add_parser("erase-me", help="have the server remove your account, for ever")
+    erase.add_argument("number", metavar="YOUR-NUMBER", help="your own number again: nobody gets it after you")
     backup = actions.add_parser("backup", help="write the account into one file, which its password opens")
     backup.add_argument("path", metavar="PATH", type=Path, help="a new file")
     restore = actions.add_parser("restore", help="put an account back from such a file; it gets new keys")
@@ -203,6 +209,8 @@ class Client:
             "send": self._send,
             "recv": self._receive,
             "keys": self._rotate,
+            "server-knows": self._server_knows,
+            "erase-me": self._erase_me,
             None: self._converse,
         }
         while True:
@@ -284,6 +292,36 @@ class Client:
             self._face.show(event_line(event))
         elif not isinstance(event, StateChanged | Online):
             self._face.tell(event_line(event))
+
+    def _server_knows(self, messenger: Messenger, session: Session) -> None:
+        """Show every row that the server holds about this account."""
+        pages: list[ServerHolds] = []
+
+        def perform(output: Output) -> None:
+            session.send(output.frames)
+            for event in output.events:
+                if isinstance(event, ServerHolds):
+                    pages.append(event)
+                    self._face.show((json_line(event) if self._options.json else None) or event_line(event))
+                elif isinstance(event, Online):
+                    perform(messenger.ask_what_the_server_knows(now=wall_time()))
+
+        session.run(lambda: bool(pages) and pages[-1].last, perform=perform, timeout_s=ONE_SHOT_TIMEOUT_S)
+
+    def _erase_me(self, messenger: Messenger, session: Session) -> None:
+        """Have the server remove this account."""
+        confirmed, gone = normalise_user_id(self._options.number), list[AccountErased]()
+
+        def perform(output: Output) -> None:
+            session.send(output.frames)
+            for event in output.events:
+                if isinstance(event, AccountErased):
+                    gone.append(event)
+                    self._face.tell(event_line(event))
+                elif isinstance(event, Online):
+                    perform(messenger.erase_account(confirmed, now=wall_time()))
+
+        session.run(lambda: bool(gone), perform=perform, timeout_s=ONE_SHOT_TIMEOUT_S)
 
     # ------------------------------------------------------------ keys
 

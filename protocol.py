@@ -320,7 +320,7 @@ class Row(Record, frozen=True, kw_only=True):
 
 
 class Rows(Frame, frozen=True, kw_only=True, tag="rows"):
-    """Server: a page of what it holds; the fields of the next question, or `table` 0 when this was the last."""
+    """Server: a page of what it holds; the fields of the next question, or both 0 when this was the last."""
 
     after: Integer
     rows: Annotated[list[Row], Meta(max_length=MAX_ROWS)]

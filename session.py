@@ -59,6 +59,7 @@ _FINAL: Final = {
     Code.REPLACED,
     Code.UNSUPPORTED_VERSION,
     Code.ACCOUNT_REVOKED,
+    Code.ACCOUNT_ERASED,
 }  # connecting again would end the same way
 
 F = TypeVar("F", bound=Frame)

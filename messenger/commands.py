@@ -77,6 +77,16 @@ def _log(conversation: Conversation, argument: str, _now: int) -> None:
             conversation.tell(line)
 
 
+def _server_knows(conversation: Conversation, _argument: str, now: int) -> None:
+    conversation.tell("* what the server holds about you, row by row:")
+    conversation.perform(conversation.messenger.ask_what_the_server_knows(now=now), now=now)
+
+
+def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
+    confirmed = normalise_user_id(argument) if argument else ""
+    conversation.perform(conversation.messenger.erase_account(confirmed, now=now), now=now)
+
+
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
     people = conversation.messenger.contacts.all()
     for user_id, trust in people:
@@ -111,6 +121,8 @@ COMMANDS = {
         ),
         Command("keys", "[rotate]", "your keys; rotate makes new ones, which the old ones sign", _keys),
         Command("log", "[forget]", "whether the server shows everybody the same keys; forget begins anew", _log),
+        Command("server-knows", "", "every row that the server holds about you, and what it cannot see", _server_knows),
+        Command("erase-me", "[YOUR NUMBER]", "have the server remove your account, for ever", _erase_me),
         Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
         Command("help", "", "this list", _help),
         Command("quit", "", "leave (`quit` alone does the same)", _quit),

@@ -30,14 +30,17 @@ from messenger.outbox import Outbox
 from messenger.rotation import Rotation
 from messenger.sealing import Sealer
 from messenger.sending import Sending
+from messenger.server_data import ServerData
 from protocol import (
     MAX_ACKNOWLEDGED,
     VERSIONS,
     Accepted,
     Acknowledge,
     Delivery,
+    Erased,
     FetchIdentity,
     FetchLog,
+    FetchRows,
     Frame,
     Hello,
     Identity,
@@ -48,6 +51,7 @@ from protocol import (
     Rejected,
     Rotate,
     Rotated,
+    Rows,
     Welcome,
     frame_type,
 )
@@ -68,6 +72,7 @@ class Messenger:
         self.log = LogReplica(database)
         self._identities = Identities(self._line, keyring, self.contacts, self.log)
         self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
+        self._data = ServerData(self._line, keyring)
         self._rotation = Rotation(self._line, keyring, self.contacts, self.outbox)
         sealer = Sealer(keyring, self.contacts, self.history, self.outbox, self.log)
         self._sending = Sending(self._line, self._identities, self.contacts, self.history, self.outbox, sealer)
@@ -78,6 +83,8 @@ class Messenger:
             Rejected: lambda frame, output, now: self._sending.rejected(frame, output, now=now),
             Identity: self._identity,
             Log: lambda frame, output, now: self._watch.took(frame, output, now=now),
+            Rows: lambda frame, output, _now: self._data.took(frame, output),
+            Erased: lambda frame, output, _now: self._data.erased(frame, output),
             Rotated: lambda frame, output, now: self._rotation.rotated(frame, output, now=now),
             Delivery: self._delivery,
             Refusal: self._refused,
@@ -159,11 +166,12 @@ class Messenger:
     def tick(self, *, now: int) -> Output:
         """Repeat what the relay had put off, when its time has come; to be called every second or so."""
         link = self._line.link
-        due = (None, None) if link is None else (link.retry_at, link.read_log_at)
+        due = () if link is None else (link.retry_at, link.read_log_at, link.ask_rows_at)
         if not any(at is not None and now >= at for at in due):
             return Output()
         with self._step(now) as output:
             self._watch.tick(output, now=now)
+            self._data.tick(output, now=now)
             self._try_again(output, now)
         return output
 
@@ -339,6 +347,30 @@ class Messenger:
             self._rotation.tell(output)
         return output
 
+    def ask_what_the_server_knows(self, *, now: int) -> Output:
+        """Ask for every row that the server holds about this account; they come as events.
+
+        Raises:
+            UsageError: The server cannot be reached.
+        """
+        with self._step(now) as output:
+            self._data.ask(output)
+        return output
+
+    def erase_account(self, confirmed: str, *, now: int) -> Output:
+        """Have the server remove this account, for ever.
+
+        Args:
+            confirmed: The account's number, as the person has typed it.
+            now: Seconds since 1970.
+
+        Raises:
+            UsageError: It is another, the server cannot be reached, or keys are being rotated.
+        """
+        with self._step(now) as output:
+            self._data.erase(confirmed, output, now=now)
+        return output
+
     def forget_log(self) -> None:
         """Believe the server again, and read its key log anew at the next login: the person's decision."""
         with self.database.transaction():
@@ -350,6 +382,8 @@ class Messenger:
             self._not_let_in(frame, output)
         elif frame.command == frame_type(Rotate):
             self._rotation.refused(frame, output)
+        elif frame.command == frame_type(FetchRows):
+            self._data.put_off(frame.retry_after_s, now=now)
         elif frame.command == frame_type(FetchLog):
             self._watch.put_off(frame.retry_after_s, now=now)
         elif frame.command == frame_type(FetchIdentity) and self._identities.was_asked_for(frame.subject):

@@ -132,6 +132,21 @@ class ServerKeyRotated:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerHolds:
+    """Rows that the server holds about this account."""
+
+    rows: tuple[tuple[str, dict[str, int | str]], ...]  # each with its table
+    last: bool  # whether that was all
+
+
+@dataclass(frozen=True, slots=True)
+class AccountErased:
+    """The server has removed this account."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class EnvelopeRefused:
     """An envelope that claims to come from this sender could not be verified, and was thrown away."""
 
@@ -155,5 +170,7 @@ Event = (
     | OwnIdentityRotated
     | OwnRotationRefused
     | ServerKeyRotated
+    | ServerHolds
+    | AccountErased
     | EnvelopeRefused
 )

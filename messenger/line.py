@@ -34,6 +34,8 @@ class LinkState:
     asked: set[str] = field(default_factory=set)  # look-ups under way
     reading_log: bool = False  # whether the server was asked for entries of its key log
     read_log_at: int | None = None  # when to ask again, seconds since 1970
+    rows_page: tuple[int, int] | None = None  # of the rows that the server was asked for: table, and where in it
+    ask_rows_at: int | None = None  # when to ask again, seconds since 1970
     retry_at: int | None = None  # when to repeat what the relay put off, seconds since 1970
 
 

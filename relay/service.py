@@ -250,12 +250,9 @@ class Relay:
         rows, following = self._directory.rows(device.user_id, command, now=now)
         if (command.table, command.after) == (0, 0):  # what is held in memory and stands in no table
             waiting = len(self._presence.of(device).unacknowledged)
-            about: dict[str, int | str] = {
-                "address": visitor.address,
-                "device_id": device.device_id,
-                "unacknowledged": waiting,
-            }
-            rows.insert(0, Row(columns=about, table="link, in memory"))
+            rows.insert(
+                0, Row(columns={"address": visitor.address, "unacknowledged": waiting}, table="link, in memory")
+            )
         return [Outgoing(link, [Rows(after=following.after, rows=rows, table=following.table)])]
 
     def _erase(self, link: Link, visitor: Visitor, command: Erase, _now: Now) -> list[Action]:

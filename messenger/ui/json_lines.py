@@ -14,6 +14,7 @@ from messenger.events import (
     LogDisagrees,
     MessageReceived,
     MessagesMissing,
+    ServerHolds,
 )
 
 VERSION = 1  # of these lines; keys are added under it, never changed
@@ -42,6 +43,9 @@ def _data(event: Event) -> dict[str, object] | None:  # noqa: PLR0911 - a table,
             return {"type": "identity-rotated", "from": peer}
         case IdentityRevoked(peer=peer):
             return {"type": "identity-revoked", "from": peer}
+        case ServerHolds(rows=rows, last=last):
+            held = [{"table": table, "columns": columns} for table, columns in rows]
+            return {"type": "server-holds", "rows": held, "last": last}
         case LogAlarm(reason=reason):
             return {"type": "log-alarm", "reason": reason}
         case LogDisagrees(peer=peer):

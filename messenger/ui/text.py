@@ -11,6 +11,7 @@ import wcwidth
 from errors import EXPLANATIONS, Code
 from messenger.account import Account
 from messenger.events import (
+    AccountErased,
     ContactErased,
     ContactPinned,
     ContactRestored,
@@ -27,6 +28,7 @@ from messenger.events import (
     Online,
     OwnIdentityRotated,
     OwnRotationRefused,
+    ServerHolds,
     ServerKeyRotated,
     StateChanged,
 )
@@ -127,6 +129,18 @@ def log_lines(log: LogReplica) -> list[str]:
     return lines
 
 
+NOT_KNOWN: Final = [
+    "* that was every row. The server cannot see what you write, your private keys and your password, whom you have",
+    "  verified, and what you keep or delete here. It sees when you are online and from where, and does not write that",
+    "  down. Its operator could: a server is a program that somebody else runs.",
+]
+
+
+def row_line(table: str, columns: dict[str, int | str]) -> str:
+    """Return the line that shows a row of the server's."""
+    return f"  {table}: " + ", ".join(f"{sanitise(name)} {sanitise(str(value))}" for name, value in columns.items())
+
+
 def clock(timestamp: int) -> str:
     """Return hours and minutes in local time, with the date when it is not today's; `?` when there is no such time."""
     try:
@@ -200,6 +214,10 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
             return f"! the server did not take your new keys: {reason_line(code)}"
         case ServerKeyRotated(fingerprint=fingerprint):
             return f"* the server has a new key, signed with the old one: {fingerprint}"
+        case ServerHolds(rows=rows, last=last):
+            return "\n".join([row_line(*row) for row in rows] + (NOT_KNOWN if last else []))
+        case AccountErased(rows=rows):
+            return f"* your account is gone from the server ({rows} rows); what is on this machine is yours to delete"
         case EnvelopeRefused(peer=peer):
             return f"! a message that says it is from {peer} could not be verified, and was thrown away"
         case Online(pending=pending):

@@ -160,7 +160,7 @@ class Store(Protocol):
         """Return at most so many of the rows that an account is named in, by its user id or its index in the key log.
 
         Returns:
-            The rows, and where the next page begins; its table is 0 when there is none.
+            The rows, and where the next page begins; both 0 when there is none.
         """
 
     def erase(self, user_id: str) -> int:
