@@ -12,7 +12,7 @@ from errors import UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.account import normalise_user_id
 from messenger.engine import Messenger
-from messenger.events import EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
+from messenger.events import AccountErased, EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
 from messenger.inbox import Shown
 from messenger.line import Output
 from messenger.ui.text import event_line, message_line, safety_number_lines
@@ -159,6 +159,8 @@ class Conversation:
                 self._screen.show(event_line(event))
             else:
                 self.tell(event_line(event))
+            if isinstance(event, AccountErased):
+                self.leave()
             if isinstance(event, MessageReceived):
                 shown.append((event.peer, event.id))
         self._note_trust()

@@ -175,7 +175,16 @@ class Town:
                 for outgoing in action.frames:
                     self.to_people.append((str(action.link), decode_frame(canonical(outgoing))))
             elif isinstance(action, HangUp):
-                self.people[str(action.link).partition("/")[0]].go_offline()
+                self._hang_up(str(action.link))
+
+    def _hang_up(self, link: str) -> None:
+        """End a link; what was said over it before still arrives."""
+        person = self.people[link.partition("/")[0]]
+        last = [frame for to, frame in self.to_people if to == link]
+        if person.link == link and last:
+            self.cut(link)
+            person.take(person.messenger.receive(last, now=self.now))
+        person.go_offline()
 
     def crash(self) -> None:
         """Kill the relay: everybody loses their link, and what is not on disk is gone."""

@@ -9,7 +9,7 @@ import pytest
 from crypto_utils import PrivateKeys
 from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
-from messenger.events import IdentityRotated
+from messenger.events import AccountErased, IdentityRotated, ServerHolds
 from messenger.ui.text import event_line
 from tests.messenger.people import Person, Town
 
@@ -198,3 +198,51 @@ def test_messages_are_shown_before_they_are_acknowledged(desk: Desk, bob: Person
     alice.town.run()
     assert (before, alice.messenger.settled) == (False, True)
     assert desk.shown[-1].endswith("bob: look at me")
+
+
+# ---------------------------------------------------------------- what the server does and knows
+
+
+def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> None:
+    desk.person.go_offline()
+    desk.person.go_online()
+    desk.type("/to bob", "hello", "/log")
+    assert bob.read == ["hello"]
+    text = "\n".join(desk.told)
+    assert "the key log of this server: 2 entries" in text
+    assert "shown the same log: bob." in text
+    desk.person.messenger.log.raise_alarm("of a test")
+    desk.person.messenger.log.settle_claim("bob", agrees=False)
+    desk.told.clear()
+    desk.type("/log")
+    text = "\n".join(desk.told)
+    assert "another log is shown to bob" in text
+    assert "not believed any more: of a test" in text
+    desk.type("/log forget", "/log")
+    assert desk.told[-1] == "* no key log was read yet: it comes with the first login"
+    desk.type("/log nonsense")
+    assert desk.told[-1].startswith("! /log nonsense is not known")
+
+
+def test_what_the_server_knows_is_shown_row_by_row(desk: Desk) -> None:
+    desk.type("/server-knows")
+    assert desk.told[-2] == "* what the server holds about you, row by row:"
+    desk.conversation.show_events(
+        [ServerHolds((("mailbox", {"sequence": 7, "sender_id": "bo\x1bb"}),), last=True)], now=1
+    )
+    lines = desk.told[-1].split("\n")
+    assert lines[0] == "  mailbox: sequence 7, sender_id bo<U+001B>b"
+    assert lines[1].startswith("* that was every row")
+    desk.person.go_offline()
+    desk.type("/server-knows")
+    assert desk.told[-1].startswith("! the server cannot be reached")
+
+
+def test_an_account_is_erased_only_with_its_own_number(desk: Desk) -> None:
+    desk.type("/erase-me")
+    assert desk.told[-1].startswith("! this would remove the account alice from the server, for ever")
+    desk.type("/erase-me bob")
+    assert desk.told[-1].startswith("! this would remove the account alice from the server, for ever")
+    assert desk.person.messenger.online
+    desk.conversation.show_events([AccountErased(3)], now=1)
+    assert desk.left

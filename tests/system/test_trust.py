@@ -140,3 +140,42 @@ def test_clients_follow_the_server_to_its_next_key_once(tmp_path: Path) -> None:
         greta.server = other
         assert greta.run("recv")[0] == ExitCode.UNTRUSTED
         other.end(signal.SIGTERM)
+
+
+def test_the_log_and_the_rows_of_the_server_are_shown(alice: Person, tmp_path: Path) -> None:
+    emil = met(tmp_path, "emil", alice)
+    assert emil.run("recv")[0] == ExitCode.OK
+    code, out, _ = emil.run("log")
+    assert code == ExitCode.OK
+    assert re.match(r"\* the key log of this server: \d+ entries, signed \d\d:\d\d, root [0-9a-f]{64}", out[0])
+    assert "shown the same log: alice." in out[1]
+    code, out, _ = emil.run("server-knows")
+    assert code == ExitCode.OK
+    assert any(line.startswith("  mailbox: ") and "sender_id alice" in line for line in out)
+    assert out[-3].startswith("* that was every row")
+    code, out, _ = emil.run("server-knows", "--json")
+    rows = [row for line in out for row in json.loads(line)["rows"]]
+    assert {"account", "device", "identity", "mailbox", "log_entry"} <= {row["table"] for row in rows}
+
+
+def test_an_account_is_erased_at_its_owners_wish_and_its_number_does_not_come_back(
+    alice: Person, tmp_path: Path
+) -> None:
+    fritz = met(tmp_path, "fritz", alice)
+    code, _, err = fritz.run("erase-me", "alice")
+    assert code == ExitCode.USAGE
+    assert "this would remove the account fritz" in err[0]
+    with fritz.converse() as client:
+        client.expect("online")
+        client.type("/erase-me fritz")
+        client.expect("your account is gone from the server")
+        assert client.end() == ExitCode.OK
+    code, _, err = fritz.run("recv")
+    assert code == ExitCode.REFUSED
+    assert "this account was removed" in err[-1]
+    code, _, err = alice.run("send", "fritz", "are you there?")
+    assert code == ExitCode.REFUSED
+    gerd = met(tmp_path, "gerd", alice)
+    code, _, err = gerd.run("erase-me", "gerd")
+    assert (code, len(err)) == (ExitCode.OK, 1)
+    assert "your account is gone from the server" in err[0]
