@@ -50,7 +50,7 @@ MAY_IMPORT = {
 WORLD = {
     "socket": {"link", "transport", "server"},
     "ssl": {"tls", "link", "transport"},
-    "sqlite3": {"relay/storage/sqlite"},
+    "sqlite3": {"relay/storage/sqlite", "relay/storage/sqlite_rows"},
     "sqlcipher3": {"messenger/database"},
     "prompt_toolkit": {"messenger/ui/line"},
     "subprocess": {"server"},
