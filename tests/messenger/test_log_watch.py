@@ -28,6 +28,7 @@ from relay.limits import Limits, Rate
 from relay.log_keeper import LogKeeper
 from relay.storage.sqlite import SqliteStore
 from server_key import generate_server_key
+from tests.messenger.fork import Fork
 from tests.messenger.people import Person, Town
 from tests.relay.world import LOG_KEY, START_S
 
@@ -345,47 +346,6 @@ def test_a_server_that_goes_back_is_not_believed(town: Town) -> None:
 
 
 # ---------------------------------------------------------------- a server that shows two histories
-
-
-class Fork:
-    """A second log of a server, which it shows to one of its users."""
-
-    def __init__(self, town: Town, victim: Person) -> None:
-        self.town, self.victim = town, victim
-        town.world.store.close()
-        shutil.copy(town.folder / "relay.db", town.folder / "fork.db")
-        town.world.open()
-        for person in town.people.values():
-            person.go_offline()
-        self.store = SqliteStore(town.folder / "fork.db")
-        self.keeper = LogKeeper(self.store, LOG_KEY)
-        town.inward = self.inward
-
-    def enter(self, record: IdentityRecord) -> None:
-        with self.store.transaction():
-            self.keeper.append(record.user_id, record)
-
-    def inward(self, frame: Frame) -> list[Frame]:
-        """Show the victim the fork; `to_victim` tells whose turn it is."""
-        known, now = self.victim.messenger.log.known[0], self.town.world.now
-        if not self.to_victim:
-            return [frame]
-        if isinstance(frame, Log):
-            entries = self.keeper.page(start=frame.start, limit=1024)
-            proof = self.keeper.prove(self.victim.user_id, [], known_size=known, now=now)
-            return [msgspec.structs.replace(frame, entries=entries, proof=proof)]
-        if isinstance(frame, Identity):
-            events = [*frame.records, *frame.revocations]
-            proof = self.keeper.prove(frame.records[0].user_id, events, known_size=known, now=now)
-            return [msgspec.structs.replace(frame, proof=proof)]
-        return [frame]
-
-    to_victim = False
-
-    def show(self) -> None:
-        self.to_victim = True
-        self.victim.go_online()
-        self.to_victim = False
 
 
 def test_two_histories_meet_in_the_first_message(town: Town) -> None:

@@ -1,0 +1,40 @@
+"""Row 36: what shows nothing is answered, so that a stranger sees when a device is on (Careless Whisper, 2024)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from messenger.content import ReceiptContent, Text
+from messenger.history import History
+from protocol import Frame, Receipt
+from tests.attacks.stage import Stage, sealed
+from tests.strategies import NO_LOG
+
+
+def test_a_phone_is_watched_without_ringing(stage: Stage, weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same message again, and receipts for messages that never were."""
+    if weak:  # a target that confirms whatever comes
+        shown: Any = History.mark_shown
+        monkeypatch.setattr(History, "was_seen", lambda *_: False)
+        monkeypatch.setattr(History, "mark_shown", lambda *arguments: shown(*arguments) or True)
+        monkeypatch.setattr(History, "add_received", lambda *_, **__: None)
+    probe = sealed(stage.alice, stage.bob, Text(counter=2, log=NO_LOG, text="are you there?"))
+    stage.deliver(stage.bob, probe)
+    answers: list[Frame] = []
+
+    def outward(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Receipt) and frame.sender_id == "bob":
+            answers.append(frame)
+        return [frame]
+
+    stage.town.outward = outward
+    read = list(stage.bob.read)
+    about_nothing = ReceiptContent(counter=2, ids=[bytes(16)], log=NO_LOG, state="delivered")
+    for _ in range(5):
+        stage.deliver(stage.bob, probe)
+    stage.deliver(stage.bob, sealed(stage.alice, stage.bob, about_nothing, Receipt))
+    assert bool(answers) is weak
+    if not weak:
+        assert stage.bob.read == read

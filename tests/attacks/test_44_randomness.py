@@ -1,0 +1,41 @@
+"""Row 44: keys from a generator that can be guessed, or with fewer bits than they seem to have."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.test_architecture import SOURCES, imports, name_of
+
+SPREADS_RECONNECTS = {"session"}  # and nothing else there
+WEAK = ["import random\nkey = random.randbytes(32)", "from random import getrandbits", "from numpy.random import bytes"]
+
+
+def guessable(found: set[str]) -> bool:
+    return any("random" in name.split(".") for name in found)
+
+
+@pytest.mark.parametrize("text", WEAK)
+def test_a_program_with_weak_keys_is_found(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "weak.py"
+    path.write_text(text)
+    assert guessable(imports(path))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_randomness_comes_from_the_operating_system(path: Path) -> None:
+    if name_of(path) not in SPREADS_RECONNECTS:
+        assert not guessable(imports(path))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_secret_is_shorter_than_128_bits(path: Path) -> None:
+    """But for the six digits of a code, of which there are three guesses."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "secrets.token_bytes":
+            (size,) = node.args
+            if isinstance(size, ast.Constant):
+                assert isinstance(size.value, int)
+                assert size.value >= 16
