@@ -83,6 +83,11 @@ class Contacts:
         """Remember by which index the key log names a contact."""
         self._db.run("UPDATE contact SET log_index = ? WHERE user_id = ?", index, user_id)
 
+    def log_index(self, user_id: str) -> bytes | None:
+        """Return by which index the key log names a contact, if that is known."""
+        row = self._db.row("SELECT log_index FROM contact WHERE user_id = ?", user_id)
+        return row[0] if row else None
+
     def by_log_index(self) -> dict[bytes, str]:
         """Return the contacts by their index."""
         return dict(self._db.rows("SELECT log_index, user_id FROM contact WHERE log_index IS NOT NULL"))

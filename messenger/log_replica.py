@@ -72,6 +72,7 @@ class LogReplica:
         """Begin anew at the next login: the person's decision."""
         for table in _TABLES:
             self._db.run(f"DELETE FROM {table}")  # noqa: S608 - constants
+        self._db.run("UPDATE contact SET log_index = NULL")  # another log has others
 
     # ------------------------------------------------------------ the entries
 

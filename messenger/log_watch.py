@@ -21,6 +21,7 @@ from messenger.line import Line, Output
 from messenger.log_replica import LogReplica
 from protocol import FetchLog, Identity, IdentityRecord, Log, LogEntry, LoggedIn, LogProof
 
+MAX_ENTRIES: Final = 2_000_000  # some 400 MB here; a server that makes up more would fill this disk
 READ_EVERY_S: Final = 3600  # on a link that lasts; what is looked up meanwhile shows when the log has grown
 
 NOT_THE_KEY = "its key log is signed by another key than before"
@@ -28,6 +29,7 @@ NOT_GROWN = "its key log is not the one that was known, or is not signed"
 NOT_IN_LOG = "it hands out a key that is not in its key log, or not the latest there"
 NOT_COMPLETE = "it does not show all of its key log"
 NOT_OURS = "its key log holds a key of yours that you did not make"
+TOO_LONG = "its key log is too long to be true"
 NOT_LISTED = "its key log does not hold your key"
 
 
@@ -90,6 +92,9 @@ class LogWatch:
         except CryptoError:
             self._alarm(NOT_GROWN, output)
             return
+        if size > MAX_ENTRIES:
+            self._alarm(TOO_LONG, output)
+            return
         self._log.append(frame.entries)
         if self._log.count < size and frame.entries:
             self._read_on(output, now=now)
@@ -119,6 +124,8 @@ class LogWatch:
             index = verify_index(self._log.public_key, user_id, frame.proof.index)
             entries = [entry_for(index, event) for event in (*frame.records, *frame.revocations)]
             verify_entries(state, entries, frame.proof.inclusions)
+            if self._contacts.log_index(user_id) not in {None, index}:
+                raise CryptoError  # noqa: TRY301 - there is one for each account
             self._check_latest(index, frame)
         except CryptoError:
             self._alarm(NOT_IN_LOG, output)

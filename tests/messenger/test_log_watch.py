@@ -14,6 +14,7 @@ from errors import Code
 from identity import create_record
 from messenger.contacts import Trust
 from messenger.events import ContactPinned, IdentityRotated, LogAlarm, LogDisagrees
+from messenger.line import Output
 from messenger.log_watch import (
     NOT_COMPLETE,
     NOT_GROWN,
@@ -22,6 +23,7 @@ from messenger.log_watch import (
     NOT_OURS,
     NOT_THE_KEY,
     READ_EVERY_S,
+    TOO_LONG,
 )
 from protocol import FetchLog, Frame, Identity, IdentityRecord, Inclusion, Log, LoggedIn, Refusal
 from relay.limits import Limits, Rate
@@ -343,6 +345,31 @@ def test_a_server_that_goes_back_is_not_believed(town: Town) -> None:
     message = alice.write("dora", "and you?")
     assert alice.messenger.history.state(message) == ("rejected", Code.UNTRUSTED_LOG)
     assert disagrees(bob) == ["alice"]  # she knows a longer one
+
+
+def test_a_log_that_would_fill_the_disk_is_not_read(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        town.world.register(f"somebody{number}", number % 3)
+    alice = town.person("alice", online=False)
+    monkeypatch.setattr("messenger.log_watch.MAX_ENTRIES", 4)
+    alice.go_online()
+    assert (alarms(alice), alice.messenger.log.count) == ([TOO_LONG], 0)
+
+
+def test_an_account_has_one_index(town: Town) -> None:
+    """A key of the log's that was made with two roots for one name would give it two (docs/adr/0011)."""
+    alice, _ = pair(town)
+    alice.database.run("UPDATE contact SET log_index = ? WHERE user_id = 'bob'", bytes(32))
+    alice.messenger._identities.look_up("bob", output := Output())
+    alice.take(output)
+    town.run()
+    assert alarms(alice) == [NOT_IN_LOG]
+    alice.messenger.forget_log()
+    read_again(alice)
+    alice.messenger._identities.look_up("bob", output := Output())
+    alice.take(output)
+    town.run()
+    assert alarms(alice) == [NOT_IN_LOG]
 
 
 # ---------------------------------------------------------------- a server that shows two histories
