@@ -21,11 +21,13 @@ from key_files import write_key_file
 from protocol import canonical
 from server_key import (
     HOP_FILE,
+    LOG_KEY_FILE,
     Hop,
     ServerKey,
     certificate_key,
     create_hop,
     generate_server_key,
+    load_log_key,
     load_server_key,
     rotate_server_key,
     self_signed_certificate,
@@ -204,3 +206,22 @@ def test_other_certificates_are_refused() -> None:
     for data in (b"", b"junk", curve):
         with pytest.raises(CryptoError):
             certificate_key(data)
+
+
+# ---------------------------------------------------------------- the key of the key log
+
+
+def test_the_key_of_the_log_is_made_once_and_stays_when_the_servers_changes(tmp_path: Path) -> None:
+    load_server_key(tmp_path)
+    key = load_log_key(tmp_path, may_make=True)
+    rotate_server_key(tmp_path)
+    again = load_log_key(tmp_path, may_make=False)
+    assert again.private_numbers() == key.private_numbers()
+    assert again.private_numbers() != load_server_key(tmp_path).private.private_numbers()
+    assert (tmp_path / LOG_KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_without_its_key_is_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="is missing"):
+        load_log_key(tmp_path, may_make=False)
+    assert not (tmp_path / LOG_KEY_FILE).exists()

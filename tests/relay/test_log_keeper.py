@@ -138,6 +138,8 @@ def test_a_head_is_signed_once_a_change(pair: World) -> None:
 def test_what_was_there_before_there_was_a_log_is_entered_at_the_start(pair: World) -> None:
     pair.login("bob")
     pair.rotate("bob", 2)
+    pair.visit("anybody")
+    pair.do("anybody", Revoke(certificate=pair.certificate("bob")))
     before = asked(pair, FetchLog(log_size=0, start=0))
     with pair.store.transaction():
         for name in ("log_entry_keeps", "log_entry_stays", "log_entry_grows"):
