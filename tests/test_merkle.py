@@ -113,6 +113,7 @@ def test_consistency(before: int, size: int) -> None:
         ((before, bytes(32)), path, second),
         ((size + 1, first[1]), path, second),
         *([(first, path, (size, bytes(32)))] if before else []),  # nothing is said about what follows the empty tree
+        *([(first, [], second)] if path else []),
         *[(first, path[:at] + path[at + 1 :], second) for at in range(len(path))],
         *[(first, [*path[:at], bytes(32), *path[at + 1 :]], second) for at in range(len(path))],
     ]
