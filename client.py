@@ -342,7 +342,7 @@ class Client:
     def _log(self, messenger: Messenger) -> None:
         """Say how the key log stands."""
         if self._options.forget:
-            messenger.forget_log()
+            messenger.forget_log(now=wall_time())
         for line in log_lines(messenger.log):
             self._face.show(line)
         if messenger.log.alarm is not None or not all(agrees for _, agrees in messenger.log.settled_claims()):

@@ -64,11 +64,11 @@ def _keys(conversation: Conversation, argument: str, now: int) -> None:
         conversation.tell(f"* {own_keys_line(account)}")
 
 
-def _log(conversation: Conversation, argument: str, _now: int) -> None:
+def _log(conversation: Conversation, argument: str, now: int) -> None:
     messenger = conversation.messenger
     if argument == "forget":
-        messenger.forget_log()
-        conversation.tell("* the key log is read anew at the next login; what contacts say is compared anew, too")
+        conversation.tell("* the key log is read anew, and what contacts say is compared anew")
+        conversation.perform(messenger.forget_log(now=now), now=now)
     elif argument:
         message = f"/log {argument} is not known"
         raise UsageError(message, hint="/log, or /log forget")

@@ -371,10 +371,11 @@ class Messenger:
             self._data.erase(confirmed, output, now=now)
         return output
 
-    def forget_log(self) -> None:
-        """Believe the server again, and read its key log anew at the next login: the person's decision."""
-        with self.database.transaction():
-            self.log.forget()
+    def forget_log(self, *, now: int) -> Output:
+        """Believe the server again, and read its key log anew: the person's decision."""
+        with self._step(now) as output:
+            self._watch.forget(output, now=now)
+        return output
 
     def _refused(self, frame: Refusal, output: Output, now: int) -> None:
         link = self._line.present

@@ -32,6 +32,7 @@ class LinkState:
     cursor: int = BEGINNING  # the outbox has been sent up to this ordinal
     in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
     asked: set[str] = field(default_factory=set)  # look-ups under way
+    log_key: bytes = b""  # of the key log, as this server says: SubjectPublicKeyInfo
     reading_log: bool = False  # whether the server was asked for entries of its key log
     read_log_at: int | None = None  # when to ask again, seconds since 1970
     rows_page: tuple[int, int] | None = None  # of the rows that the server was asked for: table, and where in it

@@ -52,12 +52,22 @@ class LogWatch:
 
     def logged_in(self, frame: LoggedIn, output: Output, *, now: int) -> None:
         """Read what is new in the log, if it is the one that was known."""
+        self._line.present.log_key = frame.log_key
         if self._log.key is None:
             self._log.begin(frame.log_key)
         self._log.add_own(self._present_identities())
         if self._log.key != frame.log_key:
             self._alarm(NOT_THE_KEY, output)
         self._read_on(output, now=now)
+
+    def forget(self, output: Output, *, now: int) -> None:
+        """Believe the server again, and begin with its log anew: the person's decision."""
+        self._log.forget()
+        link = self._line.link
+        if link is not None and link.online:
+            self._log.begin(link.log_key)
+            link.reading_log = False
+            self._read_on(output, now=now)
 
     def tick(self, output: Output, *, now: int) -> None:
         """Read on when it is time to."""

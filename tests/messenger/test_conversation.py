@@ -218,6 +218,12 @@ def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> 
     text = "\n".join(desk.told)
     assert "another log is shown to bob" in text
     assert "not believed any more: of a test" in text
+    desk.told.clear()
+    desk.type("/log forget", "/log")
+    text = "\n".join(desk.told)
+    assert "the key log of this server: 2 entries" in text
+    assert "WARNING" not in text
+    desk.person.go_offline()
     desk.type("/log forget", "/log")
     assert desk.told[-1] == "* no key log was read yet: it comes with the first login"
     desk.type("/log nonsense")

@@ -210,7 +210,7 @@ def test_what_is_not_proved_is_not_pinned(town: Town, broken: Broken) -> None:
     town.inward = lambda frame: [frame]
     again = alice.write("bob", "hello")  # the server is not believed any more
     assert alice.messenger.history.state(again) == ("rejected", Code.UNTRUSTED_LOG)
-    alice.messenger.forget_log()
+    alice.messenger.forget_log(now=town.now)
     read_again(alice)
     assert alice.state(alice.write("bob", "hello")) == "delivered"
 
@@ -246,7 +246,7 @@ def test_an_account_that_the_log_does_not_hold_is_told(town: Town) -> None:
     town.inward = without_alice
     alice.go_online()
     assert alarms(alice) == [NOT_GROWN]  # not her index
-    alice.messenger.forget_log()
+    alice.messenger.forget_log(now=town.now)
     alice.go_offline()
 
     def hidden(frame: Frame) -> list[Frame]:
@@ -306,7 +306,7 @@ def test_another_key_of_the_log_is_an_alarm(town: Town) -> None:
     ]
     read_again(alice)
     assert alarms(alice) == [NOT_THE_KEY]
-    alice.messenger.forget_log()
+    alice.messenger.forget_log(now=town.now)
     read_again(alice)
     assert alarms(alice) == [NOT_THE_KEY, NOT_GROWN]  # this key did not sign it
 
@@ -364,7 +364,7 @@ def test_an_account_has_one_index(town: Town) -> None:
     alice.take(output)
     town.run()
     assert alarms(alice) == [NOT_IN_LOG]
-    alice.messenger.forget_log()
+    alice.messenger.forget_log(now=town.now)
     read_again(alice)
     alice.messenger._identities.look_up("bob", output := Output())
     alice.take(output)

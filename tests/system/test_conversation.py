@@ -233,6 +233,7 @@ def test_a_server_that_forgot_an_account_is_told_of_it_again(tmp_path: Path) -> 
                     assert b.end() == 0
                 a.type("@bob still here", "quit")
                 assert a.end() == 0
+                assert bob.run("log", "--forget")[0] == ExitCode.OK
                 assert bob.run("recv")[1][0].endswith("alice: still here")
 
 
