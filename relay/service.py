@@ -242,7 +242,7 @@ class Relay:
         """Answer with a proof from the head on that the client has by then: the last that goes to it over this link."""
         log_size = max(command.log_size, visitor.log_size)
         reply = answer(replace(command, log_size=log_size), asked_by=visitor.account.user_id, now=now)
-        visitor.log_size = max(log_size, reply.proof.head.size)
+        visitor.log_size = reply.proof.head.size
         return [Outgoing(link, [reply])]
 
     def _fetch_rows(self, link: Link, visitor: Visitor, command: FetchRows, now: Now) -> list[Action]:

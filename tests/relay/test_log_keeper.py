@@ -126,6 +126,9 @@ def test_a_proof_begins_where_the_client_is(pair: World) -> None:
 def test_a_client_that_knows_more_than_there_is_gets_a_head_that_shows_it(pair: World) -> None:
     log = asked(pair, FetchLog(log_size=2**40, start=2**40))
     assert (log["entries"], log["proof"]["consistency"], log["proof"]["head"]["size"]) == ([], [], 2)
+    pair.register("carol", 2)
+    later = asked(pair, FetchLog(log_size=0, start=0))  # it begins anew, and is taken at its word again
+    assert len(later["proof"]["consistency"]) == 1
 
 
 def test_a_head_is_signed_once_a_change(pair: World) -> None:

@@ -228,6 +228,9 @@ def test_a_server_that_forgot_an_account_is_told_of_it_again(tmp_path: Path) -> 
                 a.expect("does not know alice yet")
                 a.type(again.code_for("alice"))
                 a.expect("registered as alice")
+                a.expect("the server contradicts itself")  # its key log is gone, too
+                a.type("/log forget")
+                a.expect("the key log is read anew")
                 with Program("client.py", *bob.options, "--plain", "register", stdin=True) as b:
                     b.type(again.code_for("bob"))
                     assert b.end() == 0
