@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -28,6 +27,6 @@ def test_a_program_that_leaks_is_found(text: str) -> None:
     assert findings(text)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_nothing_of_it_is_here(path: Path) -> None:
-    assert findings(path.read_text(encoding="utf-8")) == []
+def test_nothing_of_it_is_here() -> None:
+    found = {name_of(path): findings(path.read_text(encoding="utf-8")) for path in SOURCES}
+    assert {name: each for name, each in found.items() if each} == {}
