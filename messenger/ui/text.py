@@ -130,9 +130,9 @@ def log_lines(log: LogReplica) -> list[str]:
 
 
 NOT_KNOWN: Final = [
-    "* that was every row. The server cannot see what you write, your private keys and your password, whom you have",
-    "  verified, and what you keep or delete here. It sees when you are online and from where, and does not write that",
-    "  down. Its operator could: a server is a program that somebody else runs.",
+    "* that was every row. The server cannot see what you write, your keys and your password, whom you have verified,",
+    "  and what you keep here. It sees when you are online and from where, and does not write that down.",
+    "  Its operator could: a server is a program that somebody else runs.",
 ]
 
 

@@ -270,7 +270,9 @@ class SqliteStore(SqlFile):
         """Remove all rows that name an account, but for the key log's; return how many they were."""
         self.keep(list(self._spared))
         self._write_out()
+        self._db.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, and not only let go of
         gone = sum(self._write(statement, values).rowcount for statement, values in erasures(user_id))
+        self._db.execute("PRAGMA secure_delete = OFF")
         self._remembered.forget()
         self._highest_ids.pop(user_id, None)
         for known in (self._known, self._known_before):

@@ -166,6 +166,17 @@ def test_all_rows_but_those_of_the_log_are_removed(busy: World) -> None:
     assert held(busy, "bob") == after
 
 
+def test_what_was_removed_is_not_in_the_file(busy: World) -> None:
+    busy.register("wilhelmina", 1)
+    busy.send("wilhelmina", "carol")
+    busy.do("wilhelmina", Erase(erasure=erasure(busy, "wilhelmina")))
+    busy.close()
+    assert b"carol" in busy.path.read_bytes()
+    for path in busy.path.parent.glob("relay.db*"):
+        assert b"wilhelmina" not in path.read_bytes()
+    busy.open()
+
+
 def test_nothing_of_it_comes_back(busy: World) -> None:
     bob, _ = busy.records["bob"]
     busy.do("bob", Erase(erasure=erasure(busy, "bob")))
