@@ -168,6 +168,7 @@ def test_all_rows_but_those_of_the_log_are_removed(busy: World) -> None:
 
 def test_what_was_removed_is_not_in_the_file(busy: World) -> None:
     busy.register("wilhelmina", 1)
+    busy.login("wilhelmina")
     busy.send("wilhelmina", "carol")
     busy.do("wilhelmina", Erase(erasure=erasure(busy, "wilhelmina")))
     busy.close()
