@@ -53,6 +53,7 @@ class LogWatch:
     def logged_in(self, frame: LoggedIn, output: Output, *, now: int) -> None:
         """Read what is new in the log, if it is the one that was known."""
         self._line.present.log_key = frame.log_key
+        self._own.clear()  # what an earlier link left half done
         if self._log.key is None:
             self._log.begin(frame.log_key)
         self._log.add_own(self._present_identities())
@@ -154,10 +155,10 @@ class LogWatch:
 
     def _check(self, output: Output, *, now: int) -> None:
         """Look at what was read, now that all of it has come."""
-        watched = self._contacts.by_log_index()
-        for entry in self._log.take_unchecked():
-            if entry.index in watched:
-                self._news(watched[entry.index], entry, output)
+        fresh = {entry.index for entry in self._log.take_unchecked()}
+        for index, user_id in self._contacts.by_log_index().items():
+            for latest in self._log.entries_of(index)[-1:]:
+                self._compare(user_id, latest, output, is_news=index in fresh)
         self._check_own(output)
         for peer, (size, root), asked in self._log.open_claims():
             if size <= self._log.count:
@@ -167,15 +168,16 @@ class LogWatch:
             else:
                 self._read_on(output, now=now)
 
-    def _news(self, user_id: str, entry: LogEntry, output: Output) -> None:
-        """See what has become of a contact."""
+    def _compare(self, user_id: str, latest: LogEntry, output: Output, *, is_news: bool) -> None:
+        """See whether the latest of a contact is what is pinned; until that is clear nothing is sealed for them."""
         contact = self._contacts.find(user_id)
         if contact is None or contact.trust in {Trust.CHANGED, Trust.REVOKED}:
             return
-        if entry.kind == ERASURE:
-            output.events.append(ContactErased(user_id))
-        elif entry.value != contact.identity_hash:
-            self._identities.look_up(user_id, output)
+        if latest.kind == ERASURE:
+            if is_news:
+                output.events.append(ContactErased(user_id))
+        elif latest.value != contact.identity_hash:
+            self._identities.doubt(user_id, output)
 
     def _present_identities(self) -> list[bytes]:
         """Return the hash of the present identity, and of the next, which the server may have by now."""
@@ -185,15 +187,17 @@ class LogWatch:
     def _check_own(self, output: Output) -> None:
         """See whether the log holds this account's identities, and none that it did not make."""
         assert self._index is not None  # noqa: S101 - it came with the entries
-        own = self._present_identities()
+        me, own = self._keyring.account, self._present_identities()
         self._log.add_own(own)
         listed = self._log.entries_of(self._index)
         if not any(entry.value in own for entry in listed):
             self._alarm(NOT_LISTED, output)
         elif all(entry.kind == IDENTITY and self._log.is_own(entry.value) for entry in listed):
             self._own.clear()
-        elif not self._own and self._keyring.account.record.epoch > 1:  # identities that this device never saw?
-            self._identities.look_up(self._keyring.account.user_id, output, epoch=1)
+        elif self._identities.awaits(me.user_id):
+            pass
+        elif not self._own and me.record.epoch > 1:  # identities that this device never saw?
+            self._identities.look_up(me.user_id, output, epoch=1)
         else:
             self._alarm(NOT_OURS, output)
 

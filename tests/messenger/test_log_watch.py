@@ -179,6 +179,59 @@ def test_a_false_key_is_found_by_who_took_it(town: Town) -> None:
     assert contact.trust is Trust.CHANGED
 
 
+def test_a_key_that_the_log_calls_old_is_not_written_to(town: Town) -> None:
+    """Also when the server gives no answer to the look-up that follows, and after a restart."""
+    alice, bob = pair(town)
+    town.outward = lambda frame: [] if frame.__class__.__name__ == "Receipt" else [frame]  # the notice is lost
+    bob.take(bob.messenger.rotate(now=town.now))
+    town.run()
+    town.outward = lambda frame: [frame]
+    refused = Refusal(code=Code.RATE_LIMITED, command="fetch_identity", retry_after_s=5, subject="bob")
+    town.inward = lambda frame: [refused if isinstance(frame, Identity) else frame]
+    read_again(alice)
+    alice.restart()
+    alice.go_online()
+    message = alice.write("bob", "to which key?")
+    assert alice.state(message) == "queued"
+    town.inward = lambda frame: [frame]
+    town.world.pass_time(6)
+    alice.tick()
+    assert alice.state(message) == "delivered"
+    assert alarms(alice) == []
+
+
+def test_a_look_at_oneself_that_was_cut_off_is_begun_anew(tmp_path: Path, some_keys: list[PrivateKeys]) -> None:
+    town = Town(tmp_path, some_keys, Limits(rotations=Rate(burst=100, every_s=1)))
+    bob = town.person("bob")
+    for _ in range(18):
+        bob.take(bob.messenger.rotate(now=town.now))
+        town.run()
+    bob.go_offline()
+    bob.database.close()
+    bob.path.unlink()
+    bob.open()
+    pages: list[Frame] = []
+
+    def only_one(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Identity):
+            pages.append(frame)
+        return [] if isinstance(frame, Identity) and len(pages) > 1 else [frame]
+
+    town.inward = only_one
+    bob.go_online()
+    assert len(pages) == 2
+    town.inward = lambda frame: [frame]
+    bob.messenger.log._db.run("UPDATE log_state SET checked = 0")
+    town.world.register("alice", 0)
+    town.world.pass_time(READ_EVERY_S + 1)
+    bob.tick()  # another read while the second page has not come
+    assert alarms(bob) == []
+    read_again(bob)
+    assert alarms(bob) == []
+    assert bob.messenger.settled
+    town.close()
+
+
 Broken = dict[str, object]
 
 
