@@ -31,9 +31,9 @@ from errors import CryptoError
 from protocol import (
     HASH_SIZE,
     KEY_ID_SIZE,
+    Ending,
     Erasure,
     IdentityRecord,
-    Record,
     Revocation,
     Signatures,
     canonical,
@@ -219,11 +219,11 @@ def open_code(server: RSAPrivateKey, encrypted: bytes, identity: bytes) -> str:
 
 # ---------------------------------------------------------------- the end (docs/PROTOCOL.md sections 4.5, 4.8)
 
-Ending = TypeVar("Ending", Revocation, Erasure)
-_ENDINGS: Final[dict[type[Record], Label]] = {Revocation: Label.REVOKE, Erasure: Label.ERASE}
+E = TypeVar("E", bound=Ending)
+_ENDINGS: Final[dict[type[Ending], Label]] = {Revocation: Label.REVOKE, Erasure: Label.ERASE}
 
 
-def create_ending(kind: type[Ending], keys: PrivateKeys, record: IdentityRecord, *, created: int) -> Ending:
+def create_ending(kind: type[E], keys: PrivateKeys, record: IdentityRecord, *, created: int) -> E:
     """Sign what ends an account.
 
     Args:
@@ -237,7 +237,7 @@ def create_ending(kind: type[Ending], keys: PrivateKeys, record: IdentityRecord,
     return msgspec.structs.replace(draft, sig=sign(keys.ed25519, _ENDINGS[kind], without(draft, "sig")))
 
 
-def verify_ending(ending: Revocation | Erasure, record: IdentityRecord) -> None:
+def verify_ending(ending: Ending, record: IdentityRecord) -> None:
     """Check that this identity has signed what ends its account.
 
     Raises:

@@ -88,8 +88,8 @@ class IdentityRecord(Record, frozen=True, kw_only=True):
     x25519: Key32
 
 
-class Revocation(Record, frozen=True, kw_only=True):
-    """The certificate that ends an account (docs/PROTOCOL.md section 4.5)."""
+class Ending(Record, frozen=True, kw_only=True):
+    """What ends an account, signed by one of its identities."""
 
     created: Integer  # seconds since 1970
     identity_hash: Hash
@@ -98,14 +98,12 @@ class Revocation(Record, frozen=True, kw_only=True):
     v: Annotated[int, Meta(ge=1, le=1)]
 
 
-class Erasure(Record, frozen=True, kw_only=True):
+class Revocation(Ending, frozen=True, kw_only=True):
+    """The certificate with which whoever holds it ends an account (docs/PROTOCOL.md section 4.5)."""
+
+
+class Erasure(Ending, frozen=True, kw_only=True):
     """The account's word that the server shall keep nothing of it (docs/PROTOCOL.md section 4.8)."""
-
-    created: Integer  # seconds since 1970
-    identity_hash: Hash
-    sig: Signature64
-    user_id: UserId
-    v: Annotated[int, Meta(ge=1, le=1)]
 
 
 # ---------------------------------------------------------------- the key log (docs/PROTOCOL.md section 4.7)
