@@ -39,6 +39,7 @@ from messenger.database import Database
 from messenger.engine import Messenger
 from messenger.events import (
     AccountErased,
+    ErasureRefused,
     Event,
     IdentityChanged,
     LogAlarm,
@@ -280,7 +281,7 @@ class Client:
         if changed:
             raise identity_changed(changed[0])
         if alarms:
-            raise log_alarm("take care")
+            raise log_alarm("what came was shown")
 
     def _print(self, event: Event) -> None:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
@@ -318,6 +319,8 @@ class Client:
                 if isinstance(event, AccountErased):
                     gone.append(event)
                     self._face.tell(event_line(event))
+                elif isinstance(event, ErasureRefused):
+                    raise Refused(event.code)
                 elif isinstance(event, Online):
                     perform(messenger.erase_account(confirmed, now=wall_time()))
 
@@ -346,7 +349,7 @@ class Client:
         for line in log_lines(messenger.log):
             self._face.show(line)
         if messenger.log.alarm is not None or not all(agrees for _, agrees in messenger.log.settled_claims()):
-            raise log_alarm("this server is not to be believed")
+            raise log_alarm("this server may show people different keys")
 
     def _show_or_protect_keys(self, messenger: Messenger, files: AccountFiles) -> None:
         if self._options.keys is None:
@@ -412,8 +415,8 @@ class Client:
 
 def log_alarm(what: str) -> UntrustedKeyError:
     """Make the error of whatever needed a key from a server that contradicts its own key log."""
-    message = f"{what}: the server's key log does not fit, and no new key is taken from it"
-    return UntrustedKeyError(message, hint="/log in the conversation, or python client.py log, says more")
+    message = f"{what}: the server's key log does not fit"
+    return UntrustedKeyError(message, hint="/log in the conversation, or python client.py log, says what to do")
 
 
 def rejected(recipient: str, reason: Code | None) -> SecureChatError:

@@ -254,7 +254,7 @@ class Session:
                 if deadline_s is not None and time.monotonic() > deadline_s:
                     message = "the server did not answer in time"
                     raise TimeoutExpiredError(
-                        message, hint="what was sent stays in the outbox and goes out at the next start"
+                        message, hint="try again; messages stay in the outbox and go out at the next start"
                     )
         finally:
             self._ended = True

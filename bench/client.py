@@ -30,7 +30,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 
 from crypto_utils import Label, decrypt_private_keys, open_sealed, seal, sign, verify
 from messenger.account import Account, AccountFiles, generate, save
-from messenger.content import KnownLog, Text, pack
+from messenger.content import NO_LOG, Text, pack
 from messenger.conversation import NO_RECIPIENT
 from messenger.database import Database
 from messenger.engine import Messenger
@@ -38,8 +38,6 @@ from messenger.keyring import Keyring
 from messenger.line import Output
 from messenger.suites import SUITES
 from protocol import Accepted, Delivery, Envelope, LoggedIn, Welcome, canonical, decode_frame, encode_frame
-
-NO_LOG: Final = KnownLog(root=bytes(32), size=0)
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PASSWORD: Final = "a password of the bench"

@@ -28,7 +28,7 @@ from crypto_utils import (
     spki,
 )
 from identity import create_record, identity_hash, key_id, login_statement
-from messenger.content import KnownLog, Text, pack
+from messenger.content import NO_LOG, Text, pack
 from messenger.outbox import PREFIX
 from protocol import (
     Frame,
@@ -44,8 +44,6 @@ from protocol import (
 )
 from relay.storage import Address, Arrival, Stored
 from relay.storage.sqlite import SqliteStore
-
-NO_LOG: Final = KnownLog(root=bytes(32), size=0)
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NONCE: Final = bytes(32)

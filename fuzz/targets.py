@@ -18,7 +18,7 @@ from errors import CryptoError, KeyFileError, RemoteProtocolError
 from identity import create_ending, create_record, verify_chain, verify_ending
 from key_log import sign_head
 from messenger.account import Account
-from messenger.content import KnownLog, Notice, ReceiptContent, Text, pack, unpack
+from messenger.content import NO_LOG, Notice, ReceiptContent, Text, pack, unpack
 from messenger.suites import SUITES
 from messenger.suites.draft import Draft
 from protocol import (
@@ -36,8 +36,6 @@ from protocol import (
     encode_frame,
 )
 from server_key import ServerKey, certificate_key, create_hop, self_signed_certificate
-
-NO_LOG: Final = KnownLog(root=bytes(32), size=0)
 
 
 class Target(NamedTuple):

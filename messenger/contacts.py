@@ -88,6 +88,16 @@ class Contacts:
         row = self._db.row("SELECT log_index FROM contact WHERE user_id = ?", user_id)
         return row[0] if row else None
 
+    def was_declined(self, user_id: str, identity_hash: bytes) -> bool:
+        """Return whether the person has decided against this identity of a contact."""
+        return (
+            self._db.row("SELECT 1 FROM contact WHERE user_id = ? AND declined = ?", user_id, identity_hash) is not None
+        )
+
+    def without_log_index(self) -> list[str]:
+        """Return the contacts of whom it is not known how the key log names them."""
+        return [user_id for (user_id,) in self._db.rows("SELECT user_id FROM contact WHERE log_index IS NULL")]
+
     def by_log_index(self) -> dict[bytes, str]:
         """Return the contacts by their index."""
         return dict(self._db.rows("SELECT log_index, user_id FROM contact WHERE log_index IS NOT NULL"))
@@ -215,7 +225,11 @@ class Contacts:
 
     def keep(self, user_id: str) -> None:
         """Stay with the identity that is pinned and forget the one that was offered: the person's decision."""
-        self._db.run("UPDATE contact SET trust = ?, offered = NULL WHERE user_id = ?", Trust.UNVERIFIED, user_id)
+        ((offered,),) = self._db.rows("SELECT offered FROM contact WHERE user_id = ?", user_id)
+        self._db.run(
+            "UPDATE contact SET trust = ?, offered = NULL, declined = ? WHERE user_id = ?",
+            Trust.UNVERIFIED, identity_hash(decode(IdentityRecord, offered)), user_id,
+        )  # fmt: skip
 
     # ------------------------------------------------------------ what came in
 

@@ -18,7 +18,7 @@ from messenger.account import Account
 from messenger.contacts import Contacts, Sight, Trust
 from messenger.content import MAX_RECEIPTS, check_text
 from messenger.database import Database
-from messenger.events import Event, LoginRefused, Online
+from messenger.events import ErasureRefused, Event, LoginRefused, Online
 from messenger.history import History
 from messenger.identities import Identities, refuse_stopped
 from messenger.inbox import Inbox, Shown
@@ -37,6 +37,7 @@ from protocol import (
     Accepted,
     Acknowledge,
     Delivery,
+    Erase,
     Erased,
     FetchIdentity,
     FetchLog,
@@ -139,7 +140,7 @@ class Messenger:
             and not link.in_flight
             and not link.asked
             and not link.reading_log
-            and self._inbox.settled
+            and (self._inbox.settled or self.log.alarm is not None)
         )
 
     def connected(self, server_key_hash: bytes) -> Output:
@@ -264,8 +265,8 @@ class Messenger:
         try:
             index = self._watch.check_answer(frame, output, now=now)
         except CryptoError:
-            self._give_up(user_id, output, Code.UNTRUSTED_LOG)
-            return
+            self._sending.fail_all(user_id, output, "rejected", Code.UNTRUSTED_LOG)
+            return  # what they have written waits, here and at the relay, until the server is believed again
         try:
             if user_id == self.account.user_id:
                 self._watch.learn_own(frame, output)
@@ -375,6 +376,9 @@ class Messenger:
         """Believe the server again, and read its key log anew: the person's decision."""
         with self._step(now) as output:
             self._watch.forget(output, now=now)
+            if self._line.online:
+                for user_id in self._inbox.unknown_senders:
+                    self._identities.look_up(user_id, output)
         return output
 
     def _refused(self, frame: Refusal, output: Output, now: int) -> None:
@@ -383,6 +387,8 @@ class Messenger:
             self._not_let_in(frame, output)
         elif frame.command == frame_type(Rotate):
             self._rotation.refused(frame, output)
+        elif frame.command == frame_type(Erase):
+            output.events.append(ErasureRefused(frame.code))
         elif frame.command == frame_type(FetchRows):
             self._data.put_off(frame.retry_after_s, now=now)
         elif frame.command == frame_type(FetchLog):

@@ -147,6 +147,13 @@ class AccountErased:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureRefused:
+    """The server did not remove this account."""
+
+    code: Code
+
+
+@dataclass(frozen=True, slots=True)
 class EnvelopeRefused:
     """An envelope that claims to come from this sender could not be verified, and was thrown away."""
 
@@ -172,5 +179,6 @@ Event = (
     | ServerKeyRotated
     | ServerHolds
     | AccountErased
+    | ErasureRefused
     | EnvelopeRefused
 )

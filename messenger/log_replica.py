@@ -129,11 +129,11 @@ class LogReplica:
     # ------------------------------------------------------------ what contacts say
 
     def claim(self, peer: str, state: State) -> None:
-        """Remember the state of the log that a contact has named, if it is later than the one before."""
+        """Remember a state of the log that a contact has named and that cannot be compared yet; the largest counts."""
         self._db.run(
             "INSERT INTO log_claim (peer, size, root, asked, agrees) VALUES (?, ?, ?, 0, NULL)"
             " ON CONFLICT (peer) DO UPDATE SET size = excluded.size, root = excluded.root, asked = 0, agrees = NULL"
-            " WHERE (excluded.size, excluded.root) != (size, root) AND agrees IS NOT 0",
+            " WHERE agrees IS NOT 0 AND excluded.size > size",
             peer, *state,
         )  # fmt: skip
 
@@ -146,9 +146,19 @@ class LogReplica:
         rows = self._db.rows("SELECT peer, size, root, asked FROM log_claim WHERE agrees IS NULL ORDER BY peer")
         return [(peer, (size, root), bool(asked)) for peer, size, root, asked in rows]
 
-    def settle_claim(self, peer: str, *, agrees: bool) -> None:
-        """Note whether a contact knows the same log."""
-        self._db.run("UPDATE log_claim SET agrees = ? WHERE peer = ?", int(agrees), peer)
+    def settle_claim(self, peer: str, state: State, *, agrees: bool) -> bool:
+        """Note whether a contact knows the same log, and return whether that is news.
+
+        That it does not stays so. That it does says nothing of a larger state that it has named and that is open.
+        """
+        return bool(
+            self._db.run(
+                "INSERT INTO log_claim (peer, size, root, asked, agrees) VALUES (?, ?, ?, 0, ?)"
+                " ON CONFLICT (peer) DO UPDATE SET size = excluded.size, root = excluded.root, agrees = excluded.agrees"
+                " WHERE agrees IS NOT 0 AND (excluded.agrees = 0 OR agrees = 1 OR excluded.size >= size)",
+                peer, *state, int(agrees),
+            )
+        )  # fmt: skip
 
     def settled_claims(self) -> list[tuple[str, bool]]:
         """Return the contacts whose word was compared, and whether they know the same log."""

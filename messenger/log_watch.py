@@ -67,7 +67,7 @@ class LogWatch:
         link = self._line.link
         if link is not None and link.online:
             self._log.begin(link.log_key)
-            link.reading_log = False
+            link.reply_is_stale = link.reading_log
             self._read_on(output, now=now)
 
     def tick(self, output: Output, *, now: int) -> None:
@@ -95,6 +95,10 @@ class LogWatch:
         if not link.reading_log or self._log.alarm is not None:
             return
         link.reading_log = False
+        if link.reply_is_stale:  # it was asked for before the log was begun anew
+            link.reply_is_stale = False
+            self._read_on(output, now=now)
+            return
         try:
             if frame.start != self._log.count:
                 raise CryptoError  # noqa: TRY301 - as all that follows
@@ -159,12 +163,12 @@ class LogWatch:
         for index, user_id in self._contacts.by_log_index().items():
             for latest in self._log.entries_of(index)[-1:]:
                 self._compare(user_id, latest, output, is_news=index in fresh)
+        for user_id in self._contacts.without_log_index():
+            self._identities.look_up(user_id, output)
         self._check_own(output)
-        for peer, (size, root), asked in self._log.open_claims():
-            if size <= self._log.count:
-                self._settle(peer, output, agrees=self._log.root(size) == root)
-            elif asked:
-                self._settle(peer, output, agrees=False)
+        for peer, claim, asked in self._log.open_claims():
+            if claim[0] <= self._log.count or asked:
+                self._settle(peer, claim, output)
             else:
                 self._read_on(output, now=now)
 
@@ -176,7 +180,7 @@ class LogWatch:
         if latest.kind == ERASURE:
             if is_news:
                 output.events.append(ContactErased(user_id))
-        elif latest.value != contact.identity_hash:
+        elif latest.value != contact.identity_hash and not self._contacts.was_declined(user_id, latest.value):
             self._identities.doubt(user_id, output)
 
     def _present_identities(self) -> list[bytes]:
@@ -222,16 +226,17 @@ class LogWatch:
 
     def heard(self, peer: str, log: KnownLog, output: Output, *, now: int) -> None:
         """Compare the log that a contact knows with ours."""
-        self._log.claim(peer, (log.size, log.root))
         if log.size > self._log.count:
+            self._log.claim(peer, (log.size, log.root))
             self._read_on(output, now=now)
-        for claimant, (size, root), _ in self._log.open_claims():
-            if claimant == peer and size <= self._log.count:
-                self._settle(peer, output, agrees=self._log.root(size) == root)
+        else:
+            self._settle(peer, (log.size, log.root), output)
 
-    def _settle(self, peer: str, output: Output, *, agrees: bool) -> None:
-        self._log.settle_claim(peer, agrees=agrees)
-        if not agrees:
+    def _settle(self, peer: str, claim: State, output: Output) -> None:
+        """Note whether a contact knows the same log; what is larger than ours was not shown to us."""
+        size, root = claim
+        agrees = size <= self._log.count and self._log.root(size) == root
+        if self._log.settle_claim(peer, claim, agrees=agrees) and not agrees:
             output.events.append(LogDisagrees(peer))
 
     def _alarm(self, reason: str, output: Output) -> None:

@@ -67,9 +67,7 @@ class Accounts:
         """
         user_id = command.user_id
         for limiter, key in ((self._codes_per_address, address), (self._codes_per_number, user_id)):
-            wait_s = limiter.take(key, now.steady_s)
-            if wait_s:
-                raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+            limiter.charge(key, now.steady_s)
         self._check_room(user_id)
         self._check_failures(user_id)
         self._forget_expired(now)

@@ -72,9 +72,7 @@ class Directory:
         assert present is not None  # noqa: S101 - nobody logs in without an identity
         if identity_hash(present) == identity_hash(record):
             return identity_hash(record)
-        wait_s = self._rotations.take(user_id, now.steady_s)
-        if wait_s:
-            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        self._rotations.charge(user_id, now.steady_s)
         try:
             verify_record(record)
             verify_successor(record, present)
@@ -132,11 +130,11 @@ class Directory:
         Raises:
             Refused: Too many such questions.
         """
-        wait_s = self._row_pages.take(user_id, now.steady_s)
-        if wait_s:
-            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        self._row_pages.charge(user_id, now.steady_s)
         index = self._log.index(user_id)
-        return self._store.rows(user_id, index, Page(page.table, page.after), limit=MAX_ROWS)
+        first = (page.table, page.after) == (0, 0)
+        room = MAX_ROWS - 1 if first else MAX_ROWS  # the first page also says what stands in no table
+        return self._store.rows(user_id, index, Page(page.table, page.after), limit=room)
 
     def _current(self, user_id: str) -> IdentityRecord | None:
         record = self._store.identity_record(user_id)
@@ -172,9 +170,7 @@ class Directory:
         Raises:
             Refused: Too many such questions.
         """
-        wait_s = self._pages.take(asked_by, now.steady_s)
-        if wait_s:
-            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        self._pages.charge(asked_by, now.steady_s)
         entries = self._log.page(start=command.start, limit=MAX_LOG_ENTRIES)
         proof = self._log.prove(asked_by, [], known_size=command.log_size, now=now)
         return Log(entries=entries, proof=proof, start=command.start)
@@ -198,6 +194,4 @@ class Directory:
         Raises:
             Refused: Too many.
         """
-        wait_s = self._lookups.take(asked_by, now.steady_s)
-        if wait_s:
-            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+        self._lookups.charge(asked_by, now.steady_s)

@@ -203,6 +203,16 @@ class RateLimiter:
         missing = 1 - self._tokens(key, steady_s)
         return 0 if missing <= 0 else int(missing * self._rate.every_s) + 1
 
+    def charge(self, key: Hashable, steady_s: float) -> None:
+        """Take one token.
+
+        Raises:
+            Refused: There is none.
+        """
+        wait_s = self.take(key, steady_s)
+        if wait_s:
+            raise Refused(Code.RATE_LIMITED, retry_after_s=wait_s)
+
     def take(self, key: Hashable, steady_s: float) -> int:
         """Take one token if there is one, and return as `wait_s`."""
         wait_s = self.wait_s(key, steady_s)

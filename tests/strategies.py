@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 import protocol
 from crypto_utils import encode_base64
 from errors import Code
-from merkle import EMPTY_ROOT
-from messenger.content import KnownLog
 from protocol import (
     Accepted,
     Acknowledge,
@@ -58,7 +56,6 @@ from protocol import (
 )
 
 LOG_SPKI = bytes(294)
-NO_LOG = KnownLog(root=EMPTY_ROOT, size=0)
 PROOF = LogProof(
     consistency=[bytes(32)],
     head=TreeHead(root=bytes(32), signature=bytes(256), size=3, timestamp=1),

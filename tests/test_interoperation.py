@@ -20,12 +20,11 @@ from crypto_utils import PrivateKeys, spki
 from errors import CryptoError
 from identity import create_record, key_id
 from messenger.account import Account
-from messenger.content import Text, pack, unpack
+from messenger.content import NO_LOG, Text, pack, unpack
 from messenger.suites import SUITES
 from messenger.suites.draft import Draft
 from protocol import Message, canonical, decode_envelope
 from server_key import server_key_to_pem
-from tests.strategies import NO_LOG
 
 Json = dict[str, Any]
 

@@ -42,3 +42,4 @@ CREATE TABLE own_identity (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE contact ADD COLUMN log_index BLOB; -- by which the key log names them
+ALTER TABLE contact ADD COLUMN declined BLOB;  -- hash of the identity in whose place the person has kept the pinned one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from messenger.events import (
+    ContactErased,
     EnvelopeRefused,
     Event,
     IdentityChanged,
@@ -30,7 +31,7 @@ def json_line(event: Event) -> str | None:
     )  # DEL: the one control that JSON leaves as it is
 
 
-def _data(event: Event) -> dict[str, object] | None:  # noqa: PLR0911 - a table, a row for each event
+def _data(event: Event) -> dict[str, object] | None:  # noqa: C901, PLR0911 - a table, a row for each event
     match event:
         case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter, trust=trust):
             outside = {"id": message_id.hex(), "from": peer, "trust": trust, "text": text}
@@ -46,6 +47,8 @@ def _data(event: Event) -> dict[str, object] | None:  # noqa: PLR0911 - a table,
         case ServerHolds(rows=rows, last=last):
             held = [{"table": table, "columns": columns} for table, columns in rows]
             return {"type": "server-holds", "rows": held, "last": last}
+        case ContactErased(peer=peer):
+            return {"type": "account-erased", "from": peer}
         case LogAlarm(reason=reason):
             return {"type": "log-alarm", "reason": reason}
         case LogDisagrees(peer=peer):

@@ -16,6 +16,7 @@ from messenger.events import (
     ContactPinned,
     ContactRestored,
     EnvelopeRefused,
+    ErasureRefused,
     Event,
     IdentityChanged,
     IdentityRevoked,
@@ -109,7 +110,7 @@ def own_keys_line(account: Account) -> str:
 def log_lines(log: LogReplica) -> list[str]:
     """Return the lines that say how the server's key log stands, and what it is for."""
     if log.key is None:
-        return ["* no key log was read yet: it comes with the first login"]
+        return ["* no key log was read yet: it comes with the next login"]
     (size, root), claims = log.known, log.settled_claims()
     agree = [peer for peer, agrees in claims if agrees]
     disagree = [peer for peer, agrees in claims if not agrees]
@@ -130,8 +131,8 @@ def log_lines(log: LogReplica) -> list[str]:
 
 
 NOT_KNOWN: Final = [
-    "* that was every row. The server cannot see what you write, your keys and your password, whom you have verified,",
-    "  and what you keep here. It sees when you are online and from where, and does not write that down.",
+    "* that was every row. The server cannot see what you write, your private keys, your password, whom you have",
+    "  verified, and what you keep here. It sees when you are online and from where, and does not write that down.",
     "  Its operator could: a server is a program that somebody else runs.",
 ]
 
@@ -218,6 +219,8 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
             return "\n".join([row_line(*row) for row in rows] + (NOT_KNOWN if last else []))
         case AccountErased(rows=rows):
             return f"* your account is gone from the server ({rows} rows); what is on this machine is yours to delete"
+        case ErasureRefused(code=code):
+            return f"! the server did not remove your account: {reason_line(code)}"
         case EnvelopeRefused(peer=peer):
             return f"! a message that says it is from {peer} could not be verified, and was thrown away"
         case Online(pending=pending):

@@ -7,11 +7,10 @@ import pytest
 
 from crypto_utils import Label, encode_base64, sign
 from errors import CryptoError
-from messenger.content import Text, pack
+from messenger.content import NO_LOG, Text, pack
 from messenger.inbox import Inbox
 from protocol import Acknowledge, Envelope, Frame, without
 from tests.attacks.stage import Stage, sealed, sealed_bytes
-from tests.strategies import NO_LOG
 
 
 def signed(stage: Stage, envelope: Envelope) -> Envelope:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from messenger import content
-from messenger.content import Text, pack
-from tests.strategies import NO_LOG
+from messenger.content import NO_LOG, Text, pack
 
 
 def test_a_right_guess_is_not_smaller(weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from messenger import content
-from messenger.content import Content, ReceiptContent, Text
+from messenger.content import NO_LOG, Content, ReceiptContent, Text
 from tests.attacks.stage import Stage, sealed
-from tests.strategies import NO_LOG
 
 
 def test_short_texts_and_receipts_have_one_size_on_the_wire(

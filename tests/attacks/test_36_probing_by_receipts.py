@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from messenger.content import ReceiptContent, Text
+from messenger.content import NO_LOG, ReceiptContent, Text
 from messenger.history import History
 from protocol import Frame, Receipt
 from tests.attacks.stage import Stage, sealed
-from tests.strategies import NO_LOG
 
 
 def test_a_phone_is_watched_without_ringing(stage: Stage, weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from messenger.account import Account
-from messenger.content import ReceiptContent, pack
+from messenger.content import NO_LOG, ReceiptContent, pack
 from messenger.suites import SUITES
 from messenger.suites.draft import Draft
 from protocol import Accepted, Message, Receipt
 from tests.attacks.stage import Stage
-from tests.strategies import NO_LOG
 
 
 def test_the_server_confirms_what_it_has_dropped(stage: Stage, weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:

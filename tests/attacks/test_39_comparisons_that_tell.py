@@ -8,10 +8,14 @@ import pytest
 
 from tests.test_architecture import SOURCES, name_of
 
-COMPARED = re.compile(r"\b(code|proof|mac|tag|password|secret)\b(\(\w*\))? [!=]= ")
+COMPARED = re.compile(
+    r"\b\w*((?<!en)(?<!de)code|proof|mac|tag|password|secret)(\(\w*\))? [!=]= |fingerprint\(\w+\) == "
+)
 HOME_MADE = re.compile(r"\bsbox\b|\bround_key|\bxtime\b|def (aes|sha256|hmac|pbkdf2)\w*_(block|round)", re.IGNORECASE)
 LEAKY = [
     "if code == expected:\n    accept()",
+    "return sent_code == stored",
+    "if fingerprint(key) == text:",
     "if mac != tag:\n    raise CryptoError",
     "SBOX = [0x63, 0x7C]",
 ]

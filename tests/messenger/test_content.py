@@ -12,6 +12,7 @@ from messenger.content import (
     BUCKETS,
     HEADER_SIZE,
     MAX_INFLATED,
+    NO_LOG,
     Content,
     KnownLog,
     ReceiptContent,
@@ -21,7 +22,6 @@ from messenger.content import (
     unpack,
 )
 from protocol import canonical
-from tests.strategies import NO_LOG
 
 logs = st.builds(KnownLog, root=st.binary(min_size=32, max_size=32), size=st.integers(0, 2**53 - 1))
 texts = st.builds(

@@ -212,7 +212,7 @@ def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> 
     assert "the key log of this server: 2 entries" in text
     assert "shown the same log: bob." in text
     desk.person.messenger.log.raise_alarm("of a test")
-    desk.person.messenger.log.settle_claim("bob", agrees=False)
+    desk.person.messenger.log.settle_claim("bob", (2, bytes(32)), agrees=False)
     desk.told.clear()
     desk.type("/log")
     text = "\n".join(desk.told)
@@ -225,7 +225,7 @@ def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> 
     assert "WARNING" not in text
     desk.person.go_offline()
     desk.type("/log forget", "/log")
-    assert desk.told[-1] == "* no key log was read yet: it comes with the first login"
+    assert desk.told[-1] == "* no key log was read yet: it comes with the next login"
     desk.type("/log nonsense")
     assert desk.told[-1].startswith("! /log nonsense is not known")
 

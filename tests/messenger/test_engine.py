@@ -13,7 +13,7 @@ from crypto_utils import Label, PrivateKeys, encode_base64, sign
 from errors import Code, ExitCode, UntrustedKeyError, UsageError
 from identity import create_record, key_id
 from messenger.contacts import Trust
-from messenger.content import MAX_TEXT, ReceiptContent, Text, pack
+from messenger.content import MAX_TEXT, NO_LOG, ReceiptContent, Text, pack
 from messenger.events import (
     ContactPinned,
     EnvelopeRefused,
@@ -46,7 +46,6 @@ from protocol import (
 from relay.limits import DAY, Limits, Rate
 from tests.messenger.people import Person, Town
 from tests.oracle import figures, judge
-from tests.strategies import NO_LOG
 from tests.trial import Trial
 
 
@@ -598,7 +597,7 @@ def test_a_new_identity_is_counted_with_anew(town: Town) -> None:
     assert alice.saw(LogAlarm) == [LogAlarm(NOT_GROWN)]  # to the key log it looks like a lie
     alice.take(alice.messenger.forget_log(now=alice.town.now))  # the operator has said why
     alice.town.run()
-    assert alice.state(alice.write("bob", "are you there?")) == "identity-changed"
+    assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]  # before anything is sent
     alice.accept("bob")
     assert alice.state(alice.write("bob", "hello again")) == "delivered"
     bob.write("alice", "I lost my phone")
@@ -627,6 +626,10 @@ def test_the_remembered_key_can_be_kept(pair: tuple[Person, Person]) -> None:
     assert alice.read == ["hi", "it is still me"]
     bob.looks = True
     assert alice.state(alice.write("bob", "good")) == "delivered"
+    alice.go_offline()
+    alice.go_online()  # and reads the log again, in which the other key is the latest
+    assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
+    assert alice.state(alice.write("bob", "still good")) == "delivered"
 
 
 def test_not_even_a_receipt_goes_to_a_changed_key(pair: tuple[Person, Person]) -> None:

@@ -13,7 +13,7 @@ from crypto_utils import PrivateKeys, spki
 from errors import Code
 from identity import create_record
 from messenger.contacts import Trust
-from messenger.events import ContactPinned, IdentityRotated, LogAlarm, LogDisagrees
+from messenger.events import ContactPinned, EnvelopeRefused, IdentityRotated, LogAlarm, LogDisagrees
 from messenger.line import Output
 from messenger.log_watch import (
     NOT_COMPLETE,
@@ -25,7 +25,7 @@ from messenger.log_watch import (
     READ_EVERY_S,
     TOO_LONG,
 )
-from protocol import FetchLog, Frame, Identity, IdentityRecord, Inclusion, Log, LoggedIn, Refusal
+from protocol import FetchLog, Frame, Identity, IdentityRecord, Inclusion, Log, LoggedIn, Receipt, Refusal
 from relay.limits import Limits, Rate
 from relay.log_keeper import LogKeeper
 from relay.storage.sqlite import SqliteStore
@@ -95,7 +95,7 @@ def test_a_long_log_is_read_to_its_end(town: Town, monkeypatch: pytest.MonkeyPat
 
 def test_a_rotation_is_heard_of_from_the_log(town: Town) -> None:
     alice, bob = pair(town)
-    town.outward = lambda frame: [] if frame.__class__.__name__ == "Receipt" else [frame]  # the notice is lost
+    town.outward = lambda frame: [] if isinstance(frame, Receipt) else [frame]  # the notice is lost
     bob.take(bob.messenger.rotate(now=town.now))
     town.run()
     assert alice.saw(IdentityRotated) == []
@@ -179,10 +179,25 @@ def test_a_false_key_is_found_by_who_took_it(town: Town) -> None:
     assert contact.trust is Trust.CHANGED
 
 
+def test_the_largest_state_that_a_contact_has_named_is_what_counts(town: Town) -> None:
+    """A server that pushes an older message after the one that gives it away gains nothing."""
+    alice, _ = pair(town)
+    log = alice.messenger.log
+    alice.database.run("DELETE FROM log_claim")
+    log.claim("bob", (9, bytes(32)))
+    log.claim("bob", (7, bytes(32)))
+    assert not log.settle_claim("bob", (2, log.root(2)), agrees=True)
+    assert [state for _, state, _ in log.open_claims()] == [(9, bytes(32))]
+    read_again(alice)
+    assert disagrees(alice) == ["bob"]
+    assert not log.settle_claim("bob", (2, log.root(2)), agrees=True)  # what contradicts stays
+    assert log.settled_claims() == [("bob", False)]
+
+
 def test_a_key_that_the_log_calls_old_is_not_written_to(town: Town) -> None:
     """Also when the server gives no answer to the look-up that follows, and after a restart."""
     alice, bob = pair(town)
-    town.outward = lambda frame: [] if frame.__class__.__name__ == "Receipt" else [frame]  # the notice is lost
+    town.outward = lambda frame: [] if isinstance(frame, Receipt) else [frame]  # the notice is lost
     bob.take(bob.messenger.rotate(now=town.now))
     town.run()
     town.outward = lambda frame: [frame]
@@ -423,6 +438,56 @@ def test_an_account_has_one_index(town: Town) -> None:
     alice.take(output)
     town.run()
     assert alarms(alice) == [NOT_IN_LOG]
+
+
+def test_what_a_stranger_writes_meanwhile_waits(town: Town) -> None:
+    """Nothing is thrown away because the server is not believed for a while."""
+    alice = town.person("alice")
+    carol = town.person("carol")
+    alice.messenger.log.raise_alarm("of a test")
+    message = carol.write("alice", "hello, I am new")
+    assert (alice.read, alice.saw(EnvelopeRefused)) == ([], [])
+    assert alice.messenger.settled
+    read_again(alice)
+    assert (alice.read, carol.state(message)) == ([], "accepted")
+    alice.take(alice.messenger.forget_log(now=town.now))
+    town.run()
+    assert (alice.read, carol.state(message)) == (["hello, I am new"], "delivered")
+
+
+def test_contacts_are_watched_again_after_the_log_was_forgotten(town: Town) -> None:
+    alice, bob = pair(town)
+    alice.take(alice.messenger.forget_log(now=town.now))
+    town.run()
+    town.outward = lambda frame: [] if isinstance(frame, Receipt) else [frame]  # the notice is lost
+    bob.take(bob.messenger.rotate(now=town.now))
+    town.run()
+    town.outward = lambda frame: [frame]
+    read_again(alice)
+    assert alice.saw(IdentityRotated) == [IdentityRotated("bob", was_verified=False)]
+
+
+def test_the_log_is_forgotten_while_it_is_read(town: Town) -> None:
+    alice = town.person("alice")
+    alice.go_offline()
+    town.world.register("bob", 1)
+    kept: list[Frame] = []
+
+    def keep(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Log) and not kept:
+            kept.append(frame)
+            return []
+        return [frame]
+
+    town.inward = keep
+    alice.go_online()
+    alice.take(alice.messenger.forget_log(now=town.now))
+    town.run()
+    town.world.register("carol", 2)
+    alice.take(alice.messenger.receive(kept, now=town.now))
+    town.run()
+    assert (alarms(alice), alice.messenger.log.count) == ([], 3)
+    assert alice.messenger.settled
 
 
 # ---------------------------------------------------------------- a server that shows two histories

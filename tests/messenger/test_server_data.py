@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from crypto_utils import PrivateKeys
 from errors import Code, UsageError
-from messenger.events import AccountErased, ContactErased, LogAlarm, ServerHolds
-from protocol import Erase, Rows
+from messenger.events import AccountErased, ContactErased, ErasureRefused, LogAlarm, ServerHolds
+from protocol import Erase, Frame, Rows
 from relay.limits import Limits, Rate
 from tests.messenger.people import Person, Town
 
@@ -82,6 +83,20 @@ def test_an_account_is_erased_and_its_contacts_hear_of_it_from_the_log(pair: tup
     assert alice.saw(LogAlarm) == []
     message = alice.write("bob", "are you there?")
     assert alice.messenger.history.state(message) == ("rejected", Code.UNKNOWN_USER)
+
+
+def test_a_refusal_is_told(pair: tuple[Person, Person]) -> None:
+    _, bob = pair
+
+    def spoil(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Erase):
+            return [Erase(erasure=msgspec.structs.replace(frame.erasure, created=1))]
+        return [frame]
+
+    bob.town.outward = spoil
+    bob.take(bob.messenger.erase_account("bob", now=bob.town.now))
+    bob.town.run()
+    assert bob.saw(ErasureRefused) == [ErasureRefused(Code.INVALID_CERTIFICATE)]
 
 
 def test_nothing_is_erased_between_two_identities(pair: tuple[Person, Person]) -> None:
