@@ -218,6 +218,7 @@ def test_a_server_that_forgot_an_account_is_told_of_it_again(tmp_path: Path) -> 
     with Server(tmp_path / "server") as server:
         port = server.port
         alice, bob = registered(tmp_path, "alice", server), registered(tmp_path, "bob", server)
+        assert alice.run("recv")[0] == ExitCode.OK  # reads the key log, too
         with alice.converse() as a:
             a.type("bob")
             a.expect("online")
