@@ -46,6 +46,7 @@ class LogWatch:
         self._identities = identities
         self._log = log
         self._index: bytes | None = None  # this account's in the log
+        self._heard: dict[str, KnownLog] = {}  # what contacts have said last: mostly they say it again
         self._own: list[IdentityRecord] = []  # this account's identities, from the first on, while they are fetched
 
     # ------------------------------------------------------------ reading
@@ -64,6 +65,7 @@ class LogWatch:
     def forget(self, output: Output, *, now: int) -> None:
         """Believe the server again, and begin with its log anew: the person's decision."""
         self._log.forget()
+        self._heard.clear()
         link = self._line.link
         if link is not None and link.online:
             self._log.begin(link.log_key)
@@ -226,6 +228,9 @@ class LogWatch:
 
     def heard(self, peer: str, log: KnownLog, output: Output, *, now: int) -> None:
         """Compare the log that a contact knows with ours."""
+        if self._heard.get(peer) == log:
+            return
+        self._heard[peer] = log
         if log.size > self._log.count:
             self._log.claim(peer, (log.size, log.root))
             self._read_on(output, now=now)
