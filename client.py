@@ -43,7 +43,6 @@ from messenger.events import (
     Event,
     IdentityChanged,
     LogAlarm,
-    LogDisagrees,
     MessageReceived,
     Online,
     OwnIdentityRotated,
@@ -268,7 +267,7 @@ class Client:
                     shown.append((event.peer, event.id))
                 elif isinstance(event, IdentityChanged):
                     changed.append(event.peer)
-                elif isinstance(event, LogAlarm | LogDisagrees):
+                elif isinstance(event, LogAlarm):
                     alarms.append(event)
                 self._print(event)
             if shown:
@@ -348,7 +347,7 @@ class Client:
             messenger.forget_log(now=wall_time())
         for line in log_lines(messenger.log):
             self._face.show(line)
-        if messenger.log.alarm is not None or not all(agrees for _, agrees in messenger.log.settled_claims()):
+        if messenger.log.alarm is not None:  # that a contact says otherwise is no proof: the contact may lie
             raise log_alarm("this server may show people different keys")
 
     def _show_or_protect_keys(self, messenger: Messenger, files: AccountFiles) -> None:

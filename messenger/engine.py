@@ -140,7 +140,7 @@ class Messenger:
             and not link.in_flight
             and not link.asked
             and not link.reading_log
-            and (self._inbox.settled or self.log.alarm is not None)
+            and self._inbox.settled
         )
 
     def connected(self, server_key_hash: bytes) -> Output:
@@ -167,7 +167,7 @@ class Messenger:
     def tick(self, *, now: int) -> Output:
         """Repeat what the relay had put off, when its time has come; to be called every second or so."""
         link = self._line.link
-        due = () if link is None else (link.retry_at, link.read_log_at, link.ask_rows_at)
+        due = () if link is None else (link.retry_at, link.read_log_at, link.ask_rows_at, link.log_overdue_at)
         if not any(at is not None and now >= at for at in due):
             return Output()
         with self._step(now) as output:
@@ -220,6 +220,7 @@ class Messenger:
         output.events.append(Online(frame.pending))
         self._rotation.logged_in(output, now=now)
         self._watch.logged_in(frame, output, now=now)
+        self._take_up(output)
         for message_id, peer in self.history.undelivered(before=now - frame.retention_s):
             self._sending.advance(output, peer, message_id, "expired", only_from=("accepted",))
 
@@ -266,7 +267,8 @@ class Messenger:
             index = self._watch.check_answer(frame, output, now=now)
         except CryptoError:
             self._sending.fail_all(user_id, output, "rejected", Code.UNTRUSTED_LOG)
-            return  # what they have written waits, here and at the relay, until the server is believed again
+            self._inbox.put_aside(user_id)
+            return
         try:
             if user_id == self.account.user_id:
                 self._watch.learn_own(frame, output)
@@ -372,13 +374,17 @@ class Messenger:
             self._data.erase(confirmed, output, now=now)
         return output
 
+    def _take_up(self, output: Output) -> None:
+        """Go on with what was put aside, if the server is believed."""
+        if self._line.online and self.log.alarm is None:
+            for user_id in self._inbox.take_up():
+                self._identities.look_up(user_id, output)
+
     def forget_log(self, *, now: int) -> Output:
         """Believe the server again, and read its key log anew: the person's decision."""
         with self._step(now) as output:
             self._watch.forget(output, now=now)
-            if self._line.online:
-                for user_id in self._inbox.unknown_senders:
-                    self._identities.look_up(user_id, output)
+            self._take_up(output)
         return output
 
     def _refused(self, frame: Refusal, output: Output, now: int) -> None:
@@ -398,6 +404,8 @@ class Messenger:
                 link.retry_at = now + frame.retry_after_s
             else:
                 self._identities.no_longer_doubted(frame.subject)
+                if frame.subject == self.account.user_id:
+                    self._watch.nothing_to_learn(output)
                 self._give_up(frame.subject, output, frame.code)
 
     # ------------------------------------------------------------ in
@@ -410,8 +418,10 @@ class Messenger:
         link = self._line.present
         link.expected -= 1
         unknown = self._inbox.deliver(frame, now=now)
-        if unknown is not None:
+        if unknown is not None and self.log.alarm is None:
             self._identities.look_up(unknown, output)
+        elif unknown is not None:
+            self._inbox.put_aside(unknown)
 
     def shown(self, messages: list[Shown], *, now: int) -> Output:
         """Take note that messages were shown: acknowledge them, and let their senders know."""

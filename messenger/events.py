@@ -103,6 +103,11 @@ class LogAlarm:
 
 
 @dataclass(frozen=True, slots=True)
+class LogWithheld:
+    """The server does not show its key log, or not all of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogDisagrees:
     """A contact knows another key log than the one that the server shows here."""
 
@@ -174,6 +179,7 @@ Event = (
     | ContactErased
     | LogAlarm
     | LogDisagrees
+    | LogWithheld
     | OwnIdentityRotated
     | OwnRotationRefused
     | ServerKeyRotated

@@ -140,14 +140,35 @@ class Inbox:
 
     def identity_seen(self, user_id: str, *, now: int) -> None:
         """Go on with the envelopes that waited for a look at this sender."""
-        waiting = self._unknown.pop(user_id, Waiting())
-        for envelope, sequence in waiting.envelopes:
+        for envelope, sequence in self._no_longer_waiting(user_id):
             self._take(envelope, sequence, now=now, fresh_look=True)
 
     def identity_unknown(self, user_id: str) -> None:
         """Throw away the envelopes of a sender whom the key directory does not know."""
-        for _, sequence in self._unknown.pop(user_id, Waiting()).envelopes:
+        for _, sequence in self._no_longer_waiting(user_id):
             self._refuse(user_id, sequence)
+
+    def _no_longer_waiting(self, user_id: str) -> list[tuple[Message | Receipt, int]]:
+        waiting = self._unknown.pop(user_id, Waiting()).envelopes
+        for envelope, sequence in waiting:
+            if not sequence:  # it was put aside
+                self._db.run("DELETE FROM held WHERE envelope = ?", canonical(envelope))
+        return waiting
+
+    def put_aside(self, user_id: str) -> None:
+        """Keep the envelopes of a sender, unopened, until the server's word on who they are is believed again."""
+        for envelope, sequence in self._unknown.pop(user_id, Waiting()).envelopes:
+            self._hold(envelope, sequence)
+
+    def take_up(self) -> list[str]:
+        """Have what was put aside wait for a look at its senders, and return these."""
+        rows = self._db.rows(
+            "SELECT sender_id, envelope FROM held"
+            " WHERE sender_id NOT IN (SELECT user_id FROM contact WHERE trust = 'changed') ORDER BY ordinal"
+        )
+        for sender_id, envelope in rows:
+            self._unknown.setdefault(sender_id, Waiting()).envelopes.append((decode_envelope(envelope), 0))
+        return list(dict.fromkeys(sender_id for sender_id, _ in rows))
 
     # ------------------------------------------------------------ a changed identity
 

@@ -34,6 +34,7 @@ class LinkState:
     asked: set[str] = field(default_factory=set)  # look-ups under way
     log_key: bytes = b""  # of the key log, as this server says: SubjectPublicKeyInfo
     reading_log: bool = False  # whether the server was asked for entries of its key log
+    log_overdue_at: int | None = None  # when all of it should have come
     reply_is_stale: bool = False  # whether its answer is about a log that was forgotten meanwhile
     read_log_at: int | None = None  # when to ask again, seconds since 1970
     rows_page: tuple[int, int] | None = None  # of the rows that the server was asked for: table, and where in it

@@ -14,7 +14,7 @@ from identity import identity_hash, verify_chain
 from key_log import ERASURE, IDENTITY, State, entry_for, verify_entries, verify_growth, verify_index
 from messenger.contacts import Contacts, Trust
 from messenger.content import KnownLog
-from messenger.events import ContactErased, LogAlarm, LogDisagrees
+from messenger.events import ContactErased, LogAlarm, LogDisagrees, LogWithheld
 from messenger.identities import Identities
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
@@ -22,6 +22,7 @@ from messenger.log_replica import LogReplica
 from protocol import FetchLog, Identity, IdentityRecord, Log, LogEntry, LoggedIn, LogProof
 
 MAX_ENTRIES: Final = 2_000_000  # some 400 MB here; a server that makes up more would fill this disk
+OVERDUE_S: Final = 600  # after which a server that has not shown all of its log withholds it
 READ_EVERY_S: Final = 3600  # on a link that lasts; what is looked up meanwhile shows when the log has grown
 
 NOT_THE_KEY = "its key log is signed by another key than before"
@@ -75,30 +76,35 @@ class LogWatch:
     def tick(self, output: Output, *, now: int) -> None:
         """Read on when it is time to."""
         link = self._line.present
+        if link.log_overdue_at is not None and now >= link.log_overdue_at:
+            link.log_overdue_at = now + READ_EVERY_S
+            output.events.append(LogWithheld())
         if link.online and link.read_log_at is not None and now >= link.read_log_at:
             self._read_on(output, now=now)
 
     def put_off(self, seconds: int, *, now: int) -> None:
         """Read on later: the server says that it was asked too often."""
         link = self._line.present
-        link.reading_log, link.read_log_at = False, now + seconds
+        link.reading_log = link.reply_is_stale = False
+        link.read_log_at = now + min(seconds, READ_EVERY_S)
 
     def _read_on(self, output: Output, *, now: int) -> None:
         link = self._line.link
         if link is None or not link.online or link.reading_log or self._log.alarm is not None:
             return
         link.reading_log, link.read_log_at = True, now + READ_EVERY_S
+        link.log_overdue_at = link.log_overdue_at or now + OVERDUE_S
         self._log.note_asked()
         output.frames.append(FetchLog(log_size=self._log.known[0], start=self._log.count))
 
     def took(self, frame: Log, output: Output, *, now: int) -> None:
         """Take in entries of the log."""
         link = self._line.present
-        if not link.reading_log or self._log.alarm is not None:
+        was_asked, is_stale = link.reading_log, link.reply_is_stale
+        link.reading_log = link.reply_is_stale = False
+        if not was_asked or self._log.alarm is not None:
             return
-        link.reading_log = False
-        if link.reply_is_stale:  # it was asked for before the log was begun anew
-            link.reply_is_stale = False
+        if is_stale:  # it was asked for before the log was begun anew
             self._read_on(output, now=now)
             return
         try:
@@ -161,6 +167,7 @@ class LogWatch:
 
     def _check(self, output: Output, *, now: int) -> None:
         """Look at what was read, now that all of it has come."""
+        self._line.present.log_overdue_at = None
         fresh = {entry.index for entry in self._log.take_unchecked()}
         for index, user_id in self._contacts.by_log_index().items():
             for latest in self._log.entries_of(index)[-1:]:
@@ -196,8 +203,11 @@ class LogWatch:
         me, own = self._keyring.account, self._present_identities()
         self._log.add_own(own)
         listed = self._log.entries_of(self._index)
-        if not any(entry.value in own for entry in listed):
+        values = [entry.value for entry in listed]
+        if not set(own) & set(values):
             self._alarm(NOT_LISTED, output)
+        elif values[-1] not in own or len(set(values)) < len(values):  # the latest is what others are handed
+            self._alarm(NOT_OURS, output)
         elif all(entry.kind == IDENTITY and self._log.is_own(entry.value) for entry in listed):
             self._own.clear()
         elif self._identities.awaits(me.user_id):
@@ -213,16 +223,25 @@ class LogWatch:
         Raises:
             CryptoError: They do not follow each other.
         """
-        self._own += frame.records[len(self._own) and 1 :]
-        verify_chain(self._own)
+        follows = bool(self._own)
+        self._own += frame.records[1:] if follows else frame.records
         hashes = [identity_hash(record) for record in self._own]
+        try:
+            verify_chain(self._own)
+        except CryptoError:
+            self._own.clear()
+            raise
         if self._keyring.account.identity_hash in hashes:
             self._log.add_own(hashes[: hashes.index(self._keyring.account.identity_hash) + 1])
             self._check_own(output)
-        elif self._identities.is_page(frame):
+        elif self._identities.is_page(frame) and self._own[-1].epoch < self._keyring.account.record.epoch:
             self._identities.look_up(self._keyring.account.user_id, output, epoch=self._own[-1].epoch)
         else:
             self._alarm(NOT_OURS, output)
+
+    def nothing_to_learn(self, output: Output) -> None:
+        """Take note that the server does not show this account's own identities."""
+        self._alarm(NOT_OURS, output)
 
     # ------------------------------------------------------------ what contacts say
 

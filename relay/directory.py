@@ -36,6 +36,7 @@ class Directory:
         self._rotations = RateLimiter(limits.rotations)
         self._pages = RateLimiter(limits.log_pages)
         self._row_pages = RateLimiter(limits.row_pages)
+        self._row_pages_in_all = RateLimiter(limits.row_pages_in_all)
 
     # ------------------------------------------------------------ publish
 
@@ -131,6 +132,7 @@ class Directory:
             Refused: Too many such questions.
         """
         self._row_pages.charge(user_id, now.steady_s)
+        self._row_pages_in_all.charge("", now.steady_s)
         index = self._log.index(user_id)
         first = (page.table, page.after) == (0, 0)
         room = MAX_ROWS - 1 if first else MAX_ROWS  # the first page also says what stands in no table

@@ -13,6 +13,7 @@ from messenger.events import (
     IdentityRotated,
     LogAlarm,
     LogDisagrees,
+    LogWithheld,
     MessageReceived,
     MessagesMissing,
     ServerHolds,
@@ -51,6 +52,8 @@ def _data(event: Event) -> dict[str, object] | None:  # noqa: C901, PLR0911 - a 
             return {"type": "account-erased", "from": peer}
         case LogAlarm(reason=reason):
             return {"type": "log-alarm", "reason": reason}
+        case LogWithheld():
+            return {"type": "log-withheld"}
         case LogDisagrees(peer=peer):
             return {"type": "log-disagrees", "from": peer}
         case EnvelopeRefused(peer=peer):

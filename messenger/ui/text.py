@@ -24,6 +24,7 @@ from messenger.events import (
     LogAlarm,
     LogDisagrees,
     LoginRefused,
+    LogWithheld,
     MessageReceived,
     MessagesMissing,
     Online,
@@ -139,7 +140,8 @@ NOT_KNOWN: Final = [
 
 def row_line(table: str, columns: dict[str, int | str]) -> str:
     """Return the line that shows a row of the server's."""
-    return f"  {table}: " + ", ".join(f"{sanitise(name)} {sanitise(str(value))}" for name, value in columns.items())
+    line = f"  {table}: " + ", ".join(f"{name} {value}" for name, value in columns.items())
+    return sanitise(line).replace("\n", "\n" + CONTINUATION)
 
 
 def clock(timestamp: int) -> str:
@@ -209,6 +211,8 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
                 f"! WARNING: {peer} is shown another key log than you. The server may show each of you other keys:"
                 f" compare your safety numbers (/verify {peer}), and ask others. /log says more."
             )
+        case LogWithheld():
+            return "! the server does not show all of its key log: a false key would not be noticed. /log says more"
         case OwnIdentityRotated(epoch=epoch):
             return f"* you have new keys (number {epoch}), and your contacts are told"
         case OwnRotationRefused(code=code):

@@ -76,6 +76,7 @@ class SqliteStore(SqlFile):
         self._put: dict[int, Unwritten] = {}  # rows that are yet to be written, by their sequence
         self._spared: dict[int, Unwritten] = {}  # such rows that need not be if they are acknowledged soon
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
+        self._erased = False  # since the last commit
         self._remembered = Remembered()
         self._known: dict[tuple[str, bytes], Stored] = {}  # lately put, by sender and id: all that is not written
         self._known_before: dict[tuple[str, bytes], Stored] = {}  # and what was put before these
@@ -84,6 +85,7 @@ class SqliteStore(SqlFile):
             f"PRAGMA page_size = {PAGE_SIZE}",
             f"PRAGMA wal_autocheckpoint = {WAL_SIZE // PAGE_SIZE}",
             f"PRAGMA cache_size = -{CACHE_SIZE // 1024}",
+            "PRAGMA secure_delete = ON",  # what is removed is overwritten, and not only let go of
         ]
         super().__init__(path, SCHEMA, sqlite3, first=settings)
         self.log = SqliteLog(self._db.execute, self._write)
@@ -122,6 +124,9 @@ class SqliteStore(SqlFile):
         self._write_out()
         if self._db.in_transaction:
             self._db.execute("COMMIT")
+        if self._erased:  # the log holds copies of the pages as they were
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._erased = False
         self._remembered.make_room()
 
     @contextmanager
@@ -270,9 +275,8 @@ class SqliteStore(SqlFile):
         """Remove all rows that name an account, but for the key log's; return how many they were."""
         self.keep(list(self._spared))
         self._write_out()
-        self._db.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, and not only let go of
         gone = sum(self._write(statement, values).rowcount for statement, values in erasures(user_id))
-        self._db.execute("PRAGMA secure_delete = OFF")
+        self._erased = True
         self._remembered.forget()
         self._highest_ids.pop(user_id, None)
         for known in (self._known, self._known_before):

@@ -11,9 +11,9 @@ import pytest
 
 from crypto_utils import PrivateKeys, spki
 from errors import Code
-from identity import create_record
+from identity import Predecessor, create_record
 from messenger.contacts import Trust
-from messenger.events import ContactPinned, EnvelopeRefused, IdentityRotated, LogAlarm, LogDisagrees
+from messenger.events import ContactPinned, EnvelopeRefused, IdentityRotated, LogAlarm, LogDisagrees, LogWithheld
 from messenger.line import Output
 from messenger.log_watch import (
     NOT_COMPLETE,
@@ -22,6 +22,7 @@ from messenger.log_watch import (
     NOT_LISTED,
     NOT_OURS,
     NOT_THE_KEY,
+    OVERDUE_S,
     READ_EVERY_S,
     TOO_LONG,
 )
@@ -162,6 +163,107 @@ def test_a_key_of_mine_that_i_did_not_make_is_seen(town: Town) -> None:
     assert alarms(bob) == [NOT_OURS]
     message = bob.write("alice", "we have a problem")
     assert bob.messenger.history.state(message) == ("rejected", Code.UNTRUSTED_LOG)
+
+
+def test_a_key_that_i_have_left_and_that_comes_back_is_seen(town: Town) -> None:
+    """A thief of the old keys, with the server's help: it enters them again, as the latest."""
+    alice = town.person("alice")
+    old = alice.account.record
+    alice.take(alice.messenger.rotate(now=town.now))
+    town.run()
+    keeper = town.world.relay._directory._log
+    with town.world.store.transaction():
+        keeper.append("alice", old)
+    read_again(alice)
+    assert alarms(alice) == [NOT_OURS]
+
+
+def test_a_key_that_i_did_not_make_is_seen_without_asking_the_server(town: Town) -> None:
+    """Somebody who has rotated knows the latest key; what the server says of those before does not matter."""
+    alice = town.person("alice")
+    alice.take(alice.messenger.rotate(now=town.now))
+    town.run()
+    keeper = town.world.relay._directory._log
+    with town.world.store.transaction():
+        keeper.append("alice", false_record(town, "alice"))
+    refused = Refusal(code=Code.RATE_LIMITED, command="fetch_identity", retry_after_s=5, subject="alice")
+    town.inward = lambda frame: [refused if isinstance(frame, Identity) else frame]
+    read_again(alice)
+    assert alarms(alice) == [NOT_OURS]
+
+
+def test_a_server_that_does_not_show_its_log_is_reported(town: Town) -> None:
+    alice = town.person("alice", online=False)
+    refused = Refusal(code=Code.RATE_LIMITED, command="fetch_log", retry_after_s=10**9, subject="")
+    town.inward = lambda frame: [refused if isinstance(frame, Log) else frame]
+    alice.go_online()
+    for _ in range(3):
+        town.world.pass_time(OVERDUE_S)
+        alice.tick()
+    assert alice.saw(LogWithheld) == [LogWithheld()]
+    town.world.pass_time(READ_EVERY_S)
+    alice.tick()
+    assert len(alice.saw(LogWithheld)) == 2
+    town.inward = lambda frame: [frame]
+    town.world.pass_time(READ_EVERY_S)
+    alice.tick()
+    town.world.pass_time(OVERDUE_S)
+    alice.tick()
+    assert (alice.messenger.log.count, alarms(alice)) == (1, [])
+
+
+def test_an_alarm_in_the_middle_of_reading_can_be_ended(town: Town) -> None:
+    town.world.register("bob", 1)
+    alice = town.person("alice", online=False)
+    kept: list[Frame] = []
+
+    def keep(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Log):
+            kept.append(frame)
+            return []
+        if isinstance(frame, Identity):
+            return [msgspec.structs.replace(frame, proof=msgspec.structs.replace(frame.proof, inclusions=[]))]
+        return [frame]
+
+    town.inward = keep
+    alice.go_online()
+    alice.write("bob", "hello")
+    assert alarms(alice) == [NOT_IN_LOG]
+    town.inward = lambda frame: [frame]
+    alice.take(alice.messenger.receive(kept, now=town.now))
+    assert alice.messenger.settled
+    alice.take(alice.messenger.forget_log(now=town.now))
+    town.run()
+    assert (alice.messenger.log.count, alarms(alice)) == (2, [NOT_IN_LOG])
+
+
+def test_a_look_at_oneself_ends(tmp_path: Path, some_keys: list[PrivateKeys]) -> None:
+    """A server answers it with a chain of its own, without an end."""
+    town = Town(tmp_path, some_keys, Limits(rotations=Rate(burst=100, every_s=1)))
+    bob = town.person("bob")
+    bob.take(bob.messenger.rotate(now=town.now))
+    town.run()
+    bob.go_offline()
+    bob.database.close()
+    bob.path.unlink()
+    bob.open()
+    chain = [create_record(some_keys[2], "bob", created=1, suites=[1])]
+    for _ in range(40):
+        before = Predecessor(chain[-1], some_keys[2])
+        chain.append(create_record(some_keys[2], "bob", created=1, suites=[1], before=before))
+    asked: list[int] = []
+
+    def answer(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Identity):
+            asked.append(1)
+            return [bob.told(chain[(len(asked) - 1) * 15 :][:16])]
+        return [frame]
+
+    town.inward = answer
+    bob.go_online()
+    assert len(asked) == 1
+    assert NOT_OURS in alarms(bob) or NOT_IN_LOG in alarms(bob)
+    town.close()
 
 
 def test_a_false_key_is_found_by_who_took_it(town: Town) -> None:
@@ -453,6 +555,25 @@ def test_what_a_stranger_writes_meanwhile_waits(town: Town) -> None:
     alice.take(alice.messenger.forget_log(now=town.now))
     town.run()
     assert (alice.read, carol.state(message)) == (["hello, I am new"], "delivered")
+
+
+def test_what_waits_meanwhile_keeps_nobody_else_out(town: Town) -> None:
+    """More than the relay pushes without an acknowledge, from people who are not known; also over a restart."""
+    alice, bob = pair(town)
+    carol = town.person("carol")
+    alice.messenger.log.raise_alarm("of a test")
+    texts = [f"number {number}" for number in range(70)]
+    for text in texts:
+        carol.write("alice", text)
+    bob.write("alice", "can you read me?")
+    assert alice.read == ["hello yourself", "can you read me?"]
+    alice.restart()
+    alice.go_online()
+    alice.go_offline()
+    alice.take(alice.messenger.forget_log(now=town.now))
+    alice.go_online()
+    assert alice.read == ["hello yourself", "can you read me?", *texts]
+    assert alice.saw(EnvelopeRefused) == []
 
 
 def test_contacts_are_watched_again_after_the_log_was_forgotten(town: Town) -> None:
