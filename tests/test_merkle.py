@@ -131,7 +131,7 @@ def check_consistency(before: int, size: int) -> None:
             merkle.verify_consistency(*other)
 
 
-@given(st.integers(1, 300), st.data())
+@given(st.integers(1, 70), st.data())
 def test_two_histories_are_never_consistent(size: int, data: st.DataObject) -> None:
     """Whichever leaf another history has otherwise, no path of either tree leads from one to the other."""
     leaves = [number.to_bytes(2, "big") for number in range(size)]
