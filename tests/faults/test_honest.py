@@ -19,7 +19,7 @@ def texts(program: Program, sender: str) -> list[str]:
 
 def test_an_honest_client_reaches_no_limit(tmp_path: Path, trial: Trial) -> None:
     """Two behind one address register, write as fast as they can, are away, and come back to it all."""
-    sent = [f"number{number}" for number in range(trial.size(300, 2_000))]
+    sent = [f"number{number}" for number in range(trial.size(120, 2_000))]
     kept = min(900, len(sent) // 2)  # a mailbox holds a thousand
     with Server(tmp_path / "server", "-v") as server:
         alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)

@@ -133,7 +133,7 @@ def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> Non
 def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial) -> None:
     """R-03: between outbox, send and reply."""
     with two_people(tmp_path) as (a, b, bob):
-        kill_at_random(a, "write", trial.size(15, 500), trial.random)
+        kill_at_random(a, "write", trial.size(8, 500), trial.random)
         for nursery in (a, b):
             nursery.live("finish")
             assert nursery.ended() == "0"
@@ -149,7 +149,7 @@ def test_kill_9_of_the_receiving_client_stores_each_message_once(tmp_path: Path,
     """R-04: between receive, store, show and acknowledge."""
     with two_people(tmp_path) as (a, b, bob):
         writer = a.live("write", "one")
-        kill_at_random(b, "read", trial.size(15, 500), trial.random)
+        kill_at_random(b, "read", trial.size(8, 500), trial.random)
         os.kill(writer, signal.SIGKILL)
         a.ended()
         for nursery in (a, b):

@@ -71,7 +71,7 @@ def test_a_full_disk_of_the_client_loses_nothing(tmp_path: Path, trial: Trial) -
         alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
         alice.enroll()
         bob.enroll()
-        sent = [f"number{number}" for number in range(trial.size(60, 500))]
+        sent = [f"number{number}" for number in range(trial.size(30, 500))]
         with bob.converse() as reader:
             reader.expect("online")
             size = (bob.home / "data" / "bob.db-wal").stat().st_size + trial.random.randrange(4000, 500 * len(sent))

@@ -19,7 +19,7 @@ SENTENCE = "what I am typing all the while, letter by letter, is mine"
 
 def test_what_comes_in_is_shown_and_what_is_typed_stays(tmp_path: Path, trial: Trial) -> None:
     """The live prompt on a real pty; the sender goes as fast as it can."""
-    sent = [f"number{number}" for number in range(trial.size(300, 20_000))]
+    sent = [f"number{number}" for number in range(trial.size(150, 20_000))]
     with Server(tmp_path / "server", "--stranger-pending", "1000000", "--mailbox-limit", "1000000") as server:
         alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
         alice.enroll()
