@@ -218,8 +218,9 @@ class Contacts:
         record = decode(IdentityRecord, offered)
         self.forget_former(user_id)
         self._db.run(
-            "UPDATE contact SET record = offered, identity_hash = ?, trust = ?, offered = NULL, highest_in = 0,"
-            " counter_base = 0, counted_from = (SELECT coalesce(max(ordinal), 0) FROM message) WHERE user_id = ?",
+            "UPDATE contact SET record = offered, identity_hash = ?, trust = ?, offered = NULL, declined = NULL,"
+            " highest_in = 0, counter_base = 0, counted_from = (SELECT coalesce(max(ordinal), 0) FROM message)"
+            " WHERE user_id = ?",
             identity_hash(record), Trust.UNVERIFIED, user_id,
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 
 from crypto_utils import Label, PrivateKeys, encode_base64, sign
 from errors import Code, ExitCode, UntrustedKeyError, UsageError
-from identity import create_record, key_id
+from identity import create_record, identity_hash, key_id
 from messenger.contacts import Trust
 from messenger.content import MAX_TEXT, NO_LOG, ReceiptContent, Text, pack
 from messenger.events import (
@@ -630,6 +630,12 @@ def test_the_remembered_key_can_be_kept(pair: tuple[Person, Person]) -> None:
     alice.go_online()  # and reads the log again, in which the other key is the latest
     assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
     assert alice.state(alice.write("bob", "still good")) == "delivered"
+    declined = identity_hash(another(bob, alice.town.keys[2]))
+    assert alice.messenger.contacts.was_declined("bob", declined)
+    substitute(alice, another(bob, alice.town.keys[2]))
+    alice.write("bob", "once more")
+    alice.accept("bob")  # the person has thought better of it
+    assert not alice.messenger.contacts.was_declined("bob", declined)
 
 
 def test_not_even_a_receipt_goes_to_a_changed_key(pair: tuple[Person, Person]) -> None:
