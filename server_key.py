@@ -38,6 +38,7 @@ from protocol import Record, Signature256, canonical, decode
 
 _UNREADABLE_X509: Final = (Warning, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 LOG_KEY_FILE: Final = "log_private_key.pem"
+_ANOTHER_LOG_KEY: Final = "put back a copy of it: with another key every client takes this server for one that lies"
 HOP_FILE: Final = "server_key_hop.json"
 NEXT_HOP_FILE: Final = "server_key_hop.next.json"  # until the key that it leads to is there
 HOP_OID: Final = x509.ObjectIdentifier("2.25.334207384670724509004617237626189312954")  # a random UUID (ITU-T X.667)
@@ -157,11 +158,13 @@ def load_log_key(keys: Path, *, may_make: bool) -> RSAPrivateKey:
     path = keys / LOG_KEY_FILE
     try:
         return server_key_from_pem(read_key_file(path, private=True))
+    except KeyFileError as error:
+        message = f"{path} is damaged"
+        raise KeyFileError(message, hint=_ANOTHER_LOG_KEY) from error
     except FileNotFoundError:
         if not may_make:
             message = f"{path} is missing"
-            hint = "put back a copy of it: with another key every client takes this server for one that lies"
-            raise SetupError(message, hint=hint) from None
+            raise SetupError(message, hint=_ANOTHER_LOG_KEY) from None
     key = generate_server_key()
     write_key_file(path, server_key_to_pem(key))
     return key

@@ -225,3 +225,9 @@ def test_a_log_without_its_key_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="is missing"):
         load_log_key(tmp_path, may_make=False)
     assert not (tmp_path / LOG_KEY_FILE).exists()
+    (tmp_path / LOG_KEY_FILE).touch(mode=0o600)
+    (tmp_path / LOG_KEY_FILE).write_text("no key")
+    with pytest.raises(KeyFileError, match=r"log_private_key\.pem is damaged") as raised:
+        load_log_key(tmp_path, may_make=True)
+    assert "one that lies" in str(raised.value.hint)
+    assert (tmp_path / LOG_KEY_FILE).read_text() == "no key"

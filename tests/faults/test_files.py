@@ -96,7 +96,8 @@ def test_a_home_that_may_only_be_read_is_one_error_and_stays_as_it_is(homes: Pat
 # ---------------------------------------------------------------- damage
 
 FILES = [
-    "server/keys/server_private_key.pem", "server/keys/server_public_key.pem", "server/data/relay.db",
+    "server/keys/server_private_key.pem",
+    "server/keys/log_private_key.pem", "server/keys/server_public_key.pem", "server/data/relay.db",
     "alice/keys/alice_private_key.pem", "alice/keys/alice_identity.json", "alice/keys/server_public_key.pem",
     "alice/data/alice.db",
 ]  # fmt: skip
