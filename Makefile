@@ -1,6 +1,7 @@
 # `make demo` and `make test` are all that a newcomer needs; the rest is for those who stay.
 
 export PYTHON ?= python3
+unexport PYTHONDONTWRITEBYTECODE # without bytecode every start compiles all it imports
 RUN := .venv/bin/python
 ARGS ?=
 

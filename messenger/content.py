@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from errors import CryptoError, ProtocolError, UsageError
-from merkle import EMPTY_ROOT
+from key_log import EMPTY
 from protocol import EnvelopeId, Frame, Hash, Integer, Record, canonical, decode_strictly
 
 MAX_TEXT: Final = 64 * 1024  # bytes of UTF-8; more belongs into a file
@@ -31,7 +31,7 @@ class KnownLog(Record, frozen=True, kw_only=True):
     size: Integer  # entries
 
 
-NO_LOG: Final = KnownLog(root=EMPTY_ROOT, size=0)  # what everybody knows before their first login
+NO_LOG: Final = KnownLog(root=EMPTY[1], size=EMPTY[0])  # what everybody knows before their first login
 
 
 class Text(Frame, frozen=True, kw_only=True, tag_field="kind", tag="text"):

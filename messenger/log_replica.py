@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-import merkle
 from crypto_utils import RSAPublicKey, load_rsa_public_der
-from key_log import EMPTY, State, entry_hash
+from key_log import EMPTY, State
+from log_tables import LogTables
 from messenger.database import Database
 from protocol import LogEntry, TreeHead
 
 _TABLES: Final = ("log_entry", "log_node", "log_state", "log_claim")
 
 
-class LogReplica:
-    """The tables of the log. Every change runs inside the caller's transaction."""
+class LogReplica(LogTables):
+    """The tables of the log, and what is thought of it. Every change runs inside the caller's transaction."""
 
     def __init__(self, database: Database) -> None:
         """Work on a database."""
+        super().__init__(database.rows, database.rows)
         self._db = database
 
     # ------------------------------------------------------------ the state
@@ -76,44 +77,12 @@ class LogReplica:
 
     # ------------------------------------------------------------ the entries
 
-    @property
-    def count(self) -> int:
-        """How many entries were read."""
-        row = self._db.row("SELECT coalesce(max(position) + 1, 0) FROM log_entry")
-        return row[0] if row else 0
-
-    def _node(self, level: int, number: int) -> bytes:
-        row = self._db.row("SELECT hash FROM log_node WHERE level = ? AND number = ?", level, number)
-        assert row is not None  # noqa: S101 - written together with the entry that completed it
-        return bytes(row[0])
-
-    def append(self, entries: list[LogEntry]) -> None:
-        """Add the entries that follow."""
-        for position, entry in enumerate(entries, self.count):
-            values = (position, entry.index, entry.kind, entry.value)
-            self._db.run("INSERT INTO log_entry (position, log_index, kind, value) VALUES (?, ?, ?, ?)", *values)
-            for node in merkle.appended(self._node, position, entry_hash(entry)):
-                self._db.run("INSERT INTO log_node (level, number, hash) VALUES (?, ?, ?)", *node)
-
-    def root(self, size: int) -> bytes:
-        """Return the root of so many entries, of those that were read."""
-        return merkle.root(self._node, size)
-
     def take_unchecked(self) -> list[LogEntry]:
         """Return, once, the entries that were not looked at."""
-        rows = self._db.rows(
-            "SELECT log_index, kind, value FROM log_entry WHERE position >= (SELECT checked FROM log_state)"
-            " ORDER BY position"
-        )
-        self._db.run("UPDATE log_state SET checked = ?", self.count)
-        return [LogEntry(index=index, kind=kind, value=value) for index, kind, value in rows]
-
-    def entries_of(self, index: bytes, *, after: int = -1) -> list[LogEntry]:
-        """Return the entries of an index above a position, in order."""
-        rows = self._db.rows(
-            "SELECT kind, value FROM log_entry WHERE log_index = ? AND position > ? ORDER BY position", index, after
-        )
-        return [LogEntry(index=index, kind=kind, value=value) for kind, value in rows]
+        row = self._db.row("SELECT checked FROM log_state")
+        assert row is not None  # noqa: S101 - entries come after the key
+        self._db.run("UPDATE log_state SET checked = ?", self.size)
+        return self.entries(start=row[0], limit=self.size)
 
     # ------------------------------------------------------------ own identities
 

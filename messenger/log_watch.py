@@ -95,7 +95,7 @@ class LogWatch:
         link.reading_log, link.read_log_at = True, now + READ_EVERY_S
         link.log_overdue_at = link.log_overdue_at or now + OVERDUE_S
         self._log.note_asked()
-        output.frames.append(FetchLog(log_size=self._log.known[0], start=self._log.count))
+        output.frames.append(FetchLog(log_size=self._log.known[0], start=self._log.size))
 
     def took(self, frame: Log, output: Output, *, now: int) -> None:
         """Take in entries of the log."""
@@ -108,7 +108,7 @@ class LogWatch:
             self._read_on(output, now=now)
             return
         try:
-            if frame.start != self._log.count:
+            if frame.start != self._log.size:
                 raise CryptoError  # noqa: TRY301 - as all that follows
             size, root = self._grown(frame.proof)
             self._index = verify_index(self._log.public_key, self._keyring.account.user_id, frame.proof.index)
@@ -119,9 +119,9 @@ class LogWatch:
             self._alarm(TOO_LONG, output)
             return
         self._log.append(frame.entries)
-        if self._log.count < size and frame.entries:
+        if self._log.size < size and frame.entries:
             self._read_on(output, now=now)
-        elif self._log.count != size or self._log.root(size) != root:
+        elif self._log.size != size or self._log.root(size) != root:
             self._alarm(NOT_COMPLETE, output)
         else:
             self._check(output, now=now)
@@ -153,7 +153,7 @@ class LogWatch:
         except CryptoError:
             self._alarm(NOT_IN_LOG, output)
             raise
-        if self._log.count < state[0]:
+        if self._log.size < state[0]:
             self._read_on(output, now=now)
         return index
 
@@ -176,7 +176,7 @@ class LogWatch:
             self._identities.look_up(user_id, output)
         self._check_own(output)
         for peer, claim, asked in self._log.open_claims():
-            if claim[0] <= self._log.count or asked:
+            if claim[0] <= self._log.size or asked:
                 self._settle(peer, claim, output)
             else:
                 self._read_on(output, now=now)
@@ -250,7 +250,7 @@ class LogWatch:
         if self._heard.get(peer) == log:
             return
         self._heard[peer] = log
-        if log.size > self._log.count:
+        if log.size > self._log.size:
             self._log.claim(peer, (log.size, log.root))
             self._read_on(output, now=now)
         else:
@@ -259,7 +259,7 @@ class LogWatch:
     def _settle(self, peer: str, claim: State, output: Output) -> None:
         """Note whether a contact knows the same log; what is larger than ours was not shown to us."""
         size, root = claim
-        agrees = size <= self._log.count and self._log.root(size) == root
+        agrees = size <= self._log.size and self._log.root(size) == root
         if self._log.settle_claim(peer, claim, agrees=agrees) and not agrees:
             output.events.append(LogDisagrees(peer))
 

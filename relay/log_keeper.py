@@ -7,7 +7,7 @@ from typing import Final
 
 import merkle
 from crypto_utils import RSAPrivateKey, sha256
-from key_log import ERASURE, entry_for, entry_hash, prove_index, sign_head
+from key_log import ERASURE, entry_for, prove_index, sign_head
 from protocol import IdentityRecord, Inclusion, LogEntry, LogProof, Record, Revocation, TreeHead, decode
 from relay.limits import Now
 from relay.storage import Store
@@ -39,8 +39,7 @@ class LogKeeper:
 
     def append(self, user_id: str, event: Record) -> None:
         """Enter an identity record, a revocation or an erasure of an account."""
-        entry = self._entry(user_id, event)
-        self._log.append(entry, merkle.appended(self._log.node, self._log.size, entry_hash(entry)))
+        self._log.append([self._entry(user_id, event)])
 
     def _entry(self, user_id: str, event: Record) -> LogEntry:
         return entry_for(self.index(user_id), event)
@@ -51,7 +50,7 @@ class LogKeeper:
 
     def is_retired(self, user_id: str) -> bool:
         """Return whether a number belonged to an account that was erased; only the log knows it still."""
-        return self._log.has(self.index(user_id), ERASURE)
+        return any(entry.kind == ERASURE for entry in self._log.entries_of(self.index(user_id)))
 
     def page(self, *, start: int, limit: int) -> list[LogEntry]:
         """Return at most so many entries from a position on."""
@@ -78,7 +77,7 @@ class LogKeeper:
 
     def _present_head(self, size: int, now: Now) -> TreeHead:
         """Return the signed head, signed anew when the log is another; that may also be a group that failed."""
-        root = merkle.root(self._log.node, size)
+        root = self._log.root(size)
         if self._head is None or (self._head.size, self._head.root) != (size, root):
             self._head = sign_head(self._key, (size, root), now.wall_s)
         return self._head

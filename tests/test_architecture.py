@@ -19,6 +19,7 @@ GROUND = {
     "process_lock",
     "merkle",
     "key_log",
+    "log_tables",
 }
 GROUND |= {"preflight", "command_line"}
 MAY_IMPORT = {
@@ -32,14 +33,15 @@ MAY_IMPORT = {
     "identity": {"errors", "protocol", "crypto_utils"},
     "merkle": {"errors", "crypto_utils"},
     "key_log": {"errors", "protocol", "crypto_utils", "identity", "merkle"},
+    "log_tables": {"protocol", "merkle", "key_log"},
     "command_line": {"preflight", "protocol"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
     "tls": {"errors", "crypto_utils", "server_key"},
     "link": {"errors", "protocol", "connection", "tls", "crypto_utils"},
     "transport": {"errors", "connection", "tls", "link"},
-    "relay": {"errors", "protocol", "crypto_utils", "identity", "merkle", "key_log", "sql_file"},
-    "messenger": {"errors", "protocol", "crypto_utils", "key_files", "identity", "merkle", "key_log", "sql_file"},
+    "relay": {"errors", "protocol", "crypto_utils", "identity", "merkle", "key_log", "log_tables", "sql_file"},
+    "messenger": {"errors", "protocol", "crypto_utils", "key_files", "identity", "key_log", "log_tables", "sql_file"},
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
     "talk": {"errors", "messenger", "session"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},

@@ -117,7 +117,7 @@ def log_lines(log: LogReplica) -> list[str]:
     disagree = [peer for peer, agrees in claims if not agrees]
     lines = [
         f"* the key log of this server: {size} entries, signed {clock(log.signed_at)}, root {root.hex()}",
-        f"  Read and checked here: {log.count}. Contacts who are shown the same log: {', '.join(agree) or 'none yet'}.",
+        f"  Read and checked here: {log.size}. Contacts who are shown the same log: {', '.join(agree) or 'none yet'}.",
         "  Every key that the server hands out must stand in it, for everybody to see, and nothing is ever taken out:",
         "  whoever wants to slip in a key must show it to its owner as well, or show two people two logs.",
     ]

@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from protocol import LogEntry, Row
+from log_tables import LogTables
+from protocol import Row
 
 
 class Address(NamedTuple):
@@ -57,34 +58,11 @@ class Page(NamedTuple):
     after: int
 
 
-class LogStore(Protocol):
-    """The key log, and the perfect subtrees of its Merkle tree (merkle.py)."""
-
-    @property
-    def size(self) -> int:
-        """How many entries there are."""
-
-    def node(self, level: int, number: int) -> bytes:
-        """Return the hash of a perfect subtree that is there."""
-
-    def append(self, entry: LogEntry, nodes: list[tuple[int, int, bytes]]) -> None:
-        """Add an entry, and the subtrees that it completes: level, number and hash of each."""
-
-    def position(self, entry: LogEntry) -> int | None:
-        """Return where an entry stands, or None when it does not."""
-
-    def has(self, index: bytes, kind: str) -> bool:
-        """Return whether there is an entry of a kind for an index."""
-
-    def entries(self, *, start: int, limit: int) -> list[LogEntry]:
-        """Return at most so many entries from a position on, in order."""
-
-
 class Store(Protocol):
     """A back end."""
 
     @property
-    def log(self) -> LogStore:
+    def log(self) -> LogTables:
         """The key log."""
 
     @property

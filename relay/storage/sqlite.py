@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from log_tables import LogTables
 from protocol import KEY_ID_SIZE, Row
 from relay.storage import Account, Address, Arrival, Page, Stored, Waiting
-from relay.storage.sqlite_log import SqliteLog
 from relay.storage.sqlite_rows import erasures, rows_of
 from sql_file import SqlFile
 
@@ -88,7 +88,10 @@ class SqliteStore(SqlFile):
             "PRAGMA secure_delete = ON",  # what is removed is overwritten, and not only let go of
         ]
         super().__init__(path, SCHEMA, sqlite3, first=settings)
-        self.log = SqliteLog(self._db.execute, self._write)
+        self.log = LogTables(
+            lambda query, *values: self._db.execute(query, values),
+            lambda statement, *values: self._write(statement, values),
+        )
 
     @property
     def unwritten(self) -> bool:

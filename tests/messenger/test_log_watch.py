@@ -78,7 +78,7 @@ def test_everybody_reads_the_same_log_and_nobody_is_alarmed(town: Town) -> None:
         read_again(each)
     logs = [each.messenger.log for each in (alice, bob, carol)]
     assert {log.known for log in logs} == {(3, logs[0].root(3))}
-    assert [log.count for log in logs] == [3, 3, 3]
+    assert [log.size for log in logs] == [3, 3, 3]
     alice.write("bob", "again")
     assert alice.messenger.log.settled_claims() == [("bob", True)]
     assert [alarms(each) + disagrees(each) for each in (alice, bob, carol)] == [[], [], []]
@@ -90,7 +90,7 @@ def test_a_long_log_is_read_to_its_end(town: Town, monkeypatch: pytest.MonkeyPat
     for number in range(7):
         town.world.register(f"somebody{number}", number % 3)
     alice = town.person("alice")
-    assert (alice.messenger.log.count, alarms(alice)) == (8, [])
+    assert (alice.messenger.log.size, alarms(alice)) == (8, [])
     assert alice.messenger.settled
 
 
@@ -123,7 +123,7 @@ def test_a_device_without_memory_knows_its_own_keys_again(
     bob.path.unlink()
     bob.open()
     bob.go_online()
-    assert (bob.messenger.log.count, alarms(bob)) == (rotations + 1, [])
+    assert (bob.messenger.log.size, alarms(bob)) == (rotations + 1, [])
     assert bob.messenger.settled
     town.close()
 
@@ -133,10 +133,10 @@ def test_the_log_is_asked_for_later_when_the_server_says_so(tmp_path: Path, some
     alice = town.person("alice")
     read_again(alice)
     town.world.register("bob", 1)
-    assert alice.messenger.log.count == 1
+    assert alice.messenger.log.size == 1
     town.world.pass_time(101)
     alice.tick()
-    assert alice.messenger.log.count == 2
+    assert alice.messenger.log.size == 2
     town.close()
 
 
@@ -209,7 +209,7 @@ def test_a_server_that_does_not_show_its_log_is_reported(town: Town) -> None:
     alice.tick()
     town.world.pass_time(OVERDUE_S)
     alice.tick()
-    assert (alice.messenger.log.count, alarms(alice)) == (1, [])
+    assert (alice.messenger.log.size, alarms(alice)) == (1, [])
 
 
 def test_an_alarm_in_the_middle_of_reading_can_be_ended(town: Town) -> None:
@@ -234,7 +234,7 @@ def test_an_alarm_in_the_middle_of_reading_can_be_ended(town: Town) -> None:
     assert alice.messenger.settled
     alice.take(alice.messenger.forget_log(now=town.now))
     town.run()
-    assert (alice.messenger.log.count, alarms(alice)) == (2, [NOT_IN_LOG])
+    assert (alice.messenger.log.size, alarms(alice)) == (2, [NOT_IN_LOG])
 
 
 def test_a_look_at_oneself_ends(tmp_path: Path, some_keys: list[PrivateKeys]) -> None:
@@ -523,7 +523,7 @@ def test_a_log_that_would_fill_the_disk_is_not_read(town: Town, monkeypatch: pyt
     alice = town.person("alice", online=False)
     monkeypatch.setattr("messenger.log_watch.MAX_ENTRIES", 4)
     alice.go_online()
-    assert (alarms(alice), alice.messenger.log.count) == ([TOO_LONG], 0)
+    assert (alarms(alice), alice.messenger.log.size) == ([TOO_LONG], 0)
 
 
 def test_an_account_has_one_index(town: Town) -> None:
@@ -607,7 +607,7 @@ def test_the_log_is_forgotten_while_it_is_read(town: Town) -> None:
     town.world.register("carol", 2)
     alice.take(alice.messenger.receive(kept, now=town.now))
     town.run()
-    assert (alarms(alice), alice.messenger.log.count) == ([], 3)
+    assert (alarms(alice), alice.messenger.log.size) == ([], 3)
     assert alice.messenger.settled
 
 
@@ -621,7 +621,7 @@ def test_two_histories_meet_in_the_first_message(town: Town) -> None:
     town.person("carol")  # the true one, in a log of the same size
     fork.show()
     alice.go_online()
-    assert (alice.messenger.log.count, bob.messenger.log.count) == (3, 3)
+    assert (alice.messenger.log.size, bob.messenger.log.size) == (3, 3)
     assert alarms(alice) + alarms(bob) == []  # each of the two is without a fault
     alice.write("bob", "hello")
     assert disagrees(bob) == ["alice"]
@@ -648,9 +648,9 @@ def test_who_is_behind_catches_up_and_nobody_is_accused(town: Town) -> None:
     alice, bob = pair(town)
     town.person("carol")
     read_again(bob)
-    assert (alice.messenger.log.count, bob.messenger.log.count) == (2, 3)
+    assert (alice.messenger.log.size, bob.messenger.log.size) == (2, 3)
     bob.write("alice", "hello")
-    assert alice.messenger.log.count == 3
+    assert alice.messenger.log.size == 3
     assert alice.messenger.log.settled_claims() == [("bob", True)]
     assert disagrees(alice) + disagrees(bob) == []
 

@@ -65,7 +65,7 @@ def test_nobody_else_may_read_the_file_or_what_stands_beside_it(path: Path, name
 def test_the_key_log_only_grows(path: Path, statement: str) -> None:
     store = SqliteStore(path)
     with store.transaction():
-        store.log.append(LogEntry(index=bytes(32), kind="identity", value=bytes(32)), [(0, 0, bytes(32))])
+        store.log.append([LogEntry(index=bytes(32), kind="identity", value=bytes(32))])
     with pytest.raises(StorageError, match="append-only"), store.transaction():
         store._db.execute(statement)
     assert store.log.entries(start=0, limit=9) == [LogEntry(index=bytes(32), kind="identity", value=bytes(32))]
