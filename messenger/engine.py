@@ -262,10 +262,10 @@ class Messenger:
         user_id = frame.records[-1].user_id
         if not self._identities.was_asked_for(user_id):
             return
-        doubted = self._identities.no_longer_doubted(user_id)
         try:
             index = self._watch.check_answer(frame, output, now=now)
         except CryptoError:
+            self._identities.no_longer_doubted(user_id)
             self._sending.fail_all(user_id, output, "rejected", Code.UNTRUSTED_LOG)
             self._inbox.put_aside(user_id)
             return
@@ -273,7 +273,11 @@ class Messenger:
             if user_id == self.account.user_id:
                 self._watch.learn_own(frame, output)
                 return
-            sight = self._identities.take(frame, index, output, now=now)
+            answer = self._identities.joined(frame, output)
+            if answer is None:
+                return
+            doubted = self._identities.no_longer_doubted(user_id)
+            sight = self._identities.take(answer, index, output, now=now)
         except CryptoError:
             self._give_up(user_id, output, Code.INVALID_RECORD)
             return

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from errors import UntrustedKeyError, UsageError
-from identity import safety_number
+from identity import identity_hash, safety_number
 from messenger.contacts import Contact, Contacts, Sight, Trust
 from messenger.events import ContactPinned, IdentityChanged, IdentityRevoked, IdentityRotated
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
 from messenger.log_replica import LogReplica
 from protocol import MAX_RECORDS, FetchIdentity, Identity
+
+MAX_IDENTITIES: Final = 1024  # of one account, some 9 MB; a server could make up any number
 
 
 class Identities:
@@ -67,6 +73,26 @@ class Identities:
         doubted = user_id in self._doubted
         self._doubted.discard(user_id)
         return doubted
+
+    def joined(self, frame: Identity, output: Output) -> Identity | None:
+        """Return an answer that can be judged; None: the identities that its certificate is about are yet to come.
+
+        A certificate may name an identity before all that we have asked for, and more than one answer holds before the
+        present one. So all are fetched from the first on.
+        """
+        user_id, pages = frame.records[-1].user_id, self._line.present.pages
+        before = pages.pop(user_id, None)
+        records = frame.records if not before else [*before, *frame.records[1:]]
+        named = {certificate.identity_hash for certificate in frame.revocations}
+        if before is None and not named <= {identity_hash(record) for record in records}:
+            pages[user_id] = []
+            self.look_up(user_id, output, epoch=1)
+        elif before is not None and self.is_page(frame) and len(records) < MAX_IDENTITIES:
+            pages[user_id] = records
+            self.look_up(user_id, output, epoch=records[-1].epoch)
+        else:
+            return msgspec.structs.replace(frame, records=records)
+        return None
 
     def take(self, frame: Identity, index: bytes, output: Output, *, now: int) -> Sight:
         """Take in what the key directory says of somebody, and tell the person what is new.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from messenger.events import Event
 from messenger.outbox import BEGINNING
-from protocol import NONCE_SIZE, Frame, Welcome
+from protocol import NONCE_SIZE, Frame, IdentityRecord, Welcome
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class LinkState:
     cursor: int = BEGINNING  # the outbox has been sent up to this ordinal
     in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
     asked: set[str] = field(default_factory=set)  # look-ups under way
+    pages: dict[str, list[IdentityRecord]] = field(default_factory=dict)  # what came, of answers in several pages
     log_key: bytes = b""  # of the key log, as this server says: SubjectPublicKeyInfo
     reading_log: bool = False  # whether the server was asked for entries of its key log
     log_overdue_at: int | None = None  # when all of it should have come

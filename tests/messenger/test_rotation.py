@@ -448,6 +448,48 @@ def test_a_thief_who_made_new_keys_is_ended_with_the_first_certificate(town: Tow
     assert trust(alice, "bob") is Trust.REVOKED
 
 
+@pytest.mark.parametrize("rotations", [MAX_RECORDS + 2, 2 * MAX_RECORDS - 2])  # the last page: a part, and full
+def test_a_thief_cannot_rotate_out_of_the_reach_of_the_first_certificate(
+    tmp_path: Path, some_keys: list[PrivateKeys], rotations: int
+) -> None:
+    """A contact who has followed the thief fetches all identities, page by page, to see what the certificate ends."""
+    town = Town(tmp_path, some_keys, Limits(rotations=Rate(burst=100, every_s=1)))
+    alice, bob = friends(town)
+    account = bob.messenger.account
+    certificate = create_ending(Revocation, account.keys, account.record, created=START_S)
+    for _ in range(rotations):
+        rotate(bob)
+        bob.write("alice", "it is me")
+    bob.go_offline()
+    town.world.visit("anybody")
+    town.world.do("anybody", Revoke(certificate=certificate))
+    message = alice.write("bob", "is it you?")
+    assert alice.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
+    assert alice.saw(IdentityRevoked) == [IdentityRevoked("bob")]
+    assert trust(alice, "bob") is Trust.REVOKED
+    carol = town.person("carol")  # who has met neither
+    message = carol.write("bob", "hello?")
+    assert carol.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
+    town.close()
+
+
+def test_a_server_cannot_hand_out_identities_without_end(tmp_path: Path, some_keys: list[PrivateKeys]) -> None:
+    town = Town(tmp_path, some_keys, Limits(rotations=Rate(burst=100, every_s=1)))
+    alice, bob = friends(town)
+    account = bob.messenger.account
+    certificate = create_ending(Revocation, account.keys, account.record, created=START_S)
+    chain = [account.record]
+    for _ in range(MAX_RECORDS):
+        rotate(bob)
+        bob.write("alice", "it is me")
+        chain.append(bob.messenger.account.record)
+    lie(alice, chain[1:], [certificate])  # a full page, whatever she asks for
+    message = alice.write("bob", "is it you?")
+    assert alice.messenger.history.state(message) in {("rejected", Code.INVALID_RECORD), ("delivered", None)}
+    assert trust(alice, "bob") is Trust.UNVERIFIED
+    town.close()
+
+
 def test_one_met_after_the_end_is_known_as_ended(town: Town) -> None:
     alice, bob = town.person("alice"), town.person("bob")
     bob.go_offline()
