@@ -27,9 +27,7 @@ from errors import (
     Refused,
     RemoteProtocolError,
     SecureChatError,
-    UntrustedKeyError,
     UsageError,
-    describe,
 )
 from key_files import read_key_file
 from messenger.account import AccountFiles, Vault, normalise_user_id
@@ -37,37 +35,20 @@ from messenger.backup import restore, write_backup
 from messenger.commands import COMMANDS
 from messenger.database import Database
 from messenger.engine import Messenger
-from messenger.events import (
-    AccountErased,
-    ErasureRefused,
-    Event,
-    IdentityChanged,
-    LogAlarm,
-    MessageReceived,
-    Online,
-    OwnIdentityRotated,
-    OwnRotationRefused,
-    ServerHolds,
-    StateChanged,
-)
-from messenger.identities import identity_changed
-from messenger.inbox import Shown
 from messenger.keyring import Keyring
-from messenger.line import Output
 from messenger.opening import change_password
 from messenger.server_address import DEFAULT_PORT
 from messenger.ui import Face
-from messenger.ui.json_lines import json_line
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.qr import qr_code
-from messenger.ui.text import event_line, log_lines, own_keys_line, safety_number_lines
+from messenger.ui.text import log_lines, own_keys_line, safety_number_lines
+from one_shot import OneShot, log_alarm
 from process_lock import ProcessLock
 from protocol import Revocation, decode
 from session import Session, revoke, wall_time
 from talk import Talk
 
-ONE_SHOT_TIMEOUT_S: Final = 30
 LEAVE_TERMINAL_S: Final = 0.5  # how long the outbox may still go out when a person leaves
 LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon as it is read
 
@@ -120,6 +101,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:
     what = keys.add_subparsers(dest="keys", metavar="WHAT", title="what to do (default: show them)")
+    what.add_parser("show", help="what there is to know of them")
     what.add_parser("rotate", help="make new keys, which the old ones sign, and tell your contacts")
     password = what.add_parser("password", help="protect them by another password")
     password.add_argument("--new-password-file", metavar="PATH", help="its first line; - is standard input")
@@ -147,7 +129,6 @@ class Client:
         self._lines = LineReader(sys.stdin.fileno())
         self._face = choose_face(options, self._lines)
         self._prompts = Prompts(options, self._face, self._lines)
-        self._sent: bytes | None = None  # the message of `send`
         self._offline_told = ""
 
     def terminate(self, number: int, _frame: object) -> None:
@@ -185,7 +166,8 @@ class Client:
                 keyring = Keyring(account, database, Vault(files, password))
             else:
                 message = f"there is no account {user_id} in {self._options.home}"
-                raise UsageError(message, hint="create it first: python client.py register")
+                hint = "create it: client.py register; or put it back from a backup: client.py restore"
+                raise UsageError(message, hint=hint)
             with closing(database):
                 self._act(entrance, Messenger(keyring, database), files)
 
@@ -199,24 +181,22 @@ class Client:
             return
         if self._options.action == "backup":
             write_backup(messenger.keyring, messenger.database, files, self._options.path)
-            self._face.tell(f"* {self._options.path} holds the account {files.user_id}; its password opens it")
+            self._face.tell(f"* {self._options.path} holds the account {files.user_id}; its password opens it.")
+            self._face.tell(
+                "  It serves once, and only until your keys change (keys rotate, restore): then make another."
+            )
             return
         if self._options.action == "keys" and self._options.keys != "rotate":
             self._show_or_protect_keys(messenger, files)
             return
-        action = {
-            "register": self._register,
-            "send": self._send,
-            "recv": self._receive,
-            "keys": self._rotate,
-            "server-knows": self._server_knows,
-            "erase-me": self._erase_me,
-            None: self._converse,
-        }
+        one_shot = OneShot(self._options, self._face, self._lines, messenger, offline=self._tell_offline)
         while True:
             session = Session(messenger, entrance.address, entrance.keys, persistent=self._persistent)
             try:
-                action[self._options.action](messenger, session)
+                if self._options.action is None:
+                    self._converse(messenger, session)
+                else:
+                    one_shot.run(session)
             except Refused as refused:
                 if refused.code is not Code.UNKNOWN_ACCOUNT:
                     raise
@@ -228,115 +208,19 @@ class Client:
     def _persistent(self) -> bool:
         return self._options.action is None or (self._options.action == "recv" and self._options.follow)
 
-    # ------------------------------------------------------------ one-shot
-
-    def _register(self, messenger: Messenger, session: Session) -> None:
-        """Log in once, which shows that the account is registered."""
-        session.run(
-            lambda: messenger.online, perform=lambda output: session.send(output.frames), timeout_s=ONE_SHOT_TIMEOUT_S
-        )
-
-    def _send(self, messenger: Messenger, session: Session) -> None:
-        """Send one message and wait until the server has it."""
-        recipient = normalise_user_id(self._options.to)
-        if self._sent is None:
-            text = self._lines.read_all() if self._options.text == "-" else self._options.text
-            self._sent, _ = messenger.send_text(recipient, text, now=wall_time())
-        sent = self._sent
-        session.run(
-            lambda: messenger.history.state(sent)[0] != "queued",
-            perform=lambda output: session.send(output.frames),  # what comes in meanwhile waits for `recv`
-            timeout_s=ONE_SHOT_TIMEOUT_S,
-        )
-        state, reason = messenger.history.state(sent)
-        if state == "identity-changed":
-            raise identity_changed(recipient)
-        if state == "rejected":
-            raise rejected(recipient, reason)
-
-    def _receive(self, messenger: Messenger, session: Session) -> None:
-        """Show what waits at the server; a message is acknowledged after its line was written and flushed."""
-        changed: list[str] = []
-        alarms: list[Event] = []
-
-        def perform(output: Output) -> None:
-            session.send(output.frames)
-            shown: list[Shown] = []
-            for event in output.events:
-                if isinstance(event, MessageReceived):
-                    shown.append((event.peer, event.id))
-                elif isinstance(event, IdentityChanged):
-                    changed.append(event.peer)
-                elif isinstance(event, LogAlarm):
-                    alarms.append(event)
-                self._print(event)
-            if shown:
-                perform(messenger.shown(shown, now=wall_time()))
-
-        perform(Output(events=messenger.resume()))
-        if self._options.follow:
-            session.run(lambda: False, perform=perform, offline=self._tell_offline)
-        session.run(lambda: messenger.settled, perform=perform, timeout_s=ONE_SHOT_TIMEOUT_S)
-        if changed:
-            raise identity_changed(changed[0])
-        if alarms:
-            raise log_alarm("what came was shown")
-
-    def _print(self, event: Event) -> None:
-        """Write an event of `recv`: messages on standard output, the rest on standard error."""
-        if self._options.json:
-            line = json_line(event)
-            if line is not None:
-                self._face.show(line)
-        elif isinstance(event, MessageReceived):
-            self._face.show(event_line(event))
-        elif not isinstance(event, StateChanged | Online):
-            self._face.tell(event_line(event))
-
-    def _server_knows(self, messenger: Messenger, session: Session) -> None:
-        """Show every row that the server holds about this account."""
-        pages: list[ServerHolds] = []
-
-        def perform(output: Output) -> None:
-            session.send(output.frames)
-            for event in output.events:
-                if isinstance(event, ServerHolds):
-                    pages.append(event)
-                    self._face.show((json_line(event) if self._options.json else None) or event_line(event))
-                elif isinstance(event, Online):
-                    perform(messenger.ask_what_the_server_knows(now=wall_time()))
-
-        session.run(lambda: bool(pages) and pages[-1].last, perform=perform, timeout_s=ONE_SHOT_TIMEOUT_S)
-
-    def _erase_me(self, messenger: Messenger, session: Session) -> None:
-        """Have the server remove this account."""
-        confirmed, gone = normalise_user_id(self._options.number), list[AccountErased]()
-
-        def perform(output: Output) -> None:
-            session.send(output.frames)
-            for event in output.events:
-                if isinstance(event, AccountErased):
-                    gone.append(event)
-                    self._face.tell(event_line(event))
-                elif isinstance(event, ErasureRefused):
-                    raise Refused(event.code)
-                elif isinstance(event, Online):
-                    perform(messenger.erase_account(confirmed, now=wall_time()))
-
-        session.run(lambda: bool(gone), perform=perform, timeout_s=ONE_SHOT_TIMEOUT_S)
-
     # ------------------------------------------------------------ keys
 
     def _verify(self, messenger: Messenger) -> None:
         """Show a safety number, or compare it with the one that the other sees."""
-        peer, compared = normalise_user_id(self._options.to), "".join(self._options.number)
+        peer, compared = normalise_user_id(self._options.to), "".join("".join(self._options.number).split())
         if compared:
             messenger.verify(peer, compared)
             self._face.tell(f"* {peer} is verified: you have compared your keys")
             return
         contact = messenger.contacts.find(peer)
         number = messenger.safety_number(peer)
-        for line in safety_number_lines(peer, contact.trust if contact is not None else "new", number):
+        trust = contact.trust if contact is not None else "new"
+        for line in safety_number_lines(peer, trust, number, same=f"client.py verify {peer} NUMBER"):
             self._face.show(line)
         if sys.stdout.isatty():
             self._face.show(qr_code(number))
@@ -351,30 +235,11 @@ class Client:
             raise log_alarm("this server may show people different keys")
 
     def _show_or_protect_keys(self, messenger: Messenger, files: AccountFiles) -> None:
-        if self._options.keys is None:
+        if self._options.keys in {None, "show"}:
             self._face.show(own_keys_line(messenger.account))
             return
         change_password(messenger.keyring, messenger.database, files, self._prompts.other_password())
         self._face.tell("* the new password holds from now on")
-
-    def _rotate(self, messenger: Messenger, session: Session) -> None:
-        """Make new keys, and wait until the server has them and the contacts are told."""
-        if messenger.keyring.following is None:
-            messenger.rotate(now=wall_time())
-
-        def perform(output: Output) -> None:
-            session.send(output.frames)
-            for event in output.events:
-                if isinstance(event, OwnRotationRefused):
-                    raise Refused(event.code, retry_after_s=event.retry_after_s)
-                if isinstance(event, OwnIdentityRotated):
-                    self._face.tell(event_line(event))
-
-        session.run(
-            lambda: messenger.keyring.following is None and not messenger.outbox.count_notices(),
-            perform=perform,
-            timeout_s=ONE_SHOT_TIMEOUT_S,
-        )
 
     def _revoke(self, entrance: Entrance) -> None:
         """End the account whose certificate the options name."""
@@ -395,7 +260,10 @@ class Client:
         home: Path = self._options.home
         password = self._prompts.password()
         user_id = restore(self._options.path, password, keys=home / "keys", data=home / "data", now=wall_time())
-        self._face.tell(f"* {user_id} is back, with new keys: the server hears of them at the next start")
+        self._face.tell(f"* {user_id} is back, with new keys: the server hears of them at the next start.")
+        self._face.tell(
+            "  If it has other ones than this backup by then, it will not let you in: each backup serves once."
+        )
 
     # ------------------------------------------------------------ converse
 
@@ -412,47 +280,25 @@ class Client:
             self._face.tell(f"! offline: {text}; trying again")
 
 
-def log_alarm(what: str) -> UntrustedKeyError:
-    """Make the error of whatever needed a key from a server that contradicts its own key log."""
-    message = f"{what}: the server's key log does not fit"
-    return UntrustedKeyError(message, hint="/log in the conversation, or python client.py log, says what to do")
-
-
-def rejected(recipient: str, reason: Code | None) -> SecureChatError:
-    """Make the error of a message that the server did not take."""
-    if reason is Code.UNTRUSTED_LOG:
-        return log_alarm(f"not sent to {recipient}")
-    refused = Refused(reason or Code.INTERNAL)
-    if reason is Code.UNKNOWN_USER:
-        refused.args = (f"Security Error: Public key for {recipient} not found: {refused}",)
-    else:
-        refused.args = (f"not sent to {recipient}: {refused}",)
-    return refused
-
-
 # ---------------------------------------------------------------- the program
 
 
 def main(arguments: list[str]) -> int:
     """Run the program and return its exit code."""
-    options = parse_arguments(arguments)
-    client = Client(options)
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), client.terminate)
-    try:
+
+    def program() -> None:
+        client = Client(parse_arguments(arguments))
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):  # Windows has no SIGHUP
+                signal.signal(getattr(signal, name), client.terminate)
         client.run()
-    except SecureChatError as error:
-        print(describe(error), file=sys.stderr)
-        return error.exit_code
+
+    try:
+        return command_line.run(program)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except Terminated as terminated:
         return 128 + int(terminated.args[0])
-    except BrokenPipeError:  # whoever read our output has gone; nothing that was not shown was acknowledged
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
-        return ExitCode.FAILED
-    return ExitCode.OK
 
 
 if __name__ == "__main__":

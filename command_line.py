@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import preflight
+from errors import ExitCode, SecureChatError, UsageError, describe
 from protocol import VERSIONS
 
 VERSION: Final = "0.1.0"
@@ -29,6 +35,49 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action=_Version, nargs=0, help="show the versions of this and of what it stands on")
     return made
+
+
+def run(program: Callable[[], None]) -> int:
+    """Run a program and return its exit code; whatever goes wrong is told in two lines, and never as a traceback."""
+    try:
+        _prepare_streams()
+        program()
+    except SecureChatError as error:
+        print(describe(error), file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read our output has gone; nothing that was not shown was acknowledged
+        _forget_output()
+        return ExitCode.FAILED
+    except OSError as error:
+        with suppress(OSError):
+            print(f"cannot read or write {error.filename or 'standard output'} ({error.strerror})", file=sys.stderr)
+            print("  is the disk full, or the file not yours?", file=sys.stderr)
+        _forget_output()
+        return ExitCode.STORAGE
+    return ExitCode.OK
+
+
+def _prepare_streams() -> None:
+    """Make the standard streams fit for any text: what their encoding lacks is spelt out, and not an error.
+
+    Raises:
+        UsageError: There is no standard output: what was shown there would be lost, and count as read.
+    """
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        message = "standard output is closed"
+        raise UsageError(message, hint="send it to a file, or to /dev/null")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_output() -> None:
+    """Write nothing more to standard output, which has failed: Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Version(argparse.Action):

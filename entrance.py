@@ -13,7 +13,7 @@ from crypto_utils import ADVISED_PASSWORD, normalise_password
 from errors import Code, KeyFileError, Refused, UsageError, WrongPasswordError, describe
 from identity import CODE_DIGITS
 from key_files import read_key_file
-from messenger.account import Account, AccountFiles, generate, normalise_user_id, save
+from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, save_certificate
 from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import open_account
@@ -24,6 +24,11 @@ from messenger.ui.plain import LineReader
 from session import register, request_code, wall_time
 
 PASSWORD_TRIES: Final = 3
+WHERE_IT_IS: Final = ": its operator has it, mostly in the server's own terminal"
+NO_DATABASE: Final = (
+    "{} was not there: history, contacts, and whom you have verified begin anew, and the first key of each contact is"
+    " believed again. If you have a copy of the file, or a backup, stop here and put it back."
+)
 
 
 class NoAnswerError(UsageError):
@@ -74,7 +79,7 @@ class Prompts:
     def _password(self, prompt: str) -> bytes:
         path = self._options.password_file
         if path is not None:
-            return self._from_file(path)
+            return self._from_file(path, "--password-file")
         hint = "--password-file PATH, or --plain to answer by lines of standard input"
         return normalise_password(self._ask(prompt, hint, secret=True))
 
@@ -82,7 +87,7 @@ class Prompts:
         """Return the password of something that was made before."""
         return self._password("Enter your password: ")
 
-    def _from_file(self, path: str) -> bytes:
+    def _from_file(self, path: str, option: str) -> bytes:
         """Return the password in the first line of a file; - is standard input."""
         if path == "-":
             return normalise_password(self._lines.read() or "")
@@ -90,7 +95,7 @@ class Prompts:
             text = read_key_file(Path(path), private=True).decode()
         except FileNotFoundError:
             message = f"there is no file {path}"
-            raise UsageError(message, hint="give --password-file a file whose first line is the password") from None
+            raise UsageError(message, hint=f"give {option} a file whose first line is the password") from None
         except UnicodeDecodeError:
             message = f"{path} is not text"
             raise UsageError(message, hint="save it as UTF-8") from None
@@ -103,7 +108,9 @@ class Prompts:
             UsageError: It was not possible to get one.
         """
         path = self._options.new_password_file
-        return self._from_file(path) if path is not None else self._twice("Enter the new password: ")
+        if path is not None:
+            return self._from_file(path, "--new-password-file")
+        return self._twice("Enter the new password: ")
 
     def new_password(self) -> bytes:
         """Return the password of a new account, typed twice.
@@ -138,14 +145,21 @@ class Prompts:
         Raises:
             KeyFileError: No password opened it, or a file is damaged.
         """
-        tries = PASSWORD_TRIES if self._options.password_file is None else 1
+        from_file, is_there = self._options.password_file is not None, path.exists() and path.stat().st_size > 0
+        tries = 1 if from_file else PASSWORD_TRIES
         for attempt in range(1, tries + 1):
             try:
-                return open_account(files, path, self._password("Enter your password: "))
+                opened = open_account(files, path, self._password("Enter your password: "))
             except NoAnswerError:
                 raise
             except (WrongPasswordError, UsageError) as error:
+                if from_file and isinstance(error, UsageError):
+                    raise
                 self._face.tell(f"! {error} (attempt {attempt} of {tries})")
+            else:
+                if not is_there:
+                    self._face.tell(f"! {NO_DATABASE.format(path)}")
+                return opened
         message = "Authentication failed: Maximum attempts exceeded"
         raise KeyFileError(message, hint="the password cannot be reset: it protects the key on this machine only")
 
@@ -174,11 +188,13 @@ class Entrance:
         """
         account = generate(user_id, suites=sorted(SUITES), now=wall_time())
         request_code(self.address, self.keys, account)
-        self._face.tell(f"* the server has sent a verification code for {user_id}")
+        self._face.tell(f"* the server has sent a verification code for {user_id}{WHERE_IT_IS}")
         code = self._prompts.code()
         password = self._prompts.new_password()
-        save(account, AccountFiles(self.keys, user_id), password)
+        files = AccountFiles(self.keys, user_id)
+        save(account, files, password)
         self._confirm(account, code)
+        self._face.tell(f"* {files.revocation} ends the account without the password: keep a copy of it elsewhere")
         return account, password
 
     def register_again(self, account: Account) -> None:
@@ -188,8 +204,13 @@ class Entrance:
             SecureChatError: The server refuses, or cannot be reached.
         """
         request_code(self.address, self.keys, account)
-        self._face.tell(f"* the server does not know {account.user_id} yet; it has sent a verification code")
+        unknown = f"* the server does not know {account.user_id} yet; it has sent a verification code"
+        self._face.tell(unknown + WHERE_IT_IS)
         self._confirm(account, self._prompts.code())
+        if account.record.epoch > 1:  # it knows no other identity, and so no certificate of one
+            files = AccountFiles(self.keys, account.user_id)
+            save_certificate(account, files)
+            self._face.tell(f"* {files.revocation} is new: keep a copy of it, the former ones end nothing here")
 
     def _confirm(self, account: Account, code: str) -> None:
         while True:
@@ -201,7 +222,7 @@ class Entrance:
                 self._face.tell(f"! {describe(refused)}")
                 if refused.code is Code.CODE_EXPIRED:
                     request_code(self.address, self.keys, account)
-                    self._face.tell("* the server has sent a new one")
+                    self._face.tell(f"* the server has sent a new one{WHERE_IT_IS}")
                 code = self._prompts.code()
             else:
                 self._face.tell(f"* registered as {account.user_id}")

@@ -92,7 +92,7 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.UNKNOWN_ACCOUNT: ("the server does not know this account", "register it"),
     Code.AUTHENTICATION_FAILED: (
         "the server did not accept the proof of identity",
-        "these are not the account's keys any more, if new ones were made or a backup was restored elsewhere",
+        "new keys were made, or a backup restored, since these; if that was not you: client.py keys revoke",
     ),
     Code.ACCOUNT_REVOKED: (
         "this account was revoked, for ever",
@@ -102,14 +102,17 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
         "this account was removed from the server at its owner's wish",
         "its number does not come back: there must be another",
     ),
-    Code.UNKNOWN_USER: ("no such account on this server", "check the number; has the person registered?"),
+    Code.UNKNOWN_USER: (
+        "no such account on this server",
+        "check the number, and choose another with /to; has the person registered?",
+    ),
     Code.WRONG_SENDER: ("an envelope named another sender than the account that sent it", "update the client"),
     Code.STRANGER_LIMIT: (
         "the recipient has not answered yet and already has your first messages waiting",
         "wait until they come online or write to you",
     ),
     Code.MAILBOX_FULL: ("the recipient's mailbox is full", "try again when they have been online"),
-    Code.KEY_CHANGED: ("the recipient's key is not the one this message was sealed for", "fetch the new one"),
+    Code.KEY_CHANGED: ("the recipient's key is not the one this message was sealed for", "send it again"),
     Code.DUPLICATE_ID: ("another message has the same id", "send it again"),
     Code.UNTRUSTED_LOG: ("the server's key log does not fit: its keys are not believed", "/log says more"),
 }

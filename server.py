@@ -33,7 +33,7 @@ from typing import Final
 
 import command_line
 from crypto_utils import RSAPublicKey, fingerprint
-from errors import Code, ExitCode, NetworkError, Refused, SecureChatError, UsageError, describe
+from errors import Code, NetworkError, Refused, SecureChatError, UsageError
 from link import Link, LinkLimits
 from process_lock import ProcessLock
 from protocol import MAX_FRAME, Frame
@@ -165,7 +165,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         message = f"cannot listen on {host}:{port} ({(error.strerror or str(error)).lower()})"
         raise NetworkError(
-            message, hint="is another server running? choose another --port, or 0 for a free one"
+            message,
+            hint=f"give --host a name or address of this machine; if another server has port {port}, choose another",
         ) from error
     listener.setblocking(False)
     return listener
@@ -378,6 +379,10 @@ def serve(arguments: argparse.Namespace) -> None:
             server = Server(arguments)
             server.start()
             try:
+                if arguments.rotate_key:
+                    print(
+                        "The server has a new key, signed with the old one. Back up keys/ again; newcomers need this:"
+                    )
                 announce(arguments.host, listener.getsockname()[1], server.key.public)
                 accept_connections(listener, wake, server)
             finally:
@@ -400,16 +405,10 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
     )
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # frames live for milliseconds and hold no cycles: looking for some costs a tenth
-    try:
-        serve(options)
-    except SecureChatError as error:
-        print(describe(error), file=sys.stderr)
-        return error.exit_code
-    return ExitCode.OK
+    return command_line.run(lambda: serve(options))
 
 
 if __name__ == "__main__":

@@ -290,17 +290,18 @@ class Session:
         if not frames:
             return
         output = self._messenger.receive(frames, now=wall_time())
+        refusals = [event for event in output.events if isinstance(event, LoginRefused)]
+        for refusal in refusals:
+            if refusal.code is not Code.RATE_LIMITED or not self._persistent:
+                raise Refused(refusal.code, retry_after_s=refusal.retry_after_s)
         self._perform(output)
         if self._messenger.online:
             self._retry_s = FIRST_RETRY_S
-        for event in output.events:
-            if isinstance(event, LoginRefused):
-                self._not_let_in(event)
+        for refusal in refusals:
+            self._wait_outside(refusal)
 
-    def _not_let_in(self, event: LoginRefused) -> None:
-        if event.code is not Code.RATE_LIMITED or not self._persistent:
-            raise Refused(event.code, retry_after_s=event.retry_after_s)
-        self._retry_s = max(self._retry_s, event.retry_after_s)
+    def _wait_outside(self, refusal: LoginRefused) -> None:
+        self._retry_s = max(self._retry_s, refusal.retry_after_s)
         if self._link is not None:
             self._link.close()
 

@@ -57,6 +57,8 @@ def pinned_key(sock: ssl.SSLSocket, pin: str, address: str) -> RSAPublicKey:
     expected = [fingerprint(each) for each in (key, before) if each is not None]
     if not any(hmac.compare_digest(each, pin) for each in expected):
         message = f"the server at {address} has another key than expected ({expected[0]}, not {pin})"
-        hint = "the server was set up anew, or someone is in between: ask its operator"
+        hint = (
+            "it was set up anew, or had two new keys since, or someone is in between: ask its operator for the new line"
+        )
         raise UntrustedKeyError(message, hint=hint)
     return key

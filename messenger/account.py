@@ -144,10 +144,19 @@ def save(account: Account, files: AccountFiles, password: bytes) -> None:
     if files.private_key.exists():
         message = f"{files.private_key} exists already"
         raise StorageError(message, hint="it is never overwritten: move it away if you are sure")
-    revocation = create_ending(Revocation, account.keys, account.record, created=account.record.created)
-    write_key_file(files.revocation, canonical(revocation))
+    save_certificate(account, files)
     _write_public(account, files)
     write_key_file(files.private_key, encrypt_private_keys(account.keys, password))
+
+
+def save_certificate(account: Account, files: AccountFiles) -> None:
+    """Write the certificate that ends an account, signed by its present identity.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    revocation = create_ending(Revocation, account.keys, account.record, created=account.record.created)
+    write_key_file(files.revocation, canonical(revocation))
 
 
 def _write_public(account: Account, files: AccountFiles) -> None:

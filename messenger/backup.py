@@ -34,9 +34,7 @@ def write_backup(keyring: Keyring, database: Database, files: AccountFiles, path
         StorageError: It cannot be written.
     """
     keyring.refuse_while_rotating()
-    if path.exists():
-        message = f"{path} exists already"
-        raise UsageError(message, hint="backups are never overwritten: choose another name")
+    _refuse_to_overwrite(path)
     try:
         kept = {name: read_key_file(getattr(files, name), private=False) for name in _NAMES}
         kept["server"] = read_key_file(key_file(files.keys), private=False)
@@ -44,9 +42,19 @@ def write_backup(keyring: Keyring, database: Database, files: AccountFiles, path
         message = f"there is no file {error.filename}"
         raise KeyFileError(message, hint="a backup holds all of an account's files: put back a copy") from error
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.unlink(missing_ok=True)
     database.copy_to(temporary, kept)
     move_key_file(temporary, path)
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    try:
+        if path.exists():
+            message = f"{path} exists already"
+            raise UsageError(message, hint="backups are never overwritten: choose another name")
+        path.with_name(f".{path.name}.partial").unlink(missing_ok=True)
+    except OSError as error:
+        message = f"cannot write {path} ({error.strerror})"
+        raise StorageError(message, hint="choose another place") from error
 
 
 def restore(path: Path, password: bytes, *, keys: Path, data: Path, now: int) -> str:
@@ -60,9 +68,7 @@ def restore(path: Path, password: bytes, *, keys: Path, data: Path, now: int) ->
         UsageError: There is an account of this name here.
         StorageError: Something cannot be read or written.
     """
-    if not path.is_file():
-        message = f"there is no file {path}"
-        raise UsageError(message, hint="give the file that client.py backup has written")
+    _refuse_to_guess(path)
     kept = _read(path, password)
     user_id = decode(IdentityRecord, kept["identity"]).user_id
     files, database_path = AccountFiles(keys, user_id), data / f"{user_id}.db"
@@ -83,6 +89,18 @@ def restore(path: Path, password: bytes, *, keys: Path, data: Path, now: int) ->
     with closing(database):
         keyring.prepare(now=now)
     return user_id
+
+
+def _refuse_to_guess(path: Path) -> None:
+    """Tell a file that is not there, or may not be read, from one whose password is another."""
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        message = f"there is no file {path}"
+        raise UsageError(message, hint="give the file that client.py backup has written") from None
+    except OSError as error:
+        message = f"cannot read {path} ({error.strerror})"
+        raise StorageError(message, hint="check its permissions") from error
 
 
 def _read(path: Path, password: bytes) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from errors import UsageError
 from messenger.account import normalise_user_id
-from messenger.ui.text import log_lines, own_keys_line
+from messenger.ui.text import HELD_ROWS, log_lines, own_keys_line
 
 if TYPE_CHECKING:
     from messenger.conversation import Conversation
@@ -78,8 +78,9 @@ def _log(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _server_knows(conversation: Conversation, _argument: str, now: int) -> None:
-    conversation.tell("* what the server holds about you, row by row:")
-    conversation.perform(conversation.messenger.ask_what_the_server_knows(now=now), now=now)
+    output = conversation.messenger.ask_what_the_server_knows(now=now)
+    conversation.tell(HELD_ROWS)
+    conversation.perform(output, now=now)
 
 
 def _erase_me(conversation: Conversation, argument: str, now: int) -> None:

@@ -115,7 +115,7 @@ class Conversation:
             UntrustedKeyError: Their key has changed or was revoked.
         """
         number = self._shown_numbers[peer] = self.messenger.safety_number(peer)
-        for line in safety_number_lines(peer, self._trust(peer), number):
+        for line in safety_number_lines(peer, self._trust(peer), number, same=f"/verify {peer} ok"):
             self.tell(line)
         self._screen.draw(number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,8 +58,11 @@ class Database(SqlFile):
             finally:
                 self._db.execute("DETACH DATABASE copy")
         except (sqlcipher.Error, OSError) as error:
-            path.unlink(missing_ok=True)
-            raise self._failure("copy", error) from error
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            reason = error.strerror if isinstance(error, OSError) else error
+            message = f"cannot write {path.parent} ({reason})"
+            raise StorageError(message, hint="check that folder, its permissions and its space") from error
 
     @staticmethod
     def read_copy(path: Path, password: bytes) -> dict[str, bytes]:
@@ -67,17 +71,15 @@ class Database(SqlFile):
         Raises:
             StorageError: The password does not open it, it is damaged, or it is none.
         """
-        connection = sqlcipher.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
-            connection.execute(_QUIET)
-            connection.execute(f"PRAGMA key = {_quoted(password)}")
-            files = dict(connection.execute("SELECT name, data FROM backup").fetchall())
-            damage = connection.execute("PRAGMA cipher_integrity_check").fetchone()  # the HMAC of every page
+            with closing(sqlcipher.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+                connection.execute(_QUIET)
+                connection.execute(f"PRAGMA key = {_quoted(password)}")
+                files = dict(connection.execute("SELECT name, data FROM backup").fetchall())
+                damage = connection.execute("PRAGMA cipher_integrity_check").fetchone()  # the HMAC of every page
         except sqlcipher.Error as error:
             message = f"cannot read {path} ({error})"
             raise StorageError(message) from error
-        finally:
-            connection.close()
         if damage is not None:
             message = f"{path} is damaged ({damage[0]})"
             raise StorageError(message)

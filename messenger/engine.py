@@ -225,11 +225,11 @@ class Messenger:
             self._sending.advance(output, peer, message_id, "expired", only_from=("accepted",))
 
     def _not_let_in(self, frame: Refusal, output: Output) -> None:
-        """Try the next identity: the server may have it, and its reply was lost."""
-        link, following = self._line.present, self.keyring.following
-        is_present = link.identity_hash == self.account.identity_hash
-        if frame.code is Code.AUTHENTICATION_FAILED and following is not None and is_present:
-            self._log_in_as(following, output)
+        """Try another identity: the server may have the next, and its reply was lost, or have gone back to a former."""
+        accounts = self.keyring.in_order()
+        tried = [account.identity_hash for account in accounts].index(self._line.present.identity_hash)
+        if frame.code is Code.AUTHENTICATION_FAILED and tried + 1 < len(accounts):
+            self._log_in_as(accounts[tried + 1], output)
         else:
             output.events.append(LoginRefused(frame.code, frame.retry_after_s))
 

@@ -137,6 +137,11 @@ class ServerKeyRotated:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerWentBack:
+    """The server knew this account by former keys only; it is told again of those that came after them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerHolds:
     """Rows that the server holds about this account."""
 
@@ -183,6 +188,7 @@ Event = (
     | OwnIdentityRotated
     | OwnRotationRefused
     | ServerKeyRotated
+    | ServerWentBack
     | ServerHolds
     | AccountErased
     | ErasureRefused

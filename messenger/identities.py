@@ -179,17 +179,17 @@ def refuse_stopped(contact: Contact | None) -> None:
 
 def identity_changed(peer: str) -> UntrustedKeyError:
     """Make the error that stops whatever was meant for a contact whose identity has changed."""
-    message = f"the key of {peer} has changed: nothing was sent"
+    message = f"the key of {peer} has changed: nothing is sent to them"
     hint = (
         f"{peer} may have a new device, or someone is in between. Ask {peer} on another way;"
-        f" if the new key is theirs, type /accept {peer}, if not, /keep {peer}"
+        f" if the new key is theirs, type /accept {peer} in the conversation, if not, /keep {peer}"
     )
     return UntrustedKeyError(message, hint=hint)
 
 
 def identity_revoked(peer: str) -> UntrustedKeyError:
     """Make the error that stops whatever was meant for a contact whose account has ended."""
-    message = f"the account {peer} was revoked: nothing was sent"
+    message = f"the account {peer} was revoked: nothing is sent to it"
     return UntrustedKeyError(message, hint=f"ask {peer} on another way for their new number")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
-from messenger.contacts import Contact, Contacts, Trust
+from messenger.contacts import COUNTERS_SKIPPED, Contact, Contacts, Trust
 from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, unpack
 from messenger.database import Database
 from messenger.events import ContactRestored, EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
@@ -214,9 +214,9 @@ class Inbox:
 
     def _note_counter(self, contact: Contact, suite: int, content: Content) -> None:
         """Say so when messages that come before this content have not come (delivery contract G4)."""
-        expected = contact.highest_in + (1 if isinstance(content, Text) else 0)
-        if content.counter > expected:
-            self.events.append(MessagesMissing(contact.user_id, content.counter - expected))
+        missing = content.counter - contact.highest_in - (1 if isinstance(content, Text) else 0)
+        if 0 < missing < COUNTERS_SKIPPED:  # more are none: the contact has restored a backup, before we knew them
+            self.events.append(MessagesMissing(contact.user_id, missing))
         self._contacts.note_opened(contact.user_id, suite=suite, counter=content.counter)
 
     def _store(self, envelope: Message | Receipt, content: Text, trust: Trust, sequence: int, *, now: int) -> None:

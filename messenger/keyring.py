@@ -10,11 +10,13 @@ from typing import Final
 
 from crypto_utils import private_keys_from_pem, private_keys_to_pem
 from errors import UsageError
+from identity import key_id
 from messenger.account import Account, Vault, succeed
 from messenger.database import Database
 from messenger.suites import SUITES
 from protocol import IdentityRecord, canonical, decode
 
+MAX_TRIED: Final = 3  # former identities at a login; a server takes only a few failed ones
 KEPT_S: Final = 35 * 24 * 3600  # a relay keeps envelopes for 30 days
 
 
@@ -58,11 +60,29 @@ class Keyring:
             message = "the keys are being rotated"
             raise UsageError(message, hint="start the client, so that the server hears of the new ones; then try again")
 
-    def opening(self, key_id: bytes) -> Account | None:
+    def in_order(self) -> list[Account]:
+        """Return the identities that the server may know this account by, the likeliest first.
+
+        An earlier one only if its database is an older one, or if the account has other keys by now that are not here.
+        """
+        former = [self.opening(key_id(record)) for record in self._former_records()[:MAX_TRIED]]
+        return [each for each in (self.account, self.following, *former) if each is not None]
+
+    def _former_records(self) -> list[IdentityRecord]:
+        """Return the records of the former identities, the latest first."""
+        records = [decode(IdentityRecord, record) for (record,) in self._db.rows("SELECT record FROM former_keys")]
+        return sorted(records, key=lambda record: record.epoch, reverse=True)
+
+    def after(self, identity_hash: bytes) -> IdentityRecord:
+        """Return the record that follows one of the former identities."""
+        records = [self.account.record, *self._former_records()]
+        return next(record for record in records if record.prev == identity_hash)
+
+    def opening(self, key: bytes) -> Account | None:
         """Return the identity that opens what was sealed for a key id, or None if there is none."""
-        if key_id == self.account.key_id:
+        if key == self.account.key_id:
             return self.account
-        row = self._db.row("SELECT record, keys FROM former_keys WHERE key_id = ?", key_id)
+        row = self._db.row("SELECT record, keys FROM former_keys WHERE key_id = ?", key)
         if row is None:
             return None
         record, keys = row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from messenger.account import Account
 from messenger.contacts import Contacts, Trust
-from messenger.events import OwnIdentityRotated, OwnRotationRefused
+from messenger.events import OwnIdentityRotated, OwnRotationRefused, ServerWentBack
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
 from messenger.outbox import Outbox
@@ -44,17 +44,30 @@ class Rotation:
         self._keyring.forget_old(now=now)
         if self._keyring.following is None and self._keyring.is_restored:  # the restore was cut short
             self._keyring.prepare(now=now)
-        following = self._keyring.following
-        if following is not None and self._line.present.identity_hash == following.identity_hash:
+        link, following = self._line.present, self._keyring.following
+        if following is not None and link.identity_hash == following.identity_hash:
             self._take_over(following, output, now)
+        elif link.identity_hash != self._keyring.account.identity_hash:
+            output.events.append(ServerWentBack())
+            self._lead_on(link.identity_hash, output)
         else:
             self.tell(output)
 
+    def _lead_on(self, identity_hash: bytes, output: Output) -> None:
+        """Tell a server whose database is an older one what came after an identity; nothing is sealed meanwhile."""
+        self._line.present.rotating = True
+        output.frames.append(Rotate(record=self._keyring.after(identity_hash)))
+
     def rotated(self, frame: Rotated, output: Output, *, now: int) -> None:
         """Go on with the next identity: the server has it."""
-        following = self._keyring.following
+        account, following = self._keyring.account, self._keyring.following
         if following is not None and frame.identity_hash == following.identity_hash:
             self._take_over(following, output, now)
+        elif frame.identity_hash != account.identity_hash:
+            self._lead_on(frame.identity_hash, output)
+        else:
+            self._line.present.rotating = False
+            self.tell(output)
 
     def refused(self, frame: Refusal, output: Output) -> None:
         """Go on with the present identity; the next link tries again."""

@@ -91,7 +91,9 @@ class Sending:
         entry = self._outbox.find(frame.id)
         if entry is None:
             return
-        if frame.code is Code.KEY_CHANGED:
+        if frame.code is Code.KEY_CHANGED and entry.envelope is None:  # it was for the key before the present one
+            self._line.send_again()
+        elif frame.code is Code.KEY_CHANGED:
             self._identities.doubt(entry.peer, output)
         elif frame.code is Code.RATE_LIMITED:
             link.retry_at = now + RETRY_AFTER_S

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from crypto_utils import RSAPublicKey, fingerprint, public_key_from_pem, public_key_to_pem
-from errors import SetupError, UntrustedKeyError, UsageError
+from errors import KeyFileError, SetupError, UntrustedKeyError, UsageError
 from key_files import read_key_file, write_key_file
 
 DEFAULT_PORT: Final = 12345
@@ -43,7 +43,9 @@ def locate(text: str, keys: Path) -> ServerAddress:
     if line is not None and pinned is not None and line[1] != pinned:
         message = f"{key_file(keys)} holds the key of another server than this securechat:// line names"
         raise UntrustedKeyError(
-            message, hint="ask the operator which one is right; use another --home for another server"
+            message,
+            hint=f"ask the operator which one is right: if it is the new line, remove {key_file(keys)};"
+            " for another server use another --home",
         )
     expected = line[1] if line is not None else pinned
     if expected is None:
@@ -63,6 +65,10 @@ def _pinned(keys: Path) -> str | None:
         return fingerprint(public_key_from_pem(read_key_file(key_file(keys), private=False)))
     except FileNotFoundError:
         return None
+    except KeyFileError as error:
+        message = f"{key_file(keys)}: {error}"
+        hint = "remove it, and give --server the securechat:// line that the server prints at its start"
+        raise KeyFileError(message, hint=hint) from error
 
 
 def remember(key: RSAPublicKey, keys: Path) -> bool:

@@ -41,13 +41,11 @@ class Directory:
     # ------------------------------------------------------------ publish
 
     def check(self, record: IdentityRecord) -> None:
-        """Check that a record can be the first of an account.
+        """Check the first record of an account that is known here; it may have had others, in a database that is lost.
 
         Raises:
-            Refused: It is not signed by all of its own keys, or is not a first one.
+            Refused: It is not signed by all of its own keys.
         """
-        if record.epoch != 1:
-            raise Refused(Code.INVALID_RECORD)
         try:
             verify_record(record)
         except CryptoError as error:

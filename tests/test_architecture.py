@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "merkle": {"errors", "crypto_utils"},
     "key_log": {"errors", "protocol", "crypto_utils", "identity", "merkle"},
     "log_tables": {"protocol", "merkle", "key_log"},
-    "command_line": {"preflight", "protocol"},
+    "command_line": {"errors", "preflight", "protocol"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
     "tls": {"errors", "crypto_utils", "server_key"},
@@ -44,9 +44,10 @@ MAY_IMPORT = {
     "messenger": {"errors", "protocol", "crypto_utils", "key_files", "identity", "key_log", "log_tables", "sql_file"},
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
     "talk": {"errors", "messenger", "session"},
+    "one_shot": {"errors", "messenger", "session"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
-    "client": GROUND | {"messenger", "session", "entrance", "talk"},
+    "client": GROUND | {"messenger", "session", "entrance", "talk", "one_shot"},
 }
 # Who may touch the world: modules of the standard library that reach it, and who needs them.
 WORLD = {

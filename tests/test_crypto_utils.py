@@ -236,9 +236,9 @@ def test_a_wrong_guess_costs_a_key_derivation(keys: PrivateKeys, tmp_path: Path)
     took_s = dict.fromkeys(tries, 60.0)
     for _ in range(3):
         for name, work in tries.items():
-            began = time.monotonic()
+            began = time.process_time()
             work()
-            took_s[name] = min(took_s[name], time.monotonic() - began)
+            took_s[name] = min(took_s[name], time.process_time() - began)
     assert min(took_s.values()) >= took_s["derivation"] / 2
     assert decrypt_private_keys(pem, PASSWORD).public == keys.public
 

@@ -32,6 +32,7 @@ from messenger.events import (
     OwnRotationRefused,
     ServerHolds,
     ServerKeyRotated,
+    ServerWentBack,
     StateChanged,
 )
 from messenger.log_replica import LogReplica
@@ -87,14 +88,21 @@ def folded(text: str, columns: int) -> str:
     return "\n".join(parts)
 
 
-def safety_number_lines(peer: str, trust: str, number: str) -> list[str]:
-    """Return the lines that show a safety number, in groups of five digits, and what to do with it."""
+def safety_number_lines(peer: str, trust: str, number: str, *, same: str) -> list[str]:
+    """Return the lines that show a safety number, in groups of five digits, and what to do with it.
+
+    Args:
+        peer: Whom it is shared with.
+        trust: How far their key is trusted.
+        number: 60 digits.
+        same: The command that says that the other sees the same.
+    """
     groups = [number[at : at + 5] for at in range(0, len(number), 5)]
     rows = ["  " + " ".join(groups[at : at + 4]) for at in range(0, len(groups), 4)]
     return [
         f"* the safety number that you have with {peer} ({trust}):",
         *rows,
-        f"  Compare it with what {peer} sees, by telephone or face to face. The same: /verify {peer} ok",
+        f"  Compare it with what {peer} sees, by telephone or face to face. The same: {same}",
         "  Another one: someone is in between; do not write here.",
     ]
 
@@ -113,10 +121,11 @@ def log_lines(log: LogReplica) -> list[str]:
     if log.key is None:
         return ["* no key log was read yet: it comes with the next login"]
     (size, root), claims = log.known, log.settled_claims()
+    entries = "1 entry" if size == 1 else f"{size} entries"
     agree = [peer for peer, agrees in claims if agrees]
     disagree = [peer for peer, agrees in claims if not agrees]
     lines = [
-        f"* the key log of this server: {size} entries, signed {clock(log.signed_at)}, root {root.hex()}",
+        f"* the key log of this server: {entries}, signed {clock(log.signed_at)}, root {root.hex()}",
         f"  Read and checked here: {log.size}. Contacts who are shown the same log: {', '.join(agree) or 'none yet'}.",
         "  Every key that the server hands out must stand in it, for everybody to see, and nothing is ever taken out:",
         "  whoever wants to slip in a key must show it to its owner as well, or show two people two logs.",
@@ -125,13 +134,23 @@ def log_lines(log: LogReplica) -> list[str]:
         lines += [f"! WARNING: another log is shown to {', '.join(disagree)}. Compare safety numbers with them."]
     if log.alarm is not None:
         lines += [
-            f"! WARNING: the server is not believed any more: {log.alarm}.",
-            "  Ask its operator. If there is a good reason, such as a database from a backup: /log forget begins anew.",
+            alarm_line(log.alarm),
+            "  Ask its operator. If there is a good reason, such as a database from a backup, begin anew:",
+            "  /log forget, or client.py log --forget.",
         ]
     return lines
 
 
+def alarm_line(reason: str) -> str:
+    """Return the line that says why a server is not believed, each time that it matters."""
+    return f"! WARNING: the server is not believed any more: {reason}."
+
+
+HELD_ROWS: Final = "* what the server holds about you, row by row:"
 NOT_KNOWN: Final = [
+    "* An envelope that is empty was delivered: its id, and its mark, a part of its signature, stay for the retention,",
+    "  so that it is not taken twice. An acquaintance has written to somebody, and is no stranger to them;",
+    "  a code failure is a wrong code.",
     "* that was every row. The server cannot see what you write, your private keys, your password, whom you have",
     "  verified, and what you keep here. It sees when you are online and from where, and does not write that down.",
     "  Its operator could: a server is a program that somebody else runs.",
@@ -140,7 +159,11 @@ NOT_KNOWN: Final = [
 
 def row_line(table: str, columns: dict[str, int | str]) -> str:
     """Return the line that shows a row of the server's."""
-    line = f"  {table}: " + ", ".join(f"{name} {value}" for name, value in columns.items())
+    shown = {
+        name: clock(value) if name.endswith("_at") and isinstance(value, int) else value
+        for name, value in columns.items()
+    }
+    line = f"  {table}: " + ", ".join(f"{name} {value}" for name, value in shown.items())
     return sanitise(line).replace("\n", "\n" + CONTINUATION)
 
 
@@ -214,11 +237,16 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case LogWithheld():
             return "! the server does not show all of its key log: a false key would not be noticed. /log says more"
         case OwnIdentityRotated(epoch=epoch):
-            return f"* you have new keys (number {epoch}), and your contacts are told"
+            return (
+                f"* you have new keys (number {epoch}), and your contacts are told: whoever had verified you compares"
+                " again. Backups of before are of no use any more: make a new one (client.py backup)."
+            )
         case OwnRotationRefused(code=code):
             return f"! the server did not take your new keys: {reason_line(code)}"
         case ServerKeyRotated(fingerprint=fingerprint):
             return f"* the server has a new key, signed with the old one: {fingerprint}"
+        case ServerWentBack():
+            return "! the server had gone back to former keys of yours, as with an older copy of its database"
         case ServerHolds(rows=rows, last=last):
             return "\n".join([row_line(*row) for row in rows] + (NOT_KNOWN if last else []))
         case AccountErased(rows=rows):

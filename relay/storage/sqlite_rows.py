@@ -71,7 +71,7 @@ def rows_of(
 
 
 def _shown(columns: list[str], values: tuple[object, ...]) -> dict[str, int | str]:
-    """Return a row as it is shown; what is not there is left out."""
+    """Return a row as it is shown: the contents of an envelope that was delivered are `empty`."""
     shown: dict[str, int | str] = {}
     for column, value in zip(columns, values, strict=True):
         if isinstance(value, bytes):
@@ -79,6 +79,8 @@ def _shown(columns: list[str], values: tuple[object, ...]) -> dict[str, int | st
             shown[column] = encode_base64(value) if short else f"{len(value)} bytes, SHA-256 {sha256(value).hex()}"
         elif isinstance(value, int | str):
             shown[column] = value
+        else:
+            shown[column] = "empty"
     return shown
 
 

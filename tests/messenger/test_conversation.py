@@ -238,7 +238,7 @@ def test_what_the_server_knows_is_shown_row_by_row(desk: Desk) -> None:
     )
     lines = desk.told[-1].split("\n")
     assert lines[0] == "  mailbox: sequence 7, sender_id bo<U+001B>b"
-    assert lines[1].startswith("* that was every row")
+    assert lines[1].startswith("* An envelope that is empty was delivered")
     desk.person.go_offline()
     desk.type("/server-knows")
     assert desk.told[-1].startswith("! the server cannot be reached")

@@ -25,7 +25,9 @@ from messenger.events import (
     MessageReceived,
     OwnIdentityRotated,
     OwnRotationRefused,
+    ServerWentBack,
 )
+from messenger.keyring import MAX_TRIED
 from messenger.log_watch import NOT_IN_LOG
 from protocol import (
     MAX_RECORDS,
@@ -34,6 +36,7 @@ from protocol import (
     Frame,
     Identity,
     IdentityRecord,
+    LoggedIn,
     Rejected,
     Revocation,
     Revoke,
@@ -125,6 +128,71 @@ def test_a_message_crosses_a_rotation_it_has_not_heard_of(town: Town) -> None:
     alice.restart()
     alice.go_online()
     assert alice.state(alice.write("bob", "first")) == "delivered"
+
+
+def test_a_message_that_was_written_offline_waits_for_the_key_that_holds_by_then(town: Town) -> None:
+    """The new key comes, as the contact's notice has it looked up, before the refusal of what was sealed meanwhile."""
+    alice, bob = friends(town)
+    held: list[Frame] = []
+
+    def with_the_next(frame: Frame) -> list[Frame]:
+        held.append(frame)
+        if isinstance(frame, LoggedIn):
+            return []
+        together = held.copy()
+        held.clear()
+        return together
+
+    alice.go_offline()
+    messages = [alice.write("bob", text) for text in ("one", "two")]
+    rotate(bob)
+    town.inward = with_the_next
+    alice.go_online()
+    assert [alice.messenger.history.state(message) for message in messages] == [("delivered", None)] * 2
+    assert bob.read == ["hello", "one", "two"]
+
+
+def test_a_server_that_went_back_to_former_keys_is_led_on_to_the_present_ones(town: Town) -> None:
+    """Its operator has put back an older copy of the database."""
+    alice, bob = friends(town)
+    town.crash()
+    before = town.world.path.read_bytes()
+    for person in (alice, bob):
+        person.go_online()
+    for _ in range(3):
+        rotate(bob)
+    bob.go_offline()
+    alice.write("bob", "lost with the server's memory")
+    town.world.close()
+    town.world.path.write_bytes(before)
+    town.crash()
+    bob.events.clear()
+    bob.go_online()
+    assert bob.saw(ServerWentBack) == [ServerWentBack()]
+    assert bob.saw(LoginRefused) == []
+    assert bob.messenger.settled
+    alice.go_online()
+    message = bob.write("alice", "I am back")
+    assert (alice.read[-1], bob.messenger.history.state(message)) == ("I am back", ("delivered", None))
+    bob.restart()
+    bob.go_online()
+    assert bob.saw(ServerWentBack) == [ServerWentBack()]  # once: it knows them now
+    town.close()
+
+
+def test_a_server_that_went_back_further_than_the_keys_that_are_tried_lets_nobody_in(town: Town) -> None:
+    alice, bob = friends(town)
+    town.crash()
+    before = town.world.path.read_bytes()
+    bob.go_online()
+    for _ in range(MAX_TRIED + 1):
+        rotate(bob)
+    town.world.close()
+    town.world.path.write_bytes(before)
+    town.crash()
+    bob.go_online()
+    assert bob.saw(LoginRefused) == [LoginRefused(Code.AUTHENTICATION_FAILED, 0)]
+    assert alice.saw(LoginRefused) == []
 
 
 def test_several_rotations_are_followed_at_once(town: Town) -> None:

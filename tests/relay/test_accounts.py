@@ -12,7 +12,7 @@ from Crypto.Util.asn1 import DerBitString, DerNull, DerObjectId, DerSequence
 
 from crypto_utils import Label, sha256, sign, spki
 from errors import Code
-from identity import identity_hash, seal_code
+from identity import Predecessor, create_record, identity_hash, seal_code
 from protocol import (
     CodeSent,
     IdentityRecord,
@@ -27,7 +27,7 @@ from protocol import (
 from relay.actions import Outgoing, SendCode
 from relay.limits import DAY
 from server_key import generate_server_key
-from tests.relay.world import SERVER_KEY, World
+from tests.relay.world import SERVER_KEY, START_S, World
 
 ELSEWHERE = "198.51.100.1"
 MakeWorld = Callable[..., World]
@@ -361,6 +361,17 @@ INVALID: dict[str, Callable[[World, IdentityRecord], IdentityRecord]] = {
     "even modulus": lambda world, record: resigned(world, msgspec.structs.replace(record, rsa=EVEN_MODULUS)),
     "no point": lambda world, record: resigned(world, msgspec.structs.replace(record, ed25519=b"\xff" * 32)),
 }
+
+
+def test_an_account_that_has_rotated_is_registered_again_where_it_is_not_known(world: World) -> None:
+    """The database is gone, and the account goes on with the keys it has."""
+    first = world.identity("alice", 0)
+    second = create_record(
+        world.keys[1], "alice", created=START_S, suites=[1], before=Predecessor(first, world.keys[0])
+    )
+    world.visit("alice")
+    world.do("alice", world.register_frame(second, world.code("alice", second)))
+    assert world.store.identity_record("alice") == canonical(second)
 
 
 @pytest.mark.parametrize("flaw", INVALID)

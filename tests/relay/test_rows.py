@@ -53,6 +53,8 @@ def shown(world: World, link: str) -> Found:
 
 
 def as_shown(value: Any) -> int | str:
+    if value is None:
+        return "empty"
     if not isinstance(value, bytes):
         assert isinstance(value, int | str)
         return value
@@ -70,7 +72,7 @@ def held(world: World, user_id: str) -> Found:
         cursor = database.execute(f"SELECT * FROM {name}")
         columns = [each[0] for each in cursor.description]
         found += [
-            (name, {column: as_shown(value) for column, value in zip(columns, row, strict=True) if value is not None})
+            (name, {column: as_shown(value) for column, value in zip(columns, row, strict=True)})
             for row in cursor.fetchall()
             if user_id in row or index in row
         ]

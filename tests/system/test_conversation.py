@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import sqlite3
@@ -163,6 +164,46 @@ def test_a_server_that_is_down_is_said_and_the_message_kept(alice: Person) -> No
     assert run.returncode == ExitCode.NETWORK
     assert f"cannot reach localhost:{port} (connection refused)" in run.stderr
     assert "python server.py" in run.stderr
+    assert "the message is queued" in run.stderr
+
+
+def test_output_that_cannot_be_written_is_one_error_and_nothing_is_lost(alice: Person, tmp_path: Path) -> None:
+    petra = registered(tmp_path, "petra", alice.server)
+    assert alice.run("send", "petra", "\u6f22")[0] == ExitCode.OK
+    receive = [sys.executable, "client.py", *petra.options, "recv"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        run = subprocess.run(receive, cwd=ROOT, text=True, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (run.returncode, run.stderr.splitlines()[-2]) == (
+        ExitCode.STORAGE, "cannot read or write standard output (No space left on device)",
+    )  # fmt: skip
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *receive]
+    run = subprocess.run(closed, cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False)
+    assert (run.returncode, run.stderr.splitlines()[0]) == (ExitCode.USAGE, "standard output is closed")
+    plain = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    run = subprocess.run(receive, cwd=ROOT, text=True, capture_output=True, check=False, env=plain)
+    assert (run.returncode, run.stdout.strip()[-13:]) == (ExitCode.OK, "alice: \\u6f22")
+
+
+def test_files_that_cannot_be_are_named(alice: Person, tmp_path: Path) -> None:
+    folder, long = str(tmp_path), str(tmp_path / ("x" * 300))
+    for action, code, said in (
+        (["backup", long], ExitCode.STORAGE, "File name too long"),
+        (["backup", str(tmp_path / "none" / "backup")], ExitCode.STORAGE, str(tmp_path / "none")),
+        (["restore", folder], ExitCode.STORAGE, "Is a directory"),
+        (["--password-file", str(tmp_path / "none"), "recv"], ExitCode.USAGE, "there is no file"),
+    ):
+        found, _, err = alice.run(*action)
+        assert (found, said in err[0]) == (code, True), err
+
+
+def test_a_database_that_is_gone_is_not_passed_over(alice: Person, tmp_path: Path) -> None:
+    gerda = registered(tmp_path, "gerda", alice.server)
+    assert gerda.run("send", "alice", "hello")[0] == ExitCode.OK
+    (gerda.home / "data" / "gerda.db").unlink()
+    code, _, err = gerda.run("recv")
+    assert code == ExitCode.OK
+    assert err[0].startswith(f"! {gerda.home / 'data' / 'gerda.db'} was not there: history, contacts")
+    assert gerda.run("recv") == (ExitCode.OK, [], [])
 
 
 # ---------------------------------------------------------------- registration

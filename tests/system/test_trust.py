@@ -57,12 +57,12 @@ def test_two_people_compare_their_number_and_compare_anew_after_a_rotation(alice
     code, out, _ = alice.run("recv", "--json")
     assert (code, json.loads(out[-1])["trust"]) == (ExitCode.OK, "verified")
     code, _, err = bob.run("keys", "rotate")
-    assert (code, err) == (ExitCode.OK, ["* you have new keys (number 2), and your contacts are told"])
+    assert (code, len(err)) == (ExitCode.OK, 1)
+    assert err[0].startswith("* you have new keys (number 2), and your contacts are told")
     assert "number 2" in bob.run("keys")[1][0]
-    code, out, err = alice.run("recv")
-    assert (code, out) == (ExitCode.OK, [])
+    code, _, err = alice.run("send", "bob", "to the new keys")
+    assert code == ExitCode.OK
     assert any("bob has new keys, signed with the old ones. You had verified the old ones" in line for line in err)
-    assert alice.run("send", "bob", "to the new keys")[0] == ExitCode.OK
     assert bob.run("recv")[1][-1].endswith("alice: to the new keys")
     assert not list((bob.home / "keys").glob("*next*"))
 
@@ -114,7 +114,8 @@ def test_an_account_comes_back_from_a_backup(alice: Person, tmp_path: Path) -> N
     shutil.rmtree(fred.home / "data")
     back = Person(tmp_path / "new machine", "fred", fred.server)
     code, _, err = back.run("restore", str(backup))
-    assert (code, err) == (ExitCode.OK, ["* fred is back, with new keys: the server hears of them at the next start"])
+    assert code == ExitCode.OK
+    assert err[0] == "* fred is back, with new keys: the server hears of them at the next start."
     assert back.run("send", "alice", "from the new machine")[0] == ExitCode.OK
     code, out, err = alice.run("recv")
     assert (code, out[-1].endswith("fred: from the new machine")) == (ExitCode.OK, True)
@@ -166,8 +167,8 @@ def test_an_account_is_erased_at_its_owners_wish_and_its_number_does_not_come_ba
     assert code == ExitCode.USAGE
     assert "this would remove the account fritz" in err[0]
     code, _, err = fritz.run("erase-me", "fritz")
-    assert (code, len(err)) == (ExitCode.OK, 1)
-    assert "your account is gone from the server" in err[0]
+    assert code == ExitCode.OK
+    assert "your account is gone from the server" in err[-1]
     code, _, err = fritz.run("recv")
     assert code == ExitCode.REFUSED
     assert any("this account was removed" in line for line in err)

@@ -1,0 +1,239 @@
+"""One thing, and out: what the client does over the line when its command line names an action.
+
+Standard output has what was asked for; whatever else a person must know, news of keys above all, goes to standard
+error. What must never be here is a rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Final
+
+from errors import Code, NetworkError, Refused, SecureChatError, UntrustedKeyError
+from messenger.account import normalise_user_id
+from messenger.engine import Messenger
+from messenger.events import (
+    AccountErased,
+    ErasureRefused,
+    Event,
+    IdentityChanged,
+    LogAlarm,
+    MessageReceived,
+    Online,
+    OwnRotationRefused,
+    ServerHolds,
+    StateChanged,
+)
+from messenger.identities import identity_changed
+from messenger.inbox import Shown
+from messenger.line import Output
+from messenger.ui import Face
+from messenger.ui.json_lines import json_line
+from messenger.ui.plain import LineReader
+from messenger.ui.text import HELD_ROWS, alarm_line, event_line
+from session import Session, wall_time
+
+TIMEOUT_S: Final = 30
+_IN_PASSING: Final = (MessageReceived, StateChanged, Online)  # messages stay unread, and wait for `recv`
+
+Take = Callable[[Event], bool]  # told of an event; whether that was all that it needs
+
+
+def nothing(_event: Event) -> bool:
+    """Take no event."""
+    return False
+
+
+class OneShot:
+    """The action that the options name."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        face: Face,
+        lines: LineReader,
+        messenger: Messenger,
+        *,
+        offline: Callable[[SecureChatError | None], None],
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            options: The command line.
+            face: Where to show and tell.
+            lines: Standard input.
+            messenger: The engine.
+            offline: Told when the link is lost and will be tried again.
+        """
+        self._options = options
+        self._face = face
+        self._lines = lines
+        self._messenger = messenger
+        self._offline = offline
+        self._session: Session
+        self._take: Take = nothing
+        self._alarmed = False
+        self._sent: bytes | None = None  # the message of `send`
+
+    def run(self, session: Session) -> None:
+        """Carry it out over a line; again, over another, when the account had to be registered first.
+
+        Raises:
+            SecureChatError: It could not be done.
+        """
+        self._session = session
+        actions: dict[str, Callable[[], None]] = {
+            "register": self._register,
+            "send": self._send,
+            "recv": self._receive,
+            "keys": self._rotate,
+            "server-knows": self._server_knows,
+            "erase-me": self._erase_me,
+        }
+        actions[self._options.action]()
+
+    def _until(self, done: Callable[[], bool], take: Take = nothing) -> None:
+        self._take = take
+        self._session.run(done, perform=self._perform, timeout_s=TIMEOUT_S)
+
+    def _perform(self, output: Output) -> None:
+        self._session.send(output.frames)
+        for event in output.events:
+            self._alarmed |= isinstance(event, LogAlarm)
+            if not self._take(event) and not isinstance(event, _IN_PASSING):
+                self._face.tell(event_line(event))
+
+    # ------------------------------------------------------------ messages
+
+    def _register(self) -> None:
+        """Log in once, which shows that the account is registered."""
+        self._until(lambda: self._messenger.online)
+
+    def _send(self) -> None:
+        """Send one message and wait until the server has it."""
+        messenger, recipient = self._messenger, normalise_user_id(self._options.to)
+        if self._sent is None:
+            text = self._lines.read_all() if self._options.text == "-" else self._options.text
+            self._sent, _ = messenger.send_text(recipient, text, now=wall_time())
+        sent = self._sent
+        try:
+            self._until(lambda: messenger.history.state(sent)[0] != "queued")
+        except NetworkError as error:
+            error.hint = f"the message is queued, and goes out when this client runs next; {error.hint}".rstrip("; ")
+            raise
+        if messenger.log.alarm is not None and not self._alarmed:
+            self._face.tell(alarm_line(messenger.log.alarm))
+        state, reason = messenger.history.state(sent)
+        if state == "identity-changed":
+            raise identity_changed(recipient)
+        if state == "rejected":
+            raise rejected(recipient, reason)
+
+    def _receive(self) -> None:
+        """Show what waits at the server; a message is acknowledged after its line was written and flushed."""
+        changed: list[str] = []
+
+        def take(event: Event) -> bool:
+            if isinstance(event, IdentityChanged):
+                changed.append(event.peer)
+            self._print(event)
+            return True
+
+        def perform(output: Output) -> None:
+            self._perform(output)
+            shown: list[Shown] = [
+                (event.peer, event.id) for event in output.events if isinstance(event, MessageReceived)
+            ]
+            if shown:
+                perform(self._messenger.shown(shown, now=wall_time()))
+
+        self._take = take
+        perform(Output(events=list(self._messenger.resume())))
+        if self._options.follow:
+            self._session.run(lambda: False, perform=perform, offline=self._offline)
+        self._session.run(lambda: self._messenger.settled, perform=perform, timeout_s=TIMEOUT_S)
+        if changed:
+            raise identity_changed(changed[0])
+        if self._messenger.log.alarm is not None:
+            raise log_alarm("what came was shown")
+
+    def _print(self, event: Event) -> None:
+        """Write an event of `recv`: messages on standard output, the rest on standard error."""
+        if self._options.json:
+            line = json_line(event)
+            if line is not None:
+                self._face.show(line)
+        elif isinstance(event, MessageReceived):
+            self._face.show(event_line(event))
+        elif not isinstance(event, StateChanged | Online):
+            self._face.tell(event_line(event))
+
+    # ------------------------------------------------------------ the account
+
+    def _rotate(self) -> None:
+        """Make new keys, and wait until the server has them and the contacts are told."""
+        messenger = self._messenger
+        if messenger.keyring.following is None:
+            messenger.rotate(now=wall_time())
+
+        def take(event: Event) -> bool:
+            if isinstance(event, OwnRotationRefused):
+                raise Refused(event.code, retry_after_s=event.retry_after_s)
+            return False
+
+        try:
+            self._until(lambda: messenger.keyring.following is None and not messenger.outbox.count_notices(), take)
+        except NetworkError as error:
+            error.hint = f"the new keys are on disk; the server hears when this client runs next; {error.hint}".rstrip(
+                "; "
+            )
+            raise
+
+    def _server_knows(self) -> None:
+        """Show every row that the server holds about this account."""
+        pages: list[ServerHolds] = []
+
+        def take(event: Event) -> bool:
+            if isinstance(event, ServerHolds):
+                pages.append(event)
+                self._face.show((json_line(event) if self._options.json else None) or event_line(event))
+            elif isinstance(event, Online):
+                self._face.tell(HELD_ROWS)
+                self._perform(self._messenger.ask_what_the_server_knows(now=wall_time()))
+            return isinstance(event, ServerHolds)
+
+        self._until(lambda: bool(pages) and pages[-1].last, take)
+
+    def _erase_me(self) -> None:
+        """Have the server remove this account."""
+        confirmed, gone = normalise_user_id(self._options.number), list[AccountErased]()
+
+        def take(event: Event) -> bool:
+            if isinstance(event, AccountErased):
+                gone.append(event)
+            elif isinstance(event, ErasureRefused):
+                raise Refused(event.code)
+            elif isinstance(event, Online):
+                self._perform(self._messenger.erase_account(confirmed, now=wall_time()))
+            return False
+
+        self._until(lambda: bool(gone), take)
+
+
+def log_alarm(what: str) -> UntrustedKeyError:
+    """Make the error of whatever needed a key from a server that contradicts its own key log."""
+    message = f"{what}: the server's key log does not fit"
+    return UntrustedKeyError(message, hint="client.py log says more; client.py log --forget believes it again")
+
+
+def rejected(recipient: str, reason: Code | None) -> SecureChatError:
+    """Make the error of a message that the server did not take."""
+    if reason is Code.UNTRUSTED_LOG:
+        return log_alarm(f"not sent to {recipient}")
+    refused = Refused(reason or Code.INTERNAL)
+    if reason is Code.UNKNOWN_USER:
+        refused.args = (f"Security Error: Public key for {recipient} not found: {refused}",)
+    else:
+        refused.args = (f"not sent to {recipient}: {refused}",)
+    return refused
