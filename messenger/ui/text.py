@@ -148,12 +148,16 @@ def alarm_line(reason: str) -> str:
 
 HELD_ROWS: Final = "* what the server holds about you, row by row:"
 NOT_KNOWN: Final = [
-    "* An envelope that is empty was delivered: its id, and its mark, a part of its signature, stay for the retention,",
-    "  so that it is not taken twice. An acquaintance has written to somebody, and is no stranger to them;",
-    "  a code failure is a wrong code.",
-    "* that was every row. The server cannot see what you write, your private keys, your password, whom you have",
-    "  verified, and what you keep here. It sees when you are online and from where, and does not write that down.",
-    "  Its operator could: a server is a program that somebody else runs.",
+    (
+        "* An envelope that is empty was delivered: its id, and its mark, a part of its signature, stay for the"
+        " retention, so that it is not taken twice. An acquaintance has written to somebody, and is no stranger to"
+        " them; a code failure is a wrong code."
+    ),
+    (
+        "* That was every row. The server cannot see what you write, your private keys, your password, whom you have"
+        " verified, and what you keep here. It sees when you are online and from where, and does not write that down."
+        " Its operator could: a server is a program that somebody else runs."
+    ),
 ]
 
 

@@ -153,7 +153,7 @@ def test_the_log_and_the_rows_of_the_server_are_shown(alice: Person, tmp_path: P
     code, out, _ = emil.run("server-knows")
     assert code == ExitCode.OK
     assert any(line.startswith("  mailbox: ") and "sender_id alice" in line for line in out)
-    assert out[-3].startswith("* that was every row")
+    assert out[-1].startswith("* That was every row")
     code, out, _ = emil.run("server-knows", "--json")
     rows = [row for line in out for row in json.loads(line)["rows"]]
     assert {"account", "device", "identity", "mailbox", "log_entry"} <= {row["table"] for row in rows}
