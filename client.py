@@ -30,12 +30,10 @@ from errors import (
     UsageError,
 )
 from key_files import read_key_file
-from messenger.account import AccountFiles, Vault, normalise_user_id
+from messenger.account import AccountFiles, normalise_user_id
 from messenger.backup import restore, write_backup
 from messenger.commands import COMMANDS
-from messenger.database import Database
 from messenger.engine import Messenger
-from messenger.keyring import Keyring
 from messenger.opening import change_password
 from messenger.server_address import DEFAULT_PORT
 from messenger.ui import Face
@@ -161,9 +159,7 @@ class Client:
             if files.private_key.exists():
                 keyring, database = self._prompts.unlock(files, path)
             elif self._options.action in {None, "register"}:
-                account, password = entrance.create(user_id)
-                database = Database(path, password)
-                keyring = Keyring(account, database, Vault(files, password))
+                keyring, database = entrance.create(user_id, path)
             else:
                 message = f"there is no account {user_id} in {self._options.home}"
                 hint = "create it: client.py register; or put it back from a backup: client.py restore"

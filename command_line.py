@@ -43,18 +43,22 @@ def run(program: Callable[[], None]) -> int:
         _prepare_streams()
         program()
     except SecureChatError as error:
-        print(describe(error), file=sys.stderr)
+        _tell(describe(error))
         return error.exit_code
     except BrokenPipeError:  # whoever read our output has gone; nothing that was not shown was acknowledged
         _forget_output()
         return ExitCode.FAILED
     except OSError as error:
-        with suppress(OSError):
-            print(f"cannot read or write {error.filename or 'standard output'} ({error.strerror})", file=sys.stderr)
-            print("  is the disk full, or the file not yours?", file=sys.stderr)
+        what = error.filename or "standard output"
+        _tell(f"cannot read or write {what} ({error.strerror or error})\n  is the disk full, or the file not yours?")
         _forget_output()
         return ExitCode.STORAGE
     return ExitCode.OK
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):  # nobody can be told; the exit code is
+        print(text, file=sys.stderr, flush=True)
 
 
 def _prepare_streams() -> None:

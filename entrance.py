@@ -13,7 +13,7 @@ from crypto_utils import ADVISED_PASSWORD, normalise_password
 from errors import Code, KeyFileError, Refused, UsageError, WrongPasswordError, describe
 from identity import CODE_DIGITS
 from key_files import read_key_file
-from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, save_certificate
+from messenger.account import Account, AccountFiles, Vault, generate, normalise_user_id, save, save_certificate
 from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import open_account
@@ -146,6 +146,10 @@ class Prompts:
             KeyFileError: No password opened it, or a file is damaged.
         """
         from_file, is_there = self._options.password_file is not None, path.exists() and path.stat().st_size > 0
+        if not is_there and self._options.action not in {None, "register"}:
+            message = f"there is no database {path}"
+            hint = "put back a copy of it, or restore a backup; to begin anew, start client.py without an action"
+            raise KeyFileError(message, hint=hint)
         tries = 1 if from_file else PASSWORD_TRIES
         for attempt in range(1, tries + 1):
             try:
@@ -177,11 +181,12 @@ class Entrance:
         self.keys: Path = options.home / "keys"
         self.address: ServerAddress = locate(options.server, self.keys)
 
-    def create(self, user_id: str) -> tuple[Account, bytes]:
+    def create(self, user_id: str, path: Path) -> tuple[Keyring, Database]:
         """Register a new account; its keys are on disk, encrypted, before the server learns of it.
 
-        Returns:
-            It, and its password.
+        Args:
+            user_id: Its name.
+            path: Where its database shall be.
 
         Raises:
             SecureChatError: The server refuses, or cannot be reached.
@@ -193,9 +198,10 @@ class Entrance:
         password = self._prompts.new_password()
         files = AccountFiles(self.keys, user_id)
         save(account, files, password)
+        database = Database(path, password)
         self._confirm(account, code)
         self._face.tell(f"* {files.revocation} ends the account without the password: keep a copy of it elsewhere")
-        return account, password
+        return Keyring(account, database, Vault(files, password)), database
 
     def register_again(self, account: Account) -> None:
         """Register an account whose keys exist: the server forgot it, or its registration was cut short.
@@ -206,11 +212,12 @@ class Entrance:
         request_code(self.address, self.keys, account)
         unknown = f"* the server does not know {account.user_id} yet; it has sent a verification code"
         self._face.tell(unknown + WHERE_IT_IS)
-        self._confirm(account, self._prompts.code())
-        if account.record.epoch > 1:  # it knows no other identity, and so no certificate of one
-            files = AccountFiles(self.keys, account.user_id)
-            save_certificate(account, files)
-            self._face.tell(f"* {files.revocation} is new: keep a copy of it, the former ones end nothing here")
+        code = self._prompts.code()
+        if account.record.epoch > 1:  # it will know no other identity, and so no certificate of one
+            path = AccountFiles(self.keys, account.user_id).revocation_of(account.record.epoch)
+            save_certificate(account, path)
+            self._face.tell(f"* {path} is the certificate that ends the account there: keep a copy of it, too")
+        self._confirm(account, code)
 
     def _confirm(self, account: Account, code: str) -> None:
         while True:

@@ -120,7 +120,7 @@ class OneShot:
         try:
             self._until(lambda: messenger.history.state(sent)[0] != "queued")
         except NetworkError as error:
-            error.hint = f"the message is queued, and goes out when this client runs next; {error.hint}".rstrip("; ")
+            _explain(error, "the message is queued, and goes out when this client runs next")
             raise
         if messenger.log.alarm is not None and not self._alarmed:
             self._face.tell(alarm_line(messenger.log.alarm))
@@ -162,10 +162,10 @@ class OneShot:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
         if self._options.json:
             line = json_line(event)
-            if line is not None:
-                self._face.show(line)
-        elif isinstance(event, MessageReceived):
-            self._face.show(event_line(event))
+        else:
+            line = event_line(event) if isinstance(event, MessageReceived) else None
+        if line is not None:
+            self._face.show(line)
         elif not isinstance(event, StateChanged | Online):
             self._face.tell(event_line(event))
 
@@ -185,9 +185,9 @@ class OneShot:
         try:
             self._until(lambda: messenger.keyring.following is None and not messenger.outbox.count_notices(), take)
         except NetworkError as error:
-            error.hint = f"the new keys are on disk; the server hears when this client runs next; {error.hint}".rstrip(
-                "; "
-            )
+            who = "contacts hear" if messenger.keyring.following is None else "the server hears"
+            who = "contacts hear" if messenger.keyring.following is None else "the server hears"
+            _explain(error, f"the new keys are on disk; {who} of them when this client runs next")
             raise
 
     def _server_knows(self) -> None:
@@ -219,6 +219,11 @@ class OneShot:
             return False
 
         self._until(lambda: bool(gone), take)
+
+
+def _explain(error: SecureChatError, what: str) -> None:
+    """Say first what has become of the action that a failure has interrupted."""
+    error.hint = "; ".join(filter(None, [what, error.hint]))
 
 
 def log_alarm(what: str) -> UntrustedKeyError:

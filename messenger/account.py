@@ -91,6 +91,10 @@ class AccountFiles:
         """The certificate that ends the account."""
         return self.keys / f"{self.user_id}_revocation.json"
 
+    def revocation_of(self, epoch: int) -> Path:
+        """The certificate of a later identity, for a server that knows none before it."""
+        return self.keys / f"{self.user_id}_revocation_{epoch}.json"
+
 
 def normalise_user_id(text: str) -> str:
     """Return the user id that a person means: a phone number less its punctuation, or a handle.
@@ -144,19 +148,19 @@ def save(account: Account, files: AccountFiles, password: bytes) -> None:
     if files.private_key.exists():
         message = f"{files.private_key} exists already"
         raise StorageError(message, hint="it is never overwritten: move it away if you are sure")
-    save_certificate(account, files)
+    save_certificate(account, files.revocation)
     _write_public(account, files)
     write_key_file(files.private_key, encrypt_private_keys(account.keys, password))
 
 
-def save_certificate(account: Account, files: AccountFiles) -> None:
+def save_certificate(account: Account, path: Path) -> None:
     """Write the certificate that ends an account, signed by its present identity.
 
     Raises:
         StorageError: It cannot be written.
     """
     revocation = create_ending(Revocation, account.keys, account.record, created=account.record.created)
-    write_key_file(files.revocation, canonical(revocation))
+    write_key_file(path, canonical(revocation))
 
 
 def _write_public(account: Account, files: AccountFiles) -> None:

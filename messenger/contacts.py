@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from errors import CryptoError
-from identity import identity_hash, key_id, verify_chain, verify_ending
+from identity import identity_hash, key_id, verify_chain, verify_ending, verify_successor
 from messenger.database import Database
 from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, canonical, decode
 
@@ -124,9 +124,8 @@ class Contacts:
             sight = Sight.SAME if identity_hash(newest) == contact.identity_hash else self._offer(newest)
         else:
             sight = self._compare(contact, records, now)
-        if ended and sight is not Sight.CHANGED:
-            return self._revoke(revocations[0], ended, now) or sight
-        return sight
+        revoked = self._revoke(revocations[0], ended, now) if ended else None
+        return revoked if revoked is not None and sight is not Sight.CHANGED else sight
 
     def _pin(self, records: list[IdentityRecord], now: int) -> Sight:
         *former, record = records
@@ -144,6 +143,9 @@ class Contacts:
         hashes = [identity_hash(record) for record in records]
         if contact.identity_hash == hashes[-1]:
             return Sight.SAME
+        if records[0].prev == contact.identity_hash:  # a server that has lost its database knows none before
+            verify_successor(records[0], contact.record)
+            records, hashes = [contact.record, *records], [contact.identity_hash, *hashes]
         if contact.identity_hash in hashes and contact.trust is not Trust.REVOKED:
             return self._follow(contact, records[hashes.index(contact.identity_hash) :], now)
         return self._offer(records[-1])

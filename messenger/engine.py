@@ -86,7 +86,7 @@ class Messenger:
             Log: lambda frame, output, now: self._watch.took(frame, output, now=now),
             Rows: lambda frame, output, _now: self._data.took(frame, output),
             Erased: lambda frame, output, _now: self._data.erased(frame, output),
-            Rotated: lambda frame, output, now: self._rotation.rotated(frame, output, now=now),
+            Rotated: self._rotated,
             Delivery: self._delivery,
             Refusal: self._refused,
         }
@@ -180,6 +180,7 @@ class Messenger:
         link = self._line.present
         if link.retry_at is not None and now >= link.retry_at:
             link.retry_at = None
+            self._rotation.lead_on(output)
             self._line.send_again()
             for user_id in self._inbox.unknown_senders:
                 self._identities.look_up(user_id, output)
@@ -194,7 +195,7 @@ class Messenger:
         link = self._line.present
         frame = link.welcome
         assert frame is not None  # noqa: S101 - the protocol's states let nobody log in before
-        link.identity_hash = account.identity_hash
+        link.identity_hash, link.logins = account.identity_hash, link.logins + 1
         statement = login_statement(
             server_key_hash=link.server_key_hash,
             client_nonce=link.nonce,
@@ -224,12 +225,19 @@ class Messenger:
         for message_id, peer in self.history.undelivered(before=now - frame.retention_s):
             self._sending.advance(output, peer, message_id, "expired", only_from=("accepted",))
 
+    def _rotated(self, frame: Rotated, output: Output, now: int) -> None:
+        self._rotation.rotated(frame, output, now=now)
+        self._watch.tick(output, now=now)  # which does not read the log while the server is behind
+
     def _not_let_in(self, frame: Refusal, output: Output) -> None:
         """Try another identity: the server may have the next, and its reply was lost, or have gone back to a former."""
-        accounts = self.keyring.in_order()
-        tried = [account.identity_hash for account in accounts].index(self._line.present.identity_hash)
-        if frame.code is Code.AUTHENTICATION_FAILED and tried + 1 < len(accounts):
-            self._log_in_as(accounts[tried + 1], output)
+        link, accounts = self._line.present, self.keyring.in_order()
+        if link.online:  # no answer to a login, whatever it is
+            return
+        if frame.code is Code.AUTHENTICATION_FAILED and link.logins < len(accounts):
+            self._log_in_as(accounts[link.logins], output)
+        elif frame.code is Code.RATE_LIMITED and link.logins > 1:  # because of the tries before, which say more
+            output.events.append(LoginRefused(Code.AUTHENTICATION_FAILED, 0))
         else:
             output.events.append(LoginRefused(frame.code, frame.retry_after_s))
 
@@ -265,7 +273,7 @@ class Messenger:
         try:
             index = self._watch.check_answer(frame, output, now=now)
         except CryptoError:
-            self._identities.no_longer_doubted(user_id)
+            self._identities.give_up(user_id)
             self._sending.fail_all(user_id, output, "rejected", Code.UNTRUSTED_LOG)
             self._inbox.put_aside(user_id)
             return
@@ -279,10 +287,11 @@ class Messenger:
             doubted = self._identities.no_longer_doubted(user_id)
             sight = self._identities.take(answer, index, output, now=now)
         except CryptoError:
+            self._identities.give_up(user_id)
             self._give_up(user_id, output, Code.INVALID_RECORD)
             return
         if sight is Sight.ROTATED:
-            self.outbox.unseal(user_id)
+            self._sending.seal_anew(user_id)
         elif sight is Sight.CHANGED:
             self._sending.fail_all(user_id, output, "identity-changed", None)
         elif sight is Sight.SAME and doubted:  # the relay refuses the very key that its directory names
@@ -396,7 +405,7 @@ class Messenger:
         if frame.command == frame_type(Login):
             self._not_let_in(frame, output)
         elif frame.command == frame_type(Rotate):
-            self._rotation.refused(frame, output)
+            self._rotation.refused(frame, output, now=now)
         elif frame.command == frame_type(Erase):
             output.events.append(ErasureRefused(frame.code))
         elif frame.command == frame_type(FetchRows):
@@ -407,7 +416,7 @@ class Messenger:
             if frame.code is Code.RATE_LIMITED:
                 link.retry_at = now + frame.retry_after_s
             else:
-                self._identities.no_longer_doubted(frame.subject)
+                self._identities.give_up(frame.subject)
                 if frame.subject == self.account.user_id:
                     self._watch.nothing_to_learn(output)
                 self._give_up(frame.subject, output, frame.code)

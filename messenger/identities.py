@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from errors import UntrustedKeyError, UsageError
+from errors import CryptoError, UntrustedKeyError, UsageError
 from identity import identity_hash, safety_number
 from messenger.contacts import Contact, Contacts, Sight, Trust
 from messenger.events import ContactPinned, IdentityChanged, IdentityRevoked, IdentityRotated
@@ -37,7 +37,9 @@ class Identities:
         if user_id in link.asked:
             return
         link.asked.add(user_id)
-        contact = self._contacts.find(user_id)
+        contact, pages = self._contacts.find(user_id), link.pages.get(user_id)
+        if epoch is None and pages is not None:  # to be asked again
+            epoch = pages[-1].epoch if pages else 1
         if epoch is None:  # from the first on, when none is pinned: what waits may be signed by an earlier one
             epoch = contact.record.epoch if contact is not None else 1
         output.frames.append(FetchIdentity(epoch=epoch, log_size=self._log.known[0], user_id=user_id))
@@ -68,6 +70,11 @@ class Identities:
         """Tell whether a look-up is under way."""
         return user_id in self._line.present.asked
 
+    def give_up(self, user_id: str) -> None:
+        """Note that a look-up has come to nothing."""
+        self._doubted.discard(user_id)
+        self._line.present.pages.pop(user_id, None)
+
     def no_longer_doubted(self, user_id: str) -> bool:
         """Note that a look-up has ended; return whether it was because of a doubt."""
         doubted = user_id in self._doubted
@@ -79,10 +86,15 @@ class Identities:
 
         A certificate may name an identity before all that we have asked for, and more than one answer holds before the
         present one. So all are fetched from the first on.
+
+        Raises:
+            CryptoError: A page does not begin where the one before has ended.
         """
         user_id, pages = frame.records[-1].user_id, self._line.present.pages
         before = pages.pop(user_id, None)
-        records = frame.records if not before else [*before, *frame.records[1:]]
+        if before and frame.records[0] != before[-1]:
+            raise CryptoError
+        records = [*before, *frame.records[1:]] if before else frame.records
         named = {certificate.identity_hash for certificate in frame.revocations}
         if before is None and not named <= {identity_hash(record) for record in records}:
             pages[user_id] = []

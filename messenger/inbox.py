@@ -215,7 +215,8 @@ class Inbox:
     def _note_counter(self, contact: Contact, suite: int, content: Content) -> None:
         """Say so when messages that come before this content have not come (delivery contract G4)."""
         missing = content.counter - contact.highest_in - (1 if isinstance(content, Text) else 0)
-        if 0 < missing < COUNTERS_SKIPPED:  # more are none: the contact has restored a backup, before we knew them
+        lost_count = contact.highest_in == 0 and missing >= COUNTERS_SKIPPED  # they restored a backup before we met
+        if missing > 0 and not lost_count:
             self.events.append(MessagesMissing(contact.user_id, missing))
         self._contacts.note_opened(contact.user_id, suite=suite, counter=content.counter)
 

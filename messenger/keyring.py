@@ -69,14 +69,18 @@ class Keyring:
         return [each for each in (self.account, self.following, *former) if each is not None]
 
     def _former_records(self) -> list[IdentityRecord]:
-        """Return the records of the former identities, the latest first."""
-        records = [decode(IdentityRecord, record) for (record,) in self._db.rows("SELECT record FROM former_keys")]
-        return sorted(records, key=lambda record: record.epoch, reverse=True)
+        """Return the records of the former identities, the latest first.
 
-    def after(self, identity_hash: bytes) -> IdentityRecord:
-        """Return the record that follows one of the former identities."""
+        Where a change was cut short the present one is among them on disk.
+        """
+        records = [decode(IdentityRecord, record) for (record,) in self._db.rows("SELECT record FROM former_keys")]
+        former = [record for record in records if record.epoch < self.account.record.epoch]
+        return sorted(former, key=lambda record: record.epoch, reverse=True)
+
+    def after(self, former: bytes) -> IdentityRecord:
+        """Return the record that follows one of `in_order` before the present one, by its hash."""
         records = [self.account.record, *self._former_records()]
-        return next(record for record in records if record.prev == identity_hash)
+        return next(record for record in records if record.prev == former)
 
     def opening(self, key: bytes) -> Account | None:
         """Return the identity that opens what was sealed for a key id, or None if there is none."""

@@ -26,11 +26,14 @@ class LinkState:
     nonce: bytes = field(default_factory=lambda: secrets.token_bytes(NONCE_SIZE))
     welcome: Welcome | None = None
     identity_hash: bytes = b""  # under which we log in
+    logins: int = 0  # how many were tried
     rotating: bool = False  # whether the server is told of the next identity, and has not answered
+    behind: bool = False  # whether it knows us by a former identity only, and is told what came after
     online: bool = False
     expected: int = 0  # deliveries that waited at login and have not come yet
     cursor: int = BEGINNING  # the outbox has been sent up to this ordinal
     in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
+    overtaken: dict[str, set[bytes]] = field(default_factory=dict)  # of these, by peer, what is for a former key
     asked: set[str] = field(default_factory=set)  # look-ups under way
     pages: dict[str, list[IdentityRecord]] = field(default_factory=dict)  # what came, of answers in several pages
     log_key: bytes = b""  # of the key log, as this server says: SubjectPublicKeyInfo

@@ -92,6 +92,9 @@ class LogWatch:
         link = self._line.link
         if link is None or not link.online or link.reading_log or self._log.alarm is not None:
             return
+        if link.behind:  # the log does not hold our present identity yet
+            link.read_log_at = now
+            return
         link.reading_log, link.read_log_at = True, now + READ_EVERY_S
         link.log_overdue_at = link.log_overdue_at or now + OVERDUE_S
         self._log.note_asked()

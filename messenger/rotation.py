@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errors import Code
+from identity import identity_hash
 from messenger.account import Account
 from messenger.contacts import Contacts, Trust
 from messenger.events import OwnIdentityRotated, OwnRotationRefused, ServerWentBack
@@ -35,43 +37,48 @@ class Rotation:
     def tell(self, output: Output) -> None:
         """Let the server know of the next identity, if there is one; nothing is sealed until it has answered."""
         following = self._keyring.following
-        if following is not None and self._line.online:
+        if following is not None and self._line.online and not self._line.present.rotating:
             self._line.present.rotating = True
             output.frames.append(Rotate(record=following.record))
 
     def logged_in(self, output: Output, *, now: int) -> None:
         """Go on with a rotation that an earlier link has left half done."""
-        self._keyring.forget_old(now=now)
         if self._keyring.following is None and self._keyring.is_restored:  # the restore was cut short
             self._keyring.prepare(now=now)
         link, following = self._line.present, self._keyring.following
         if following is not None and link.identity_hash == following.identity_hash:
             self._take_over(following, output, now)
         elif link.identity_hash != self._keyring.account.identity_hash:
+            link.behind = link.rotating = True
             output.events.append(ServerWentBack())
-            self._lead_on(link.identity_hash, output)
+            self.lead_on(output)
         else:
+            self._keyring.forget_old(now=now)
             self.tell(output)
 
-    def _lead_on(self, identity_hash: bytes, output: Output) -> None:
-        """Tell a server whose database is an older one what came after an identity; nothing is sealed meanwhile."""
-        self._line.present.rotating = True
-        output.frames.append(Rotate(record=self._keyring.after(identity_hash)))
+    def lead_on(self, output: Output) -> None:
+        """Tell a server that is behind, because its database is an older one, what came after what it knows."""
+        link = self._line.present
+        if link.behind:
+            output.frames.append(Rotate(record=self._keyring.after(link.identity_hash)))
 
     def rotated(self, frame: Rotated, output: Output, *, now: int) -> None:
         """Go on with the next identity: the server has it."""
-        account, following = self._keyring.account, self._keyring.following
-        if following is not None and frame.identity_hash == following.identity_hash:
-            self._take_over(following, output, now)
-        elif frame.identity_hash != account.identity_hash:
-            self._lead_on(frame.identity_hash, output)
-        else:
-            self._line.present.rotating = False
+        link, following = self._line.present, self._keyring.following
+        if link.behind and frame.identity_hash == identity_hash(self._keyring.after(link.identity_hash)):
+            link.identity_hash = frame.identity_hash
+            link.behind = link.rotating = frame.identity_hash != self._keyring.account.identity_hash
+            self.lead_on(output)
             self.tell(output)
+        elif following is not None and frame.identity_hash == following.identity_hash:
+            self._take_over(following, output, now)
 
-    def refused(self, frame: Refusal, output: Output) -> None:
-        """Go on with the present identity; the next link tries again."""
-        self._line.present.rotating = False
+    def refused(self, frame: Refusal, output: Output, *, now: int) -> None:
+        """Go on with the present identity; the next link tries again. A server that is behind is asked again."""
+        link = self._line.present
+        link.rotating = link.behind
+        if link.behind and frame.code is Code.RATE_LIMITED:
+            link.retry_at = now + frame.retry_after_s
         output.events.append(OwnRotationRefused(frame.code, frame.retry_after_s))
 
     def _take_over(self, following: Account, output: Output, now: int) -> None:

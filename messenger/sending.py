@@ -60,6 +60,8 @@ class Sending:
         if contact.trust is Trust.REVOKED:
             self._fail(entry, output, "rejected", Code.ACCOUNT_REVOKED)
             return
+        if entry.peer in link.overtaken:  # what was sealed for their former key goes out again before this
+            return
         if contact.trust is Trust.CHANGED:  # a receipt: messages were taken out when it changed
             return
         try:
@@ -74,11 +76,29 @@ class Sending:
 
     def accepted(self, frame: Accepted, output: Output) -> None:
         """Note that envelopes are safe."""
-        self._line.present.in_flight.difference_update(frame.ids)
         for envelope_id in frame.ids:
-            entry = self._outbox.find(envelope_id)
+            entry = self._answered(envelope_id)
             if entry is not None:
                 self._is_accepted(entry, output)
+
+    def seal_anew(self, peer: str) -> None:
+        """Seal what waits for a contact for their next identity; what is under way for the former one is refused."""
+        link = self._line.present
+        under_way = {entry.id for entry in self._outbox.waiting_for(peer)} & link.in_flight
+        if under_way:
+            link.overtaken[peer] = under_way
+        self._outbox.unseal(peer)
+
+    def _answered(self, envelope_id: bytes) -> Entry | None:
+        """Note that an envelope is no longer under way; return its entry if it is still wanted."""
+        link, entry = self._line.present, self._outbox.find(envelope_id)
+        link.in_flight.discard(envelope_id)
+        if entry is not None and entry.peer in link.overtaken:
+            link.overtaken[entry.peer].discard(envelope_id)
+            if not link.overtaken[entry.peer]:
+                del link.overtaken[entry.peer]
+                self._line.send_again()
+        return entry
 
     def _is_accepted(self, entry: Entry, output: Output) -> None:
         self._outbox.remove(entry.id)
@@ -86,9 +106,7 @@ class Sending:
 
     def rejected(self, frame: Rejected, output: Output, *, now: int) -> None:
         """Find out why, try again later, or give up."""
-        link = self._line.present
-        link.in_flight.discard(frame.id)
-        entry = self._outbox.find(frame.id)
+        link, entry = self._line.present, self._answered(frame.id)
         if entry is None:
             return
         if frame.code is Code.KEY_CHANGED and entry.envelope is None:  # it was for the key before the present one
@@ -105,6 +123,8 @@ class Sending:
 
     def fail_all(self, peer: str, output: Output, state: str, reason: Code | None) -> None:
         """End everything that waits for one contact."""
+        if self._line.link is not None:
+            self._line.link.overtaken.pop(peer, None)
         for entry in self._outbox.waiting_for(peer):
             self._fail(entry, output, state, reason)
 

@@ -10,6 +10,7 @@ import wcwidth
 
 from errors import EXPLANATIONS, Code
 from messenger.account import Account
+from messenger.contacts import COUNTERS_SKIPPED
 from messenger.events import (
     AccountErased,
     ContactErased,
@@ -194,6 +195,8 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
     match event:
         case MessageReceived(peer=peer, text=text, timestamp=timestamp, trust=trust):
             return message_line(f"{peer} (verified)" if trust == "verified" else peer, text, timestamp)
+        case MessagesMissing(peer=peer, count=count) if count >= COUNTERS_SKIPPED:  # after a restored backup
+            return f"! messages from {peer} missing; how many, nobody knows"
         case MessagesMissing(peer=peer, count=count):
             return f"! {count} message{'s' if count > 1 else ''} from {peer} missing"
         case StateChanged(peer=peer, state="rejected", reason=Code.UNKNOWN_USER):

@@ -16,6 +16,8 @@ from messenger.contacts import COUNTERS_SKIPPED
 from messenger.database import Database
 from messenger.events import ContactRestored, IdentityRotated, LoginRefused, MessagesMissing
 from messenger.opening import open_account
+from messenger.ui.text import event_line
+from protocol import Delivery
 from tests.messenger.people import PASSWORD, Person, Town
 from tests.relay.world import SERVER_KEY
 
@@ -105,6 +107,21 @@ def test_what_waited_in_the_outbox_is_shown_once(safe: Safe) -> None:
     alice.go_online()
     assert bob.read == ["hello", "queued"]
     assert alice.messenger.outbox.count_messages() == 0
+
+
+def test_messages_that_a_server_keeps_back_with_the_notice_of_a_backup_are_missed(safe: Safe) -> None:
+    safe.alice.write("bob", "before")
+    safe.bob.write("alice", "hello")
+    safe.write()
+    alice, bob = safe.restore("home"), safe.bob
+    safe.town.inward = lambda frame: [] if isinstance(frame, Delivery) else [frame]
+    alice.go_online()
+    alice.write("bob", "lost")
+    safe.town.inward = lambda frame: [frame]
+    alice.write("bob", "shown")
+    (missing,) = bob.saw(MessagesMissing)
+    assert isinstance(missing, MessagesMissing)
+    assert "nobody knows" in event_line(missing)
 
 
 def test_counters_of_a_backup_are_no_missing_messages_for_whoever_counts_anew(safe: Safe) -> None:

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from crypto_utils import PrivateKeys
 from errors import Code, UntrustedKeyError, UsageError
-from identity import create_ending, create_record, safety_number
+from identity import Predecessor, create_ending, create_record, safety_number
 from messenger.contacts import Trust
 from messenger.events import (
     EnvelopeRefused,
@@ -23,6 +23,7 @@ from messenger.events import (
     LogAlarm,
     LoginRefused,
     MessageReceived,
+    MessagesMissing,
     OwnIdentityRotated,
     OwnRotationRefused,
     ServerWentBack,
@@ -33,10 +34,13 @@ from protocol import (
     MAX_RECORDS,
     Accepted,
     Delivery,
+    FetchIdentity,
     Frame,
     Identity,
     IdentityRecord,
     LoggedIn,
+    Message,
+    Refusal,
     Rejected,
     Revocation,
     Revoke,
@@ -178,6 +182,191 @@ def test_a_server_that_went_back_to_former_keys_is_led_on_to_the_present_ones(to
     bob.go_online()
     assert bob.saw(ServerWentBack) == [ServerWentBack()]  # once: it knows them now
     town.close()
+
+
+def gone_back(town: Town, during: Callable[[], object]) -> None:
+    """Let something happen of which the server knows nothing afterwards: a copy of its database is put back."""
+    online = [person for person in town.people.values() if person.link is not None]
+    town.crash()
+    before = town.world.path.read_bytes()
+    for person in online:
+        person.go_online()
+    during()
+    town.world.close()
+    town.world.path.write_bytes(before)
+    town.crash()
+
+
+def test_what_was_kept_of_former_keys_is_there_until_the_server_is_led_on(town: Town) -> None:
+    alice, bob = friends(town)
+
+    def during() -> None:
+        rotate(bob)
+        rotate(bob)
+        bob.go_offline()
+
+    gone_back(town, during)
+    town.world.pass_time(36 * DAY)
+    bob.go_online()
+    assert bob.saw(ServerWentBack) == [ServerWentBack()]
+    assert bob.messenger.settled
+    assert alice.saw(LoginRefused) == []
+
+
+def test_nothing_goes_out_to_a_server_that_is_still_behind(town: Town) -> None:
+    """It puts the next record off: what waits is kept until it has it."""
+    alice, bob = friends(town)
+
+    def during() -> None:
+        rotate(bob)
+        rotate(bob)
+        bob.go_offline()
+
+    gone_back(town, during)
+    alice.go_online()
+    message = bob.write("alice", "precious")
+    town.outward = lambda frame: [] if isinstance(frame, Rotate) else [frame]
+    bob.go_online()
+    bob.take(
+        bob.messenger.receive(
+            [Refusal(code=Code.RATE_LIMITED, command="rotate", retry_after_s=9, subject="bob")], now=town.now
+        )
+    )
+    assert bob.messenger.history.state(message) == ("queued", None)
+    town.outward = lambda frame: [frame]
+    town.world.pass_time(10)
+    bob.tick()
+    assert bob.messenger.history.state(message) == ("delivered", None)
+    assert alice.read[-1] == "precious"
+
+
+def test_new_keys_are_made_while_the_server_is_behind(town: Town) -> None:
+    alice, bob = friends(town)
+
+    def during() -> None:
+        rotate(bob)
+        bob.go_offline()
+
+    gone_back(town, during)
+    alice.go_online()
+    town.outward = lambda frame: [] if isinstance(frame, Rotate) else [frame]
+    bob.go_online()
+    rotate(bob)
+    town.outward = lambda frame: [frame]
+    bob.go_offline()
+    bob.go_online()
+    assert bob.saw(OwnRotationRefused) == []
+    assert (bob.messenger.account.record.epoch, bob.messenger.keyring.following) == (3, None)
+
+
+def test_a_log_that_was_begun_anew_is_read_when_the_server_has_been_led_on(town: Town) -> None:
+    alice, bob = friends(town)
+
+    def during() -> None:
+        rotate(bob)
+        rotate(bob)
+        bob.go_offline()
+
+    gone_back(town, during)
+    bob.take(bob.messenger.forget_log(now=town.now))
+    bob.go_online()
+    assert bob.saw(LogAlarm) == []
+    assert (bob.messenger.log.size, alice.saw(LogAlarm)) == (4, [])
+
+
+def test_a_word_of_the_server_that_nobody_asked_for_changes_nothing(town: Town) -> None:
+    _, bob = friends(town)
+    for _ in range(MAX_TRIED + 1):
+        rotate(bob)
+    refusal = Refusal(code=Code.AUTHENTICATION_FAILED, command="login", retry_after_s=0, subject="bob")
+    for frame in (Rotated(identity_hash=b"x" * 32), refusal):
+        output = bob.messenger.receive([frame], now=town.now)
+        assert (output.frames, output.events) == ([], [])
+
+
+def test_an_owner_whose_keys_were_replaced_is_told_so_at_every_start(town: Town) -> None:
+    """By a thief; the tries before are not what keeps the owner out."""
+    _, bob = friends(town)
+    for _ in range(MAX_TRIED):
+        rotate(bob)
+    bob.go_offline()
+    account = bob.messenger.account
+    theirs = create_record(
+        town.keys[0], "bob", created=town.now, suites=[1], before=Predecessor(account.record, account.keys)
+    )
+    with town.world.store.transaction():
+        town.world.relay._directory.publish(theirs, now=town.world.now)
+    for _ in range(5):
+        bob.events.clear()
+        bob.go_online()
+        (refused,) = bob.saw(LoginRefused)
+        bob.go_offline()
+        assert isinstance(refused, LoginRefused)
+        if refused.code is Code.RATE_LIMITED:
+            town.world.pass_time(refused.retry_after_s)
+        else:
+            assert refused == LoginRefused(Code.AUTHENTICATION_FAILED, 0)
+
+
+def test_an_identity_is_tried_once_also_where_a_change_was_cut_short(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, bob = friends(town)
+
+    def killed(_account: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bob, "promote", killed)
+        with pytest.raises(OSError, match=r"^$"):
+            rotate(bob)
+    bob.restart()
+    assert [account.record.epoch for account in bob.messenger.keyring.in_order()] == [1, 2]
+
+
+def test_a_contact_who_is_one_rotation_behind_follows_where_the_server_lost_its_database(town: Town) -> None:
+    alice, bob = friends(town)
+    alice.go_offline()
+    rotate(bob)
+    bob.go_offline()
+    town.world.close()
+    for path in town.folder.glob("relay.db*"):
+        path.unlink()
+    town.world.open()
+    for person in (alice, bob):
+        record, link = person.messenger.account.record, f"again {person.user_id}"
+        town.world.visit(link)
+        town.world.do(link, town.world.register_frame(record, town.world.code(link, record)))
+        person.take(person.messenger.forget_log(now=town.now))
+        person.go_online()
+    message = alice.write("bob", "still you")
+    assert (alice.saw(IdentityChanged), bob.read[-1]) == ([], "still you")
+    assert alice.messenger.history.state(message) == ("delivered", None)
+
+
+def test_what_is_sealed_anew_keeps_its_place(town: Town) -> None:
+    """A message is under way for a former key; the new one is heard of; another is typed; the first is refused."""
+    alice, bob = friends(town)
+    bob.write("alice", "so that she hears of what comes")
+    late: list[Frame] = []
+
+    def hold(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Message) and frame.sender_id == "alice":
+            late.append(frame)
+            return []
+        return [frame]
+
+    town.outward = hold
+    alice.write("bob", "one")
+    town.outward = lambda frame: [frame]
+    rotate(bob)
+    assert alice.link is not None
+    town.to_relay.append((alice.link, late[0]))
+    _, output = alice.messenger.send_text("bob", "two", now=town.now)
+    alice.take(output)
+    town.run()
+    assert bob.read[-2:] == ["one", "two"]
+    assert bob.saw(MessagesMissing) == []
 
 
 def test_a_server_that_went_back_further_than_the_keys_that_are_tried_lets_nobody_in(town: Town) -> None:
@@ -538,6 +727,47 @@ def test_a_thief_cannot_rotate_out_of_the_reach_of_the_first_certificate(
     carol = town.person("carol")  # who has met neither
     message = carol.write("bob", "hello?")
     assert carol.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
+    town.close()
+
+
+@pytest.mark.parametrize("what", ["a page is left out", "a page is put off"])
+def test_pages_of_identities_follow_each_other(tmp_path: Path, some_keys: list[PrivateKeys], what: str) -> None:
+    town = Town(tmp_path, some_keys, Limits(rotations=Rate(burst=100, every_s=1)))
+    alice, bob = friends(town)
+    account = bob.messenger.account
+    certificate = create_ending(Revocation, account.keys, account.record, created=START_S)
+    for _ in range(MAX_RECORDS + 2):
+        rotate(bob)
+        bob.write("alice", "it is me")
+    bob.go_offline()
+    town.world.visit("anybody")
+    town.world.do("anybody", Revoke(certificate=certificate))
+    put_off: list[Frame] = []
+
+    def change(frame: Frame) -> list[Frame]:
+        if not isinstance(frame, FetchIdentity) or frame.epoch != MAX_RECORDS:
+            return [frame]
+        if what == "a page is left out":
+            return [msgspec.structs.replace(frame, epoch=MAX_RECORDS + 3)]
+        if put_off:
+            return [frame]
+        put_off.append(frame)
+        refusal = Refusal(code=Code.RATE_LIMITED, command="fetch_identity", retry_after_s=1, subject="bob")
+        assert alice.link is not None
+        town.to_people.append((alice.link, refusal))
+        return []
+
+    town.outward = change
+    message = alice.write("bob", "is it you?")
+    town.world.pass_time(5)
+    alice.tick()
+    if what == "a page is left out":
+        assert alice.messenger.history.state(message) == ("rejected", Code.INVALID_RECORD)
+        assert trust(alice, "bob") is Trust.UNVERIFIED
+    else:
+        assert alice.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
+        assert alice.saw(IdentityRevoked) == [IdentityRevoked("bob")]
+    assert alice.saw(IdentityChanged) == []
     town.close()
 
 

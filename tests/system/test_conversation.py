@@ -200,9 +200,12 @@ def test_a_database_that_is_gone_is_not_passed_over(alice: Person, tmp_path: Pat
     gerda = registered(tmp_path, "gerda", alice.server)
     assert gerda.run("send", "alice", "hello")[0] == ExitCode.OK
     (gerda.home / "data" / "gerda.db").unlink()
-    code, _, err = gerda.run("recv")
-    assert code == ExitCode.OK
-    assert err[0].startswith(f"! {gerda.home / 'data' / 'gerda.db'} was not there: history, contacts")
+    code, _, err = gerda.run("send", "alice", "to whoever that is now")
+    assert (code, err[0]) == (ExitCode.PASSWORD, f"there is no database {gerda.home / 'data' / 'gerda.db'}")
+    with gerda.converse() as client:
+        client.expect("gerda.db was not there: history, contacts")
+        client.expect("online")
+        assert client.end() == ExitCode.OK
     assert gerda.run("recv") == (ExitCode.OK, [], [])
 
 
@@ -260,6 +263,7 @@ def test_a_server_that_forgot_an_account_is_told_of_it_again(tmp_path: Path) -> 
         port = server.port
         alice, bob = registered(tmp_path, "alice", server), registered(tmp_path, "bob", server)
         assert alice.run("recv")[0] == ExitCode.OK  # reads the key log, too
+        assert alice.run("keys", "rotate")[0] == ExitCode.OK  # the record that she registers again is not her first
         with alice.converse() as a:
             a.type("bob")
             a.expect("online")
@@ -269,6 +273,7 @@ def test_a_server_that_forgot_an_account_is_told_of_it_again(tmp_path: Path) -> 
             with Server(tmp_path / "server", port=port) as again:
                 a.expect("does not know alice yet")
                 a.type(again.code_for("alice"))
+                a.expect("alice_revocation_2.json is the certificate that ends the account there")
                 a.expect("registered as alice")
                 a.expect("the server contradicts itself")  # its key log is gone, too
                 a.type("/log forget")
