@@ -43,7 +43,8 @@ from messenger.ui.qr import qr_code
 from messenger.ui.text import log_lines, own_keys_line, safety_number_lines
 from one_shot import OneShot, log_alarm
 from process_lock import ProcessLock
-from protocol import Revocation, decode
+from protocol import decode
+from records import Revocation
 from session import Session, revoke, wall_time
 from talk import Talk
 

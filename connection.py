@@ -20,6 +20,7 @@ from protocol import (
     Erased,
     FetchIdentity,
     FetchLog,
+    FetchPrekeys,
     FetchRows,
     Frame,
     Goodbye,
@@ -31,6 +32,9 @@ from protocol import (
     Message,
     Ping,
     Pong,
+    Prekeys,
+    PrekeysHeld,
+    PublishPrekeys,
     Receipt,
     Refusal,
     Register,
@@ -89,8 +93,41 @@ TRANSITIONS: Final[dict[State, dict[tuple[Role, type[Frame]], State]]] = {
     State.READY: {
         (speaker, kind): State.READY
         for speaker, kinds in (
-            (_CLIENT, (Message, Receipt, FetchIdentity, FetchLog, Acknowledge, Rotate, FetchRows, Erase, Ping, Pong)),
-            (_SERVER, (Accepted, Rejected, Identity, Log, Delivery, Rotated, Rows, Erased, Refusal, Ping, Pong)),
+            (
+                _CLIENT,
+                (
+                    Message,
+                    Receipt,
+                    FetchIdentity,
+                    FetchLog,
+                    Acknowledge,
+                    Rotate,
+                    FetchRows,
+                    Erase,
+                    PublishPrekeys,
+                    FetchPrekeys,
+                    Ping,
+                    Pong,
+                ),
+            ),
+            (
+                _SERVER,
+                (
+                    Accepted,
+                    Rejected,
+                    Identity,
+                    Log,
+                    Delivery,
+                    Rotated,
+                    Rows,
+                    Erased,
+                    PrekeysHeld,
+                    Prekeys,
+                    Refusal,
+                    Ping,
+                    Pong,
+                ),
+            ),
         )
         for kind in kinds
     },

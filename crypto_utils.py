@@ -78,8 +78,12 @@ class Label(bytes, Enum):
     LOG_HEAD = b"SecureChat log head"
     LOG_INDEX = b"SecureChat log index"
     ERASE = b"SecureChat erase"
+    PREKEY = b"SecureChat prekey"
     ENVELOPE_1 = b"SecureChat/1 envelope"
     WRAP_1 = b"SecureChat/1 wrap"
+    HANDSHAKE_2 = b"SecureChat/2 handshake"
+    SESSION_2 = b"SecureChat/2 session"
+    ROOT_2 = b"SecureChat/2 root"
 
     def prefix(self, message: bytes) -> bytes:
         """Return the label, a zero byte and the message."""

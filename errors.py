@@ -55,6 +55,7 @@ class Code(StrEnum):
     ACCOUNT_REVOKED = "account_revoked"
     ACCOUNT_ERASED = "account_erased"
     UNKNOWN_USER = "unknown_user"
+    NO_PREKEYS = "no_prekeys"
     # An envelope is rejected; the link stays.
     WRONG_SENDER = "wrong_sender"
     STRANGER_LIMIT = "stranger_limit"
@@ -114,6 +115,10 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.MAILBOX_FULL: ("the recipient's mailbox is full", "try again when they have been online"),
     Code.KEY_CHANGED: ("the recipient's key is not the one this message was sealed for", "send it again"),
     Code.DUPLICATE_ID: ("another message has the same id", "send it again"),
+    Code.NO_PREKEYS: (
+        "the recipient's client has left no keys for a new session, or too old ones",
+        "it leaves new ones when it is started; try again then",
+    ),
     Code.UNTRUSTED_LOG: ("the server's key log does not fit: its keys are not believed", "/log says more"),
 }
 

@@ -28,17 +28,8 @@ from crypto_utils import (
     wrap,
 )
 from errors import CryptoError
-from protocol import (
-    HASH_SIZE,
-    KEY_ID_SIZE,
-    Ending,
-    Erasure,
-    IdentityRecord,
-    Revocation,
-    Signatures,
-    canonical,
-    without,
-)
+from protocol import canonical, without
+from records import HASH_SIZE, KEY_ID_SIZE, Ending, Erasure, IdentityRecord, Revocation, Signatures
 
 CODE_DIGITS: Final = 6
 ED25519_SIGNATURE_SIZE: Final = 64  # bytes

@@ -15,17 +15,8 @@ import merkle
 from crypto_utils import Label, RSAPrivateKey, RSAPublicKey, prove_unique, sha256, sign, verify, verify_unique
 from errors import CryptoError
 from identity import identity_hash
-from protocol import (
-    Erasure,
-    IdentityRecord,
-    Inclusion,
-    LogEntry,
-    LogProof,
-    Record,
-    TreeHead,
-    canonical,
-    without,
-)
+from protocol import canonical, without
+from records import Erasure, IdentityRecord, Inclusion, LogEntry, LogProof, Record, TreeHead
 
 IDENTITY, REVOCATION, ERASURE = "identity", "revocation", "erasure"  # kinds of entries
 EMPTY: Final = (0, merkle.EMPTY_ROOT)  # size and root of the log before its first entry

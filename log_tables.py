@@ -7,7 +7,7 @@ from typing import Any
 
 import merkle
 from key_log import entry_hash
-from protocol import LogEntry
+from records import LogEntry
 
 Statement = Callable[..., Iterable[tuple[Any, ...]]]  # SQL and its values: the rows
 

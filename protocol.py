@@ -8,7 +8,6 @@ never be here is a decision about accounts, mailboxes or trust. docs/PROTOCOL.md
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
@@ -16,6 +15,26 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from errors import Code, RemoteProtocolError
+from records import (
+    MAX_RECORDS,
+    DeviceId,
+    EnvelopeId,
+    Erasure,
+    Hash,
+    IdentityRecord,
+    Integer,
+    KeyId,
+    LogEntry,
+    LogProof,
+    OneTimePrekey,
+    Record,
+    Revocation,
+    Signature64,
+    Signature256,
+    SignedPrekey,
+    UserId,
+    is_user_id,
+)
 
 VERSIONS: Final = (1,)  # versions of the protocol that this program speaks
 LENGTH_SIZE: Final = 4  # bytes before each frame
@@ -26,120 +45,18 @@ MAX_ENCRYPTED_KEY: Final = 16 * 1024  # bytes before base64; suite 1 takes 256
 MAX_ENCRYPTED_CONTENT: Final = 180 * 1024  # bytes before base64, which makes a third more of it
 MAX_ACKNOWLEDGED: Final = 256  # sequences in one acknowledge frame
 MAX_ACCEPTED: Final = 256  # ids in one accepted frame
-MAX_RECORDS: Final = 16  # identity records in one reply, of about 9 KiB each
-MAX_PATH: Final = 64  # hashes in a proof of the key log: more than 2^53 entries need
 MAX_LOG_ENTRIES: Final = 1024  # entries of the key log in one reply, of some 150 bytes each
+MAX_PREKEYS: Final = 50  # one-time prekeys in a frame, of some 2 KiB each
 MAX_ROWS: Final = 128  # rows of the server's database in one reply, of at most some 900 bytes each
-MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON reader can hold
 NONCE_SIZE: Final = 32  # bytes
-ID_SIZE: Final = 16  # bytes of an envelope's id
-HASH_SIZE: Final = 32  # bytes of SHA-256
-KEY_ID_SIZE: Final = 16  # bytes: how much of an identity hash an envelope names
 ALL_DEVICES: Final = 0  # recipient_device of an envelope for every device of the account
-# \Z, not $: that would let a newline pass. The two that are reserved name files of the server.
-USER_ID_PATTERN: Final = r"\A(?!(?:relay|server)\Z)[a-z0-9][a-z0-9._-]{2,31}\Z"
 
-UserId = Annotated[str, Meta(pattern=USER_ID_PATTERN)]
 Party = Annotated[str, Meta(max_length=32)]  # a user id in an envelope; see `decode_envelope`
-Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
-DeviceId = Annotated[int, Meta(ge=1, le=2**16 - 1)]
 Nonce = Annotated[bytes, Meta(min_length=NONCE_SIZE, max_length=NONCE_SIZE)]
-EnvelopeId = Annotated[bytes, Meta(min_length=ID_SIZE, max_length=ID_SIZE)]
-Hash = Annotated[bytes, Meta(min_length=HASH_SIZE, max_length=HASH_SIZE)]
-KeyId = Annotated[bytes, Meta(min_length=KEY_ID_SIZE, max_length=KEY_ID_SIZE)]
-Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Signature64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
-Signature256 = Annotated[bytes, Meta(min_length=256, max_length=256)]
-
-
-class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A structure that stands inside a frame or a file, never alone on the wire."""
 
 
 class Frame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """A typed unit on the wire."""
-
-
-# ---------------------------------------------------------------- what is signed (docs/PROTOCOL.md section 4)
-
-
-class Signatures(Record, frozen=True, kw_only=True):
-    """Signatures of an identity record, one by each of its signing keys."""
-
-    ed25519: Signature64
-    mldsa65: Annotated[bytes, Meta(min_length=3309, max_length=3309)]
-    prev: Annotated[bytes, Meta(max_length=64)]  # by the Ed25519 key of the record before; empty in the first
-    rsa: Signature256
-
-
-class IdentityRecord(Record, frozen=True, kw_only=True):
-    """The published, signed set of an account's public keys (docs/PROTOCOL.md section 4.2)."""
-
-    created: Integer  # seconds since 1970
-    ed25519: Key32
-    epoch: Annotated[int, Meta(ge=1, le=2**31)]
-    mldsa65: Annotated[bytes, Meta(min_length=1952, max_length=1952)]
-    prev: Annotated[bytes, Meta(max_length=HASH_SIZE)]  # identity hash of the record before; empty in the first
-    rsa: Annotated[bytes, Meta(min_length=256, max_length=512)]  # SubjectPublicKeyInfo, DER
-    sigs: Signatures
-    suites: Annotated[list[Annotated[int, Meta(ge=1, le=255)]], Meta(min_length=1, max_length=16)]
-    user_id: UserId
-    v: Annotated[int, Meta(ge=1, le=1)]
-    x25519: Key32
-
-
-class Ending(Record, frozen=True, kw_only=True):
-    """What ends an account, signed by one of its identities."""
-
-    created: Integer  # seconds since 1970
-    identity_hash: Hash
-    sig: Signature64
-    user_id: UserId
-    v: Annotated[int, Meta(ge=1, le=1)]
-
-
-class Revocation(Ending, frozen=True, kw_only=True):
-    """The certificate with which whoever holds it ends an account (docs/PROTOCOL.md section 4.5)."""
-
-
-class Erasure(Ending, frozen=True, kw_only=True):
-    """The account's word that the server shall keep nothing of it (docs/PROTOCOL.md section 4.8)."""
-
-
-# ---------------------------------------------------------------- the key log (docs/PROTOCOL.md section 4.7)
-
-
-class LogEntry(Record, frozen=True, kw_only=True):
-    """What the key log says of one event; who it is about only those can tell who know the index."""
-
-    index: Hash
-    kind: Annotated[str, Meta(pattern=r"\A(identity|revocation|erasure)\Z")]
-    value: Hash  # the identity hash, or the hash of the certificate or the erasure
-
-
-class TreeHead(Record, frozen=True, kw_only=True):
-    """The server's word for the state of the key log."""
-
-    root: Hash
-    signature: Signature256  # by the log's key
-    size: Integer  # entries
-    timestamp: Integer  # seconds since 1970, by the server's clock; shown, never trusted
-
-
-class Inclusion(Record, frozen=True, kw_only=True):
-    """Where an entry stands in the log, and what leads from there to the head."""
-
-    path: Annotated[list[Hash], Meta(max_length=MAX_PATH)]
-    position: Integer
-
-
-class LogProof(Record, frozen=True, kw_only=True):
-    """That everything in an answer of the directory stands in the log, and that the log has only grown."""
-
-    consistency: Annotated[list[Hash], Meta(max_length=MAX_PATH)]  # from the size that the client knows to the head
-    head: TreeHead
-    inclusions: Annotated[list[Inclusion], Meta(max_length=MAX_RECORDS + 1)]  # of records and revocations, in order
-    index: Signature256  # the log's key's one signature over the user id; its hash is the index
 
 
 # ---------------------------------------------------------------- frames (docs/PROTOCOL.md section 3)
@@ -349,6 +266,34 @@ class Revoked(Frame, frozen=True, kw_only=True, tag="revoked"):
     identity_hash: Hash
 
 
+class PublishPrekeys(Frame, frozen=True, kw_only=True, tag="publish_prekeys"):
+    """Client: prekeys of its device, if it has any to add; in either case it hears what the server holds."""
+
+    one_time: Annotated[list[OneTimePrekey], Meta(max_length=MAX_PREKEYS)]
+    signed: Annotated[list[SignedPrekey], Meta(max_length=1)]  # takes the place of the one before
+
+
+class PrekeysHeld(Frame, frozen=True, kw_only=True, tag="prekeys_held"):
+    """Server: the prekeys that it has of this device."""
+
+    one_time: Integer  # how many
+    signed: Integer  # number of the signed one; 0: there is none
+
+
+class FetchPrekeys(Frame, frozen=True, kw_only=True, tag="fetch_prekeys"):
+    """Client: asks for what it needs to begin a session with somebody's device."""
+
+    device_id: DeviceId
+    user_id: UserId
+
+
+class Prekeys(Frame, frozen=True, kw_only=True, tag="prekeys"):
+    """Server: a device's signed prekey, and a one-time prekey that nobody else gets, while there are any."""
+
+    one_time: Annotated[list[OneTimePrekey], Meta(max_length=1)]
+    signed: SignedPrekey
+
+
 class Delivery(Frame, frozen=True, kw_only=True, tag="delivery"):
     """Server: pushes an envelope, byte for byte as its sender wrote it."""
 
@@ -410,6 +355,10 @@ AnyFrame = (
     | Erased
     | Revoke
     | Revoked
+    | PublishPrekeys
+    | PrekeysHeld
+    | FetchPrekeys
+    | Prekeys
     | Delivery
     | Acknowledge
     | Refusal
@@ -417,11 +366,6 @@ AnyFrame = (
     | Pong
     | Goodbye
 )
-
-
-def is_user_id(text: str) -> bool:
-    """Tell whether a text has the form of a user id."""
-    return re.fullmatch(USER_ID_PATTERN, text) is not None
 
 
 def frame_type(frame: Frame | type[Frame]) -> str:

@@ -34,7 +34,8 @@ from crypto_utils import (
 )
 from errors import CryptoError, KeyFileError, RemoteProtocolError, SetupError
 from key_files import move_key_file, read_key_file, write_key_file
-from protocol import Record, Signature256, canonical, decode
+from protocol import canonical, decode
+from records import Record, Signature256
 
 _UNREADABLE_X509: Final = (Warning, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 LOG_KEY_FILE: Final = "log_private_key.pem"

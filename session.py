@@ -43,11 +43,11 @@ from protocol import (
     Register,
     Registered,
     RequestCode,
-    Revocation,
     Revoke,
     Revoked,
     Welcome,
 )
+from records import Revocation
 from transport import Loop
 
 TICK_S: Final = 1.0

@@ -30,18 +30,8 @@ from crypto_utils import (
 from identity import create_record, identity_hash, key_id, login_statement
 from messenger.content import NO_LOG, Text, pack
 from messenger.outbox import PREFIX
-from protocol import (
-    Frame,
-    Hello,
-    IdentityRecord,
-    LoggedIn,
-    Login,
-    Message,
-    Pong,
-    Welcome,
-    canonical,
-    encode_frame,
-)
+from protocol import Frame, Hello, LoggedIn, Login, Message, Pong, Welcome, canonical, encode_frame
+from records import IdentityRecord
 from relay.storage import Address, Arrival, Stored
 from relay.storage.sqlite import SqliteStore
 

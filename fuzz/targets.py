@@ -21,20 +21,8 @@ from messenger.account import Account
 from messenger.content import NO_LOG, Notice, ReceiptContent, Text, pack, unpack
 from messenger.suites import SUITES
 from messenger.suites.draft import Draft
-from protocol import (
-    Hello,
-    IdentityRecord,
-    Inclusion,
-    Log,
-    LogProof,
-    Message,
-    Ping,
-    Revocation,
-    canonical,
-    decode,
-    decode_envelope,
-    encode_frame,
-)
+from protocol import Hello, Log, Message, Ping, canonical, decode, decode_envelope, encode_frame
+from records import IdentityRecord, Inclusion, LogProof, Revocation
 from server_key import ServerKey, certificate_key, create_hop, self_signed_certificate
 
 

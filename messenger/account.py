@@ -17,7 +17,8 @@ from identity import (
     verify_successor,
 )
 from key_files import move_key_file, read_key_file, write_key_file
-from protocol import IdentityRecord, Revocation, canonical, decode, is_user_id
+from protocol import canonical, decode
+from records import IdentityRecord, Revocation, is_user_id
 
 FIRST_DEVICE = 1  # the device that registered
 

@@ -20,7 +20,8 @@ from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import open_account
 from messenger.server_address import key_file
-from protocol import IdentityRecord, decode
+from protocol import decode
+from records import IdentityRecord
 
 _NAMES: Final = ("private_key", "identity", "public_key", "revocation")  # of AccountFiles
 

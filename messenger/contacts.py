@@ -9,7 +9,8 @@ from typing import Final
 from errors import CryptoError
 from identity import identity_hash, key_id, verify_chain, verify_ending, verify_successor
 from messenger.database import Database
-from protocol import KEY_ID_SIZE, IdentityRecord, Revocation, canonical, decode
+from protocol import canonical, decode
+from records import KEY_ID_SIZE, IdentityRecord, Revocation
 
 COUNTERS_SKIPPED: Final = 2**32  # more than anybody writes between two backups, and room for two million of them
 

@@ -13,7 +13,8 @@ from msgspec import Meta
 
 from errors import CryptoError, ProtocolError, UsageError
 from key_log import EMPTY
-from protocol import EnvelopeId, Frame, Hash, Integer, Record, canonical, decode_strictly
+from protocol import Frame, canonical, decode_strictly
+from records import EnvelopeId, Hash, Integer, Record
 
 MAX_TEXT: Final = 64 * 1024  # bytes of UTF-8; more belongs into a file
 MAX_RECEIPTS: Final = 100  # ids in one receipt

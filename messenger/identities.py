@@ -13,7 +13,8 @@ from messenger.events import ContactPinned, IdentityChanged, IdentityRevoked, Id
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
 from messenger.log_replica import LogReplica
-from protocol import MAX_RECORDS, FetchIdentity, Identity
+from protocol import FetchIdentity, Identity
+from records import MAX_RECORDS
 
 MAX_IDENTITIES: Final = 1024  # of one account, some 9 MB; a server could make up any number
 

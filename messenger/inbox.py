@@ -13,7 +13,8 @@ from messenger.events import ContactRestored, EnvelopeRefused, Event, MessageRec
 from messenger.history import History
 from messenger.keyring import KEPT_S, Keyring
 from messenger.suites import SUITES
-from protocol import ALL_DEVICES, Delivery, IdentityRecord, Message, Receipt, canonical, decode_envelope
+from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
+from records import IdentityRecord
 
 Shown = tuple[str, bytes]  # peer and message id
 

@@ -14,7 +14,8 @@ from identity import key_id
 from messenger.account import Account, Vault, succeed
 from messenger.database import Database
 from messenger.suites import SUITES
-from protocol import IdentityRecord, canonical, decode
+from protocol import canonical, decode
+from records import IdentityRecord
 
 MAX_TRIED: Final = 3  # former identities at a login; a server takes only a few failed ones
 KEPT_S: Final = 35 * 24 * 3600  # a relay keeps envelopes for 30 days

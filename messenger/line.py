@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from messenger.events import Event
 from messenger.outbox import BEGINNING
-from protocol import NONCE_SIZE, Frame, IdentityRecord, Welcome
+from protocol import NONCE_SIZE, Frame, Welcome
+from records import IdentityRecord
 
 
 @dataclass(slots=True)

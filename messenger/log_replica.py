@@ -8,7 +8,7 @@ from crypto_utils import RSAPublicKey, load_rsa_public_der
 from key_log import EMPTY, State
 from log_tables import LogTables
 from messenger.database import Database
-from protocol import LogEntry, TreeHead
+from records import LogEntry, TreeHead
 
 _TABLES: Final = ("log_entry", "log_node", "log_state", "log_claim")
 

@@ -19,7 +19,8 @@ from messenger.identities import Identities
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
 from messenger.log_replica import LogReplica
-from protocol import FetchLog, Identity, IdentityRecord, Log, LogEntry, LoggedIn, LogProof
+from protocol import FetchLog, Identity, Log, LoggedIn
+from records import IdentityRecord, LogEntry, LogProof
 
 MAX_ENTRIES: Final = 2_000_000  # some 400 MB here; a server that makes up more would fill this disk
 OVERDUE_S: Final = 600  # after which a server that has not shown all of its log withholds it

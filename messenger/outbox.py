@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from messenger.database import Database
-from protocol import ID_SIZE
+from records import ID_SIZE
 
 BEGINNING: Final = -(2**63)  # below every ordinal
 PREFIX: Final = struct.Struct(">II")  # of an id

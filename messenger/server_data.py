@@ -9,7 +9,8 @@ from identity import create_ending
 from messenger.events import AccountErased, ServerHolds
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
-from protocol import Erase, Erased, Erasure, FetchRows, Rows
+from protocol import Erase, Erased, FetchRows, Rows
+from records import Erasure
 
 _BEGINNING: Final = (0, 0)
 

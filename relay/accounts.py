@@ -10,7 +10,8 @@ from typing import Final
 from crypto_utils import Label, RSAPrivateKey, sha256, spki, verify
 from errors import Code, CryptoError, Refused
 from identity import CODE_DIGITS, identity_hash, login_statement, open_code, signing_key
-from protocol import IdentityRecord, Login, Register, RequestCode, Revocation, decode
+from protocol import Login, Register, RequestCode, decode
+from records import IdentityRecord, Revocation
 from relay.directory import Directory
 from relay.limits import Limits, Now, RateLimiter
 from relay.storage import Store

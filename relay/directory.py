@@ -6,20 +6,17 @@ from errors import Code, CryptoError, Refused
 from identity import identity_hash, verify_ending, verify_record, verify_successor
 from protocol import (
     MAX_LOG_ENTRIES,
-    MAX_RECORDS,
     MAX_ROWS,
-    Erasure,
     FetchIdentity,
     FetchLog,
     FetchRows,
     Identity,
-    IdentityRecord,
     Log,
-    Revocation,
     Row,
     canonical,
     decode,
 )
+from records import MAX_RECORDS, Erasure, IdentityRecord, Revocation
 from relay.limits import Limits, Now, RateLimiter
 from relay.log_keeper import LogKeeper
 from relay.storage import Page, Store

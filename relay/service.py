@@ -27,6 +27,7 @@ from protocol import (
     Erased,
     FetchIdentity,
     FetchLog,
+    FetchPrekeys,
     FetchRows,
     Frame,
     Goodbye,
@@ -35,6 +36,7 @@ from protocol import (
     Log,
     LoggedIn,
     Login,
+    PublishPrekeys,
     Refusal,
     Register,
     Registered,
@@ -55,6 +57,7 @@ from relay.directory import Directory
 from relay.limits import Limits, Now, origin
 from relay.log_keeper import LogKeeper
 from relay.mailboxes import EXPIRE_AT_ONCE, Mailboxes
+from relay.prekeys import PrekeyShelf
 from relay.presence import Online, Presence
 from relay.storage import Address, Store
 
@@ -93,6 +96,7 @@ class Relay:
         self._limits = limits
         self._presence = Presence()
         self._directory = Directory(store, LogKeeper(store, keys.log), limits)
+        self._prekeys = PrekeyShelf(store, limits)
         self._log_key = spki(keys.log.public_key())
         self._accounts = Accounts(store, self._directory, limits, keys.server)
         self._mailboxes = Mailboxes(store, self._directory, self._presence, limits)
@@ -106,6 +110,8 @@ class Relay:
             FetchIdentity: self._fetch_identity,
             FetchLog: self._fetch_log,
             Rotate: self._rotate,
+            PublishPrekeys: self._publish_prekeys,
+            FetchPrekeys: self._fetch_prekeys,
             FetchRows: self._fetch_rows,
             Erase: self._erase,
             Acknowledge: self._acknowledge,
@@ -218,6 +224,7 @@ class Relay:
     def _revoke(self, link: Link, visitor: Visitor, command: Revoke, now: Now) -> list[Action]:
         certificate = command.certificate
         self._accounts.revoke(certificate, address=visitor.address, now=now)
+        self._prekeys.clear(certificate.user_id)
         ended = [online.link for online in self._presence.of_account(certificate.user_id)]
         hang_ups = self._let_go(ended, Code.ACCOUNT_REVOKED)
         return [Outgoing(link, [Revoked(identity_hash=certificate.identity_hash)]), *hang_ups]
@@ -262,8 +269,16 @@ class Relay:
         ended = [online.link for online in self._presence.of_account(user_id)]
         return [Outgoing(link, [Erased(rows=gone)]), *self._let_go(ended, Code.ACCOUNT_ERASED)]
 
+    def _publish_prekeys(self, link: Link, visitor: Visitor, command: PublishPrekeys, _now: Now) -> list[Action]:
+        return [Outgoing(link, [self._prekeys.publish(visitor.account, command)])]
+
+    def _fetch_prekeys(self, link: Link, visitor: Visitor, command: FetchPrekeys, now: Now) -> list[Action]:
+        return [Outgoing(link, [self._prekeys.fetch(command, asked_by=visitor.account.user_id, now=now)])]
+
     def _rotate(self, link: Link, visitor: Visitor, command: Rotate, now: Now) -> list[Action]:
-        identity = self._directory.rotate(visitor.account.user_id, command.record, now=now)
+        user_id = visitor.account.user_id
+        identity = self._directory.rotate(user_id, command.record, now=now)
+        self._prekeys.clear(user_id)
         return [Outgoing(link, [Rotated(identity_hash=identity)])]
 
     def _acknowledge(self, _link: Link, visitor: Visitor, command: Acknowledge, _now: Now) -> list[Action]:
@@ -284,7 +299,7 @@ def _refusal(frame: Any, refused: Refused) -> Frame:
     match frame:
         case Register(record=about) | Rotate(record=about) | Revoke(certificate=about) | Erase(erasure=about):
             subject = about.user_id
-        case FetchLog() | FetchRows():
+        case FetchLog() | FetchRows() | PublishPrekeys():
             subject = ""
         case _:
             subject = frame.user_id

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 import protocol
+import records
 from crypto_utils import encode_base64
 from errors import Code
 from protocol import (
@@ -17,42 +18,51 @@ from protocol import (
     Delivery,
     Erase,
     Erased,
-    Erasure,
     FetchIdentity,
     FetchLog,
+    FetchPrekeys,
     FetchRows,
     Frame,
     Goodbye,
     Hello,
     Identity,
-    IdentityRecord,
-    Inclusion,
     Log,
-    LogEntry,
     LoggedIn,
     Login,
-    LogProof,
     Message,
     Ping,
     Pong,
+    Prekeys,
+    PrekeysHeld,
+    PublishPrekeys,
     Receipt,
     Refusal,
     Register,
     Registered,
     Rejected,
     RequestCode,
-    Revocation,
     Revoke,
     Revoked,
     Rotate,
     Rotated,
     Row,
     Rows,
-    Signatures,
-    TreeHead,
     Welcome,
     canonical,
     frame_type,
+)
+from records import (
+    Erasure,
+    IdentityRecord,
+    Inclusion,
+    LogEntry,
+    LogProof,
+    OneTimePrekey,
+    PrekeySignatures,
+    Revocation,
+    Signatures,
+    SignedPrekey,
+    TreeHead,
 )
 
 LOG_SPKI = bytes(294)
@@ -68,6 +78,9 @@ RECORD = IdentityRecord(
     sigs=Signatures(ed25519=bytes(64), mldsa65=bytes(3309), prev=b"", rsa=bytes(256)),
     suites=[1], user_id="alice", v=1, x25519=bytes(32),
 )  # fmt: skip
+_PREKEY: dict[str, Any] = {"device_id": 1, "id": 1, "identity_hash": bytes(32), "key": bytes(1216), "user_id": "bob"}
+ONE_TIME_PREKEY = OneTimePrekey(sig=bytes(64), **_PREKEY)
+SIGNED_PREKEY = SignedPrekey(created=1, sigs=PrekeySignatures(ed25519=bytes(64), mldsa65=bytes(3309)), **_PREKEY)
 ENVELOPE: dict[str, Any] = {
     "encrypted_aes_key": encode_base64(bytes(256)), "encrypted_content": encode_base64(bytes(272)),
     "id": bytes(16), "recipient_device": 0,
@@ -100,6 +113,10 @@ _FRAMES: list[Frame] = [
     Rotated(identity_hash=bytes(32)),
     Revoke(certificate=Revocation(created=1, identity_hash=bytes(32), sig=bytes(64), user_id="alice", v=1)),
     Revoked(identity_hash=bytes(32)),
+    PublishPrekeys(one_time=[ONE_TIME_PREKEY], signed=[SIGNED_PREKEY]),
+    PrekeysHeld(one_time=100, signed=1),
+    FetchPrekeys(device_id=1, user_id="bob"),
+    Prekeys(one_time=[ONE_TIME_PREKEY], signed=SIGNED_PREKEY),
     Delivery(envelope=msgspec.Raw(canonical(Message(**ENVELOPE))), sequence=1),
     Acknowledge(sequences=[1, 2, 3]),
     Refusal(code=Code.RATE_LIMITED, command="fetch_identity", retry_after_s=3, subject="bob"),
@@ -110,9 +127,9 @@ _FRAMES: list[Frame] = [
 FRAMES = {frame_type(frame): frame for frame in _FRAMES}
 assert {type(frame) for frame in _FRAMES} == set(protocol.AnyFrame.__args__)
 
-_integers = st.integers(0, protocol.MAX_INTEGER)
+_integers = st.integers(0, records.MAX_INTEGER)
 _ids = st.binary(min_size=16, max_size=16)
-_users = st.from_regex(protocol.USER_ID_PATTERN, fullmatch=True)
+_users = st.from_regex(records.USER_ID_PATTERN, fullmatch=True)
 envelopes = st.builds(
     lambda kind, **fields: kind(**fields),
     st.sampled_from([Message, Receipt]),

@@ -24,7 +24,8 @@ from identity import (
     verify_record,
     verify_successor,
 )
-from protocol import IdentityRecord, Revocation, Signatures, canonical, decode, without
+from protocol import canonical, decode, without
+from records import IdentityRecord, Revocation, Signatures
 
 
 @pytest.fixture(scope="module")

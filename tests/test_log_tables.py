@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from log_tables import LogTables
 from messenger.database import Database
 from messenger.log_replica import LogReplica
-from protocol import LogEntry, canonical
+from protocol import canonical
+from records import LogEntry
 from relay.storage.sqlite import SqliteStore
 from tests.test_merkle import by_definition
 

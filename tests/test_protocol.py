@@ -25,8 +25,8 @@ from protocol import (
     canonical,
     decode_envelope,
     decode_frame,
-    is_user_id,
 )
+from records import is_user_id
 from tests.strategies import FRAMES, frames
 from tests.trial import Trial
 

@@ -10,6 +10,7 @@ import pytest
 
 import crypto_utils
 import protocol
+import records
 from connection import TRANSITIONS, State
 from errors import Code
 from link import LinkLimits
@@ -73,7 +74,7 @@ def test_every_frame_is_described() -> None:
 
 def test_the_table_of_limits() -> None:
     values: dict[str, object] = {
-        **vars(content), **vars(protocol),
+        **vars(content), **vars(protocol), **vars(records),
         **{each.name: getattr(of, each.name) for of in (Limits(), LinkLimits()) for each in dataclasses.fields(of)},
     }  # fmt: skip
     for _, shown, name in rows("10 Limits"):

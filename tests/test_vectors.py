@@ -22,17 +22,8 @@ from key_log import entry_for, prove_index, verify_entries, verify_growth, verif
 from messenger.account import Account
 from messenger.content import unpack
 from messenger.suites import SUITES
-from protocol import (
-    IdentityRecord,
-    Inclusion,
-    LogEntry,
-    LogProof,
-    TreeHead,
-    canonical,
-    decode,
-    decode_envelope,
-    without,
-)
+from protocol import canonical, decode, decode_envelope, without
+from records import IdentityRecord, Inclusion, LogEntry, LogProof, TreeHead
 
 FOLDER = Path(__file__).with_name("vectors")
 Case = dict[str, Any]

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 import crypto_utils
 from crypto_utils import Label, unwrap, verify
 from errors import CryptoError
+from key_agreement import PrivatePair, PublicPair, decrypt, derive, encrypt, exchange
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "wycheproof"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no ../shared/vectors beside this clone")
@@ -96,3 +97,61 @@ def test_mldsa65() -> None:
         except (CryptoError, ValueError):  # a key of the wrong size is refused when it is loaded
             accepted = False
         assert agrees(case, accepted) or (case.get("ctx") and not accepted), case["tcId"]
+
+
+def test_x25519() -> None:
+    """Those that Wycheproof calls acceptable have a low order or are not in their one form; we refuse the former."""
+    tried = cases("x25519_test.json")
+    assert len(tried) > 400
+    other, refused = PrivatePair.generate(), 0
+    for _, case in tried:
+        private = PrivatePair.from_bytes(bytes.fromhex(case["private"]) + bytes(64))
+        public = PublicPair.from_bytes(bytes.fromhex(case["public"]) + other.public.to_bytes()[32:])
+        try:
+            assert exchange(private.x25519, public.x25519).hex() == case["shared"], case["tcId"]
+        except CryptoError:
+            refused += 1
+            assert "ZeroSharedSecret" in case["flags"], case["tcId"]
+    assert refused > 10
+
+
+def test_mlkem768() -> None:
+    """A private key by its seed, a ciphertext, and the secret that both give, or another: implicit rejection."""
+    tried = cases("mlkem_768_test.json")
+    assert len(tried) > 20
+    x25519 = bytes(range(32))
+    for _, case in tried:
+        seed = bytes.fromhex(case["seed"])
+        try:
+            secret = PrivatePair.from_bytes(x25519 + seed).decapsulate(bytes.fromhex(case["c"])).hex()
+            accepted = secret == case["K"]
+        except (CryptoError, ValueError):  # a seed of another size is none of ours
+            accepted = False
+        assert agrees(case, accepted), case["tcId"]
+
+
+def test_hkdf() -> None:
+    tried = [case for _, case in cases("hkdf_sha256_test.json") if case["result"] == "valid"]
+    assert len(tried) > 50
+    for case in tried:
+        salt, info = bytes.fromhex(case["salt"]), bytes.fromhex(case["info"])
+        assert derive(bytes.fromhex(case["ikm"]), salt=salt, info=info, size=case["size"]).hex() == case["okm"]
+
+
+def test_aes_gcm() -> None:
+    tried = [
+        case
+        for group, case in cases("aes_gcm_test.json")
+        if (group["ivSize"], group["keySize"], group["tagSize"]) == (96, 256, 128)
+    ]
+    assert len(tried) > 50
+    for case in tried:
+        key, nonce, associated = (bytes.fromhex(case[name]) for name in ("key", "iv", "aad"))
+        ciphertext = bytes.fromhex(case["ct"] + case["tag"])
+        try:
+            accepted = decrypt(key, nonce, ciphertext, associated).hex() == case["msg"]
+        except CryptoError:
+            accepted = False
+        assert agrees(case, accepted), case["tcId"]
+        if accepted:
+            assert encrypt(key, nonce, bytes.fromhex(case["msg"]), associated) == ciphertext

@@ -10,7 +10,8 @@ from typing import Final, Protocol
 from messenger.account import Account
 from messenger.suites.draft import Draft
 from messenger.suites.suite1 import Suite1
-from protocol import Envelope, IdentityRecord
+from protocol import Envelope
+from records import IdentityRecord
 
 
 class Suite(Protocol):

@@ -25,7 +25,8 @@ from errors import CryptoError
 from identity import key_id
 from messenger.account import Account
 from messenger.suites.draft import Draft
-from protocol import ALL_DEVICES, Envelope, IdentityRecord, without
+from protocol import ALL_DEVICES, Envelope, without
+from records import IdentityRecord
 
 _SEALED = ("encrypted_aes_key", "encrypted_content", "signature")
 

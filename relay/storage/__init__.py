@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from log_tables import LogTables
 from protocol import Row
+from relay.storage.prekey_table import PrekeyTable
 
 
 class Address(NamedTuple):
@@ -64,6 +65,10 @@ class Store(Protocol):
     @property
     def log(self) -> LogTables:
         """The key log."""
+
+    @property
+    def prekeys(self) -> PrekeyTable:
+        """What devices have left for those who want to write to them."""
 
     @property
     def unwritten(self) -> bool:

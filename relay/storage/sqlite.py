@@ -16,8 +16,10 @@ from typing import Any, Final
 from msgspec import Struct
 
 from log_tables import LogTables
-from protocol import KEY_ID_SIZE, Row
+from protocol import Row
+from records import KEY_ID_SIZE
 from relay.storage import Account, Address, Arrival, Page, Stored, Waiting
+from relay.storage.prekey_table import PrekeyTable
 from relay.storage.sqlite_rows import erasures, rows_of
 from sql_file import SqlFile
 
@@ -88,10 +90,8 @@ class SqliteStore(SqlFile):
             "PRAGMA secure_delete = ON",  # what is removed is overwritten, and not only let go of
         ]
         super().__init__(path, SCHEMA, sqlite3, first=settings)
-        self.log = LogTables(
-            lambda query, *values: self._db.execute(query, values),
-            lambda statement, *values: self._write(statement, values),
-        )
+        self.log = LogTables(self._query, self._change)
+        self.prekeys = PrekeyTable(self._query, self._change)
 
     @property
     def unwritten(self) -> bool:
@@ -142,6 +142,12 @@ class SqliteStore(SqlFile):
         with self.attempt():
             yield
             self.commit(spared=True)
+
+    def _query(self, query: str, *values: object) -> sqlite3.Cursor:
+        return self._db.execute(query, values)  # type: ignore[no-any-return]
+
+    def _change(self, statement: str, *values: object) -> sqlite3.Cursor:
+        return self._write(statement, values)
 
     def _write(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> sqlite3.Cursor:
         """Change something; the first change since a commit begins a transaction."""

@@ -24,6 +24,7 @@ class Table(NamedTuple):
 
 _OWN: Final = "user_id = :user_id"
 TABLES: Final = (  # those that point at others come before them
+    Table("prekey", _OWN, "device_id, one_time, id"),
     Table("device", _OWN, "device_id"),
     Table("identity", _OWN, "epoch"),
     Table("revocation", _OWN, "user_id"),

@@ -9,7 +9,7 @@ import pytest
 import identity
 from crypto_utils import PrivateKeys, sha256
 from identity import create_record, safety_number
-from protocol import IdentityRecord
+from records import IdentityRecord
 
 
 @pytest.mark.parametrize("name", ["ed25519", "x25519", "mldsa65"])

@@ -11,7 +11,8 @@ from messenger.account import Account
 from messenger.contacts import Contacts, Sight, Trust
 from messenger.events import IdentityChanged
 from messenger.suites import SUITES
-from protocol import Accepted, Frame, Identity, IdentityRecord, Message, Rejected
+from protocol import Accepted, Frame, Identity, Message, Rejected
+from records import IdentityRecord
 from tests.attacks.stage import Stage
 
 

@@ -12,7 +12,8 @@ from connection import Connection, Role
 from crypto_utils import RSAPublicKey, public_key_from_pem
 from errors import Code
 from identity import create_record, identity_hash, seal_code
-from protocol import CodeSent, Frame, Hello, IdentityRecord, Register, Registered, RequestCode
+from protocol import CodeSent, Frame, Hello, Register, Registered, RequestCode
+from records import IdentityRecord
 from tests.faults.crowd import Relay
 from tests.trial import Trial
 

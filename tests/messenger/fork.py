@@ -6,7 +6,8 @@ import shutil
 
 import msgspec
 
-from protocol import Frame, Identity, IdentityRecord, Log
+from protocol import Frame, Identity, Log
+from records import IdentityRecord
 from relay.log_keeper import LogKeeper
 from relay.storage.sqlite import SqliteStore
 from tests.messenger.people import Person, Town

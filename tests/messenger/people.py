@@ -15,7 +15,8 @@ from messenger.engine import Messenger
 from messenger.events import Event, MessageReceived
 from messenger.keyring import Keyring
 from messenger.line import Output
-from protocol import Frame, Identity, IdentityRecord, Revocation, canonical, decode_frame
+from protocol import Frame, Identity, canonical, decode_frame
+from records import IdentityRecord, Revocation
 from relay.actions import HangUp, Outgoing
 from relay.limits import Limits
 from tests.relay.world import SERVER_KEY, START_S, World

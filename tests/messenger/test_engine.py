@@ -35,7 +35,6 @@ from protocol import (
     Envelope,
     Frame,
     Identity,
-    IdentityRecord,
     Message,
     Receipt,
     Rejected,
@@ -43,6 +42,7 @@ from protocol import (
     decode_envelope,
     without,
 )
+from records import IdentityRecord
 from relay.limits import DAY, Limits, Rate
 from tests.messenger.people import Person, Town
 from tests.oracle import figures, judge

@@ -26,7 +26,8 @@ from messenger.log_watch import (
     READ_EVERY_S,
     TOO_LONG,
 )
-from protocol import FetchLog, Frame, Identity, IdentityRecord, Inclusion, Log, LoggedIn, Receipt, Refusal
+from protocol import FetchLog, Frame, Identity, Log, LoggedIn, Receipt, Refusal
+from records import IdentityRecord, Inclusion
 from relay.limits import Limits, Rate
 from relay.log_keeper import LogKeeper
 from relay.storage.sqlite import SqliteStore

@@ -17,7 +17,8 @@ from messenger.account import Account, AccountFiles, save, succeed, unlock, unlo
 from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import change_password, open_account
-from protocol import Revocation, canonical, decode
+from protocol import canonical, decode
+from records import Revocation
 
 OLD, NEW = normalise_password("correct horse"), normalise_password("battery 'staple'")
 

@@ -31,24 +31,22 @@ from messenger.events import (
 from messenger.keyring import MAX_TRIED
 from messenger.log_watch import NOT_IN_LOG
 from protocol import (
-    MAX_RECORDS,
     Accepted,
     Delivery,
     FetchIdentity,
     Frame,
     Identity,
-    IdentityRecord,
     LoggedIn,
     Message,
     Refusal,
     Rejected,
-    Revocation,
     Revoke,
     Rotate,
     Rotated,
     canonical,
     decode_envelope,
 )
+from records import MAX_RECORDS, IdentityRecord, Revocation
 from relay.limits import DAY, Limits, Rate
 from tests.messenger.people import Person, Town
 from tests.relay.world import START_S

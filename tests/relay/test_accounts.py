@@ -13,17 +13,8 @@ from Crypto.Util.asn1 import DerBitString, DerNull, DerObjectId, DerSequence
 from crypto_utils import Label, sha256, sign, spki
 from errors import Code
 from identity import Predecessor, create_record, identity_hash, seal_code
-from protocol import (
-    CodeSent,
-    IdentityRecord,
-    LoggedIn,
-    Refusal,
-    Register,
-    Registered,
-    RequestCode,
-    canonical,
-    without,
-)
+from protocol import CodeSent, LoggedIn, Refusal, Register, Registered, RequestCode, canonical, without
+from records import IdentityRecord
 from relay.actions import Outgoing, SendCode
 from relay.limits import DAY
 from server_key import generate_server_key

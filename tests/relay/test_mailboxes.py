@@ -15,7 +15,6 @@ from protocol import (
     MAX_ENCRYPTED_CONTENT,
     MAX_ENVELOPE,
     MAX_FRAME,
-    MAX_INTEGER,
     Accepted,
     Acknowledge,
     Delivery,
@@ -29,6 +28,7 @@ from protocol import (
     canonical,
     decode_envelope,
 )
+from records import MAX_INTEGER
 from relay.actions import Outgoing
 from relay.limits import DAY, Limits
 from relay.mailboxes import EXPIRE_AT_ONCE

@@ -10,20 +10,8 @@ import pytest
 from crypto_utils import Label, PrivateKeys, sign
 from errors import Code
 from identity import create_ending, create_record, identity_hash
-from protocol import (
-    MAX_RECORDS,
-    FetchIdentity,
-    Identity,
-    IdentityRecord,
-    LoggedIn,
-    Revocation,
-    Revoke,
-    Revoked,
-    Rotate,
-    Rotated,
-    canonical,
-    without,
-)
+from protocol import FetchIdentity, Identity, LoggedIn, Revoke, Revoked, Rotate, Rotated, canonical, without
+from records import MAX_RECORDS, IdentityRecord, Revocation
 from relay.limits import HOUR, Limits
 from tests.relay.world import START_S, World, contents, frames_to, hang_ups
 

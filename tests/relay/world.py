@@ -25,7 +25,6 @@ from protocol import (
     Envelope,
     Frame,
     Hello,
-    IdentityRecord,
     LoggedIn,
     Login,
     Message,
@@ -34,11 +33,11 @@ from protocol import (
     Register,
     Rejected,
     RequestCode,
-    Revocation,
     Rotate,
     Rotated,
     Welcome,
 )
+from records import IdentityRecord, Revocation
 from relay.actions import Action, HangUp, Outgoing, SendCode
 from relay.limits import Limits, Now
 from relay.service import Keys, Relay

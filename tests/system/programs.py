@@ -19,7 +19,8 @@ from crypto_utils import PrivateKeys, encrypt_private_keys, public_key_to_pem
 from identity import create_ending, create_record
 from key_files import write_key_file
 from messenger.account import AccountFiles
-from protocol import Revocation, canonical
+from protocol import canonical
+from records import Revocation
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from errors import ExitCode, StorageError
-from protocol import LogEntry
+from records import LogEntry
 from relay.storage import Account, Address, Stored, Waiting
 from relay.storage.sqlite import SCHEMA, SqliteStore
 from tests.relay.world import known, put_one
