@@ -36,6 +36,7 @@ from messenger.commands import COMMANDS
 from messenger.engine import Messenger
 from messenger.opening import change_password
 from messenger.server_address import DEFAULT_PORT
+from messenger.suites import SPOKEN
 from messenger.ui import Face
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
@@ -73,6 +74,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input"
     )
     parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
+    parser.add_argument(
+        "--suite",
+        type=int,
+        choices=SPOKEN,
+        default=max(SPOKEN),
+        help="the least that protects what you write: 1 is for contacts whose client is old, and has no forward secrecy"
+        " (default: %(default)s)",
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
     actions.add_parser("register", help="create the account and leave")
     send = actions.add_parser("send", help="send one message; ends 0 when the server has accepted it")
@@ -166,7 +175,7 @@ class Client:
                 hint = "create it: client.py register; or put it back from a backup: client.py restore"
                 raise UsageError(message, hint=hint)
             with closing(database):
-                self._act(entrance, Messenger(keyring, database), files)
+                self._act(entrance, Messenger(keyring, database, minimum_suite=self._options.suite), files)
 
     def _act(self, entrance: Entrance, messenger: Messenger, files: AccountFiles) -> None:
         """Run the action; an account that the server does not know is registered on the way."""

@@ -84,6 +84,8 @@ class Label(bytes, Enum):
     HANDSHAKE_2 = b"SecureChat/2 handshake"
     SESSION_2 = b"SecureChat/2 session"
     ROOT_2 = b"SecureChat/2 root"
+    MESSAGE_2 = b"SecureChat/2 message"
+    ENVELOPE_2 = b"SecureChat/2 envelope"
 
     def prefix(self, message: bytes) -> bytes:
         """Return the label, a zero byte and the message."""

@@ -18,7 +18,7 @@ from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import open_account
 from messenger.server_address import ServerAddress, locate
-from messenger.suites import SUITES
+from messenger.suites import SPOKEN
 from messenger.ui import Face
 from messenger.ui.plain import LineReader
 from session import register, request_code, wall_time
@@ -191,7 +191,7 @@ class Entrance:
         Raises:
             SecureChatError: The server refuses, or cannot be reached.
         """
-        account = generate(user_id, suites=sorted(SUITES), now=wall_time())
+        account = generate(user_id, suites=list(SPOKEN), now=wall_time())
         request_code(self.address, self.keys, account)
         self._face.tell(f"* the server has sent a verification code for {user_id}{WHERE_IT_IS}")
         code = self._prompts.code()

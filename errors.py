@@ -62,8 +62,9 @@ class Code(StrEnum):
     MAILBOX_FULL = "mailbox_full"
     KEY_CHANGED = "key_changed"
     DUPLICATE_ID = "duplicate_id"
-    # Said by no server: a client writes it down for what it did not send.
+    # Said by no server: a client writes them down for what it did not send.
     UNTRUSTED_LOG = "untrusted_log"
+    OLD_CLIENT = "old_client"
 
 
 EXPLANATIONS: dict[Code, tuple[str, str]] = {
@@ -118,6 +119,10 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.NO_PREKEYS: (
         "the recipient's client has left no keys for a new session, or too old ones",
         "it leaves new ones when it is started; try again then",
+    ),
+    Code.OLD_CLIENT: (
+        "the recipient's client protects less than yours: it has no forward secrecy",
+        "it moves up by itself once it is updated and started; until then client.py --suite 1 writes to it as it is",
     ),
     Code.UNTRUSTED_LOG: ("the server's key log does not fit: its keys are not believed", "/log says more"),
 }

@@ -107,8 +107,8 @@ class OneShot:
     # ------------------------------------------------------------ messages
 
     def _register(self) -> None:
-        """Log in once, which shows that the account is registered."""
-        self._until(lambda: self._messenger.online)
+        """Log in once, which shows that the account is registered, and leave keys for those who want to write to it."""
+        self._until(lambda: self._messenger.stocked)
 
     def _send(self) -> None:
         """Send one message and wait until the server has it."""

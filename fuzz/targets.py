@@ -19,8 +19,8 @@ from identity import create_ending, create_record, verify_chain, verify_ending
 from key_log import sign_head
 from messenger.account import Account
 from messenger.content import NO_LOG, Notice, ReceiptContent, Text, pack, unpack
-from messenger.suites import SUITES
 from messenger.suites.draft import Draft
+from messenger.suites.suite1 import Suite1
 from protocol import Hello, Log, Message, Ping, canonical, decode, decode_envelope, encode_frame
 from records import IdentityRecord, Inclusion, LogProof, Revocation
 from server_key import ServerKey, certificate_key, create_hop, self_signed_certificate
@@ -50,7 +50,7 @@ def proof() -> LogProof:
 def envelope() -> bytes:
     draft = Draft(Message, bytes(16), 1)
     return canonical(
-        SUITES[1].encrypt(account(), account().record, draft, pack(Text(counter=1, log=NO_LOG, text="hello")))
+        Suite1().encrypt(account(), account().record, draft, pack(Text(counter=1, log=NO_LOG, text="hello")))
     )
 
 
@@ -79,7 +79,7 @@ def open_envelope(data: bytes) -> None:
     with suppress(RemoteProtocolError, CryptoError):
         read = decode_envelope(data)
         assert canonical(read) == data
-        unpack(SUITES[1].decrypt(account(), account().record, read))
+        unpack(Suite1().decrypt(account(), account().record, read))
 
 
 def read_content(data: bytes) -> None:

@@ -7,7 +7,7 @@ Each call is one transaction; the frames it returns may be sent because what the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from crypto_utils import Label, sign
 from errors import Code, CryptoError, UsageError
 from identity import login_statement
 from messenger.account import Account
+from messenger.beginnings import Beginnings
 from messenger.contacts import Contacts, Sight, Trust
 from messenger.content import MAX_RECEIPTS, check_text
 from messenger.database import Database
@@ -27,10 +28,15 @@ from messenger.line import Line, LinkState, Output
 from messenger.log_replica import LogReplica
 from messenger.log_watch import LogWatch
 from messenger.outbox import Outbox
+from messenger.protection import Protection
 from messenger.rotation import Rotation
 from messenger.sealing import Sealer
 from messenger.sending import Sending
 from messenger.server_data import ServerData
+from messenger.stock import Stock
+from messenger.suites import SPOKEN, suites
+from messenger.suites.own_prekeys import OwnPrekeys
+from messenger.suites.sessions import Sessions
 from protocol import (
     MAX_ACKNOWLEDGED,
     VERSIONS,
@@ -41,6 +47,7 @@ from protocol import (
     Erased,
     FetchIdentity,
     FetchLog,
+    FetchPrekeys,
     FetchRows,
     Frame,
     Hello,
@@ -48,6 +55,9 @@ from protocol import (
     Log,
     LoggedIn,
     Login,
+    Prekeys,
+    PrekeysHeld,
+    PublishPrekeys,
     Refusal,
     Rejected,
     Rotate,
@@ -61,22 +71,38 @@ from protocol import (
 class Messenger:
     """One account's conversation with everybody, through one relay."""
 
-    def __init__(self, keyring: Keyring, database: Database) -> None:
-        """Go on where the account's database ends."""
+    def __init__(
+        self, keyring: Keyring, database: Database, *, spoken: Sequence[int] = SPOKEN, minimum_suite: int = max(SPOKEN)
+    ) -> None:
+        """Go on where the account's database ends.
+
+        Args:
+            keyring: The account's identities.
+            database: What it remembers.
+            spoken: The suites that it speaks.
+            minimum_suite: Nothing goes out under a lower one.
+        """
         self.keyring = keyring
+        sessions, prekeys = Sessions(database), OwnPrekeys(database)
+        table = {number: suite for number, suite in suites(sessions, prekeys).items() if number in spoken}
+        self._protection = Protection(table, minimum=minimum_suite)
         self.contacts = Contacts(database)
         self.history = History(database)
         self.outbox = Outbox(database)
         self.database = database
         self._line = Line()
-        self._inbox = Inbox(keyring, database, self.contacts, self.history)
+        self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection)
         self.log = LogReplica(database)
         self._identities = Identities(self._line, keyring, self.contacts, self.log)
         self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
         self._data = ServerData(self._line, keyring)
         self._rotation = Rotation(self._line, keyring, self.contacts, self.outbox)
-        sealer = Sealer(keyring, self.contacts, self.history, self.outbox, self.log)
-        self._sending = Sending(self._line, self._identities, self.contacts, self.history, self.outbox, sealer)
+        self._stock = Stock(self._line, keyring, prekeys, self._protection)
+        self._beginnings = Beginnings(self._line, keyring, sessions)
+        sealer = Sealer(keyring, self.contacts, self.history, self.outbox, self.log, self._protection)
+        self._sending = Sending(
+            self._line, self._identities, self.contacts, self.history, self.outbox, sealer, self._beginnings
+        )
         self._replies: Final[dict[type[Frame], Callable[[Any, Output, int], None]]] = {
             Welcome: self._welcome,
             LoggedIn: self._logged_in,
@@ -87,8 +113,20 @@ class Messenger:
             Rows: lambda frame, output, _now: self._data.took(frame, output),
             Erased: lambda frame, output, _now: self._data.erased(frame, output),
             Rotated: self._rotated,
+            PrekeysHeld: lambda frame, output, now: self._stock.held(frame, output, now=now),
+            Prekeys: self._prekeys_came,
             Delivery: self._delivery,
             Refusal: self._refused,
+        }
+        self._refusals: Final[dict[str, Callable[[Refusal, Output, int], None]]] = {
+            frame_type(Login): self._not_let_in,
+            frame_type(Rotate): lambda frame, output, now: self._rotation.refused(frame, output, now=now),
+            frame_type(PublishPrekeys): lambda _frame, _output, _now: self._stock.refused(),
+            frame_type(FetchPrekeys): self._no_prekeys,
+            frame_type(FetchIdentity): self._nobody,
+            frame_type(FetchLog): lambda frame, _output, now: self._watch.put_off(frame.retry_after_s, now=now),
+            frame_type(FetchRows): lambda frame, _output, now: self._data.put_off(frame.retry_after_s, now=now),
+            frame_type(Erase): lambda frame, output, _now: output.events.append(ErasureRefused(frame.code)),
         }
 
     @property
@@ -106,6 +144,7 @@ class Messenger:
             self._sending.flush(output, now=now)
         if self._rotation.finish():
             with self.database.transaction():
+                self._stock.ask(output)
                 self._sending.flush(output, now=now)
 
     def _collect(self, output: Output, now: int) -> None:
@@ -113,6 +152,12 @@ class Messenger:
         for peer, log in self._inbox.heard:
             self._watch.heard(peer, log, output, now=now)
         self._inbox.heard.clear()
+        for peer, ids in self._inbox.take_unopened().items():
+            for at in range(0, len(ids), MAX_RECEIPTS):
+                self.outbox.add_receipt(self.outbox.new_id(now), peer, ids[at : at + MAX_RECEIPTS], "unopened")
+        for peer, message_id in self._inbox.wanted_again:
+            self._sending.send_again(peer, message_id, output, now=now)
+        self._inbox.wanted_again.clear()
         output.events += self._inbox.events
         self._inbox.events.clear()
         sequences = [sequence for sequence in self._inbox.acknowledged if sequence]  # 0: not over this link
@@ -129,6 +174,11 @@ class Messenger:
         return self._line.online
 
     @property
+    def stocked(self) -> bool:
+        """Whether the server has let us in and lacks none of our prekeys."""
+        return self._line.online and not self._line.present.stocking
+
+    @property
     def settled(self) -> bool:
         """Whether all that waited at the relay has been dealt with, and all that could be sent was answered."""
         link = self._line.link
@@ -139,6 +189,8 @@ class Messenger:
             and link.expected <= 0
             and not link.in_flight
             and not link.asked
+            and not link.asked_prekeys
+            and not link.stocking
             and not link.reading_log
             and self._inbox.settled
         )
@@ -220,6 +272,10 @@ class Messenger:
         link.online, link.expected = True, frame.pending
         output.events.append(Online(frame.pending))
         self._rotation.logged_in(output, now=now)
+        if self._protection.is_too_low_for(self.account.record) and self.keyring.following is None and not link.behind:
+            self._rotation.begin(now=now)  # an account of an earlier version moves up
+            self._rotation.tell(output)
+        self._stock.ask(output)
         self._watch.logged_in(frame, output, now=now)
         self._take_up(output)
         for message_id, peer in self.history.undelivered(before=now - frame.retention_s):
@@ -229,7 +285,7 @@ class Messenger:
         self._rotation.rotated(frame, output, now=now)
         self._watch.tick(output, now=now)  # which does not read the log while the server is behind
 
-    def _not_let_in(self, frame: Refusal, output: Output) -> None:
+    def _not_let_in(self, frame: Refusal, output: Output, _now: int) -> None:
         """Try another identity: the server may have the next, and its reply was lost, or have gone back to a former."""
         link, accounts = self._line.present, self.keyring.in_order()
         if link.online:  # no answer to a login, whatever it is
@@ -263,6 +319,22 @@ class Messenger:
             self.history.add_sent(peer, message_id, text, now=now)
             self.outbox.add_message(message_id, peer)
         return message_id, output
+
+    # ------------------------------------------------------------ prekeys (docs/PROTOCOL.md sections 4.9 and 11.5)
+
+    def _prekeys_came(self, frame: Prekeys, output: Output, now: int) -> None:
+        peer = frame.signed.user_id
+        contact = self.contacts.find(peer)
+        if not self._beginnings.was_asked_for(peer) or contact is None:
+            return
+        if frame.signed.identity_hash != contact.identity_hash:
+            self._identities.doubt(peer, output)
+            return
+        try:
+            self._beginnings.begin(contact, frame, now=now)
+        except CryptoError:
+            self._sending.fail_all(peer, output, "rejected", Code.NO_PREKEYS)
+        self._line.send_again()
 
     # ------------------------------------------------------------ identities
 
@@ -401,25 +473,30 @@ class Messenger:
         return output
 
     def _refused(self, frame: Refusal, output: Output, now: int) -> None:
-        link = self._line.present
-        if frame.command == frame_type(Login):
-            self._not_let_in(frame, output)
-        elif frame.command == frame_type(Rotate):
-            self._rotation.refused(frame, output, now=now)
-        elif frame.command == frame_type(Erase):
-            output.events.append(ErasureRefused(frame.code))
-        elif frame.command == frame_type(FetchRows):
-            self._data.put_off(frame.retry_after_s, now=now)
-        elif frame.command == frame_type(FetchLog):
-            self._watch.put_off(frame.retry_after_s, now=now)
-        elif frame.command == frame_type(FetchIdentity) and self._identities.was_asked_for(frame.subject):
-            if frame.code is Code.RATE_LIMITED:
-                link.retry_at = now + frame.retry_after_s
-            else:
-                self._identities.give_up(frame.subject)
-                if frame.subject == self.account.user_id:
-                    self._watch.nothing_to_learn(output)
-                self._give_up(frame.subject, output, frame.code)
+        command = self._refusals.get(frame.command)
+        if command is not None:
+            command(frame, output, now)
+
+    def _nobody(self, frame: Refusal, output: Output, now: int) -> None:
+        """Take note that the directory does not answer a look-up."""
+        if not self._identities.was_asked_for(frame.subject):
+            return
+        if frame.code is Code.RATE_LIMITED:
+            self._line.present.retry_at = now + frame.retry_after_s
+            return
+        self._identities.give_up(frame.subject)
+        if frame.subject == self.account.user_id:
+            self._watch.nothing_to_learn(output)
+        self._give_up(frame.subject, output, frame.code)
+
+    def _no_prekeys(self, frame: Refusal, output: Output, now: int) -> None:
+        """Take note that no session can begin with somebody."""
+        if not self._beginnings.was_asked_for(frame.subject):
+            return
+        if frame.code is Code.RATE_LIMITED:
+            self._line.present.retry_at = now + frame.retry_after_s
+        else:
+            self._sending.fail_all(frame.subject, output, "rejected", frame.code)
 
     # ------------------------------------------------------------ in
 

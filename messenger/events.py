@@ -164,6 +164,20 @@ class ErasureRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageUnopened:
+    """A contact's message came for a session that is not here any more; they are asked to send it again."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentAgain:
+    """A contact could not open a message, for want of its session; it is sent again."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnvelopeRefused:
     """An envelope that claims to come from this sender could not be verified, and was thrown away."""
 
@@ -192,5 +206,7 @@ Event = (
     | ServerHolds
     | AccountErased
     | ErasureRefused
+    | MessageUnopened
+    | SentAgain
     | EnvelopeRefused
 )

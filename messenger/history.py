@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from errors import Code
 from messenger.database import Database
 from messenger.events import MessageReceived
+
+MAX_SENT_AGAIN: Final = 3  # times: a contact could ask for ever
 
 
 class History:
@@ -78,7 +82,9 @@ class History:
 
     def state(self, message_id: bytes) -> tuple[str, Code | None]:
         """Return how far an own message has come, and why it was rejected."""
-        row = self._db.row("SELECT state, reason FROM message WHERE direction = 'out' AND id = ?", message_id)
+        row = self._db.row(
+            "SELECT state, reason FROM message WHERE direction = 'out' AND (id = ?1 OR first_id = ?1)", message_id
+        )
         assert row is not None  # noqa: S101 - asked only of own messages
         return row[0], Code(row[1]) if row[1] else None
 
@@ -105,6 +111,17 @@ class History:
             self._db.run(
                 f"UPDATE message SET state = ?, reason = ? WHERE peer = ? AND direction = 'out' AND id = ? AND state IN ({marks})",  # noqa: S608, E501 - only question marks
                 state, reason, peer, message_id, *only_from,
+            )
+        )  # fmt: skip
+
+    def renew(self, peer: str, message_id: bytes, new_id: bytes) -> bool:
+        """Queue an own message once more, under another id; return whether there is one that may go out again."""
+        return bool(
+            self._db.run(
+                "UPDATE message SET id = ?, first_id = coalesce(first_id, id), sent_again = sent_again + 1,"
+                " state = 'queued' WHERE peer = ? AND direction = 'out' AND id = ? AND sent_again < ?"
+                " AND state IN ('queued', 'accepted', 'expired')",
+                new_id, peer, message_id, MAX_SENT_AGAIN,
             )
         )  # fmt: skip
 

@@ -9,10 +9,19 @@ from messenger.account import Account
 from messenger.contacts import COUNTERS_SKIPPED, Contact, Contacts, Trust
 from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, unpack
 from messenger.database import Database
-from messenger.events import ContactRestored, EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
+from messenger.events import (
+    ContactRestored,
+    EnvelopeRefused,
+    Event,
+    MessageReceived,
+    MessagesMissing,
+    MessageUnopened,
+    StateChanged,
+)
 from messenger.history import History
 from messenger.keyring import KEPT_S, Keyring
-from messenger.suites import SUITES
+from messenger.protection import Protection
+from messenger.suites.suite2 import UnopenedError
 from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
 from records import IdentityRecord
 
@@ -39,8 +48,11 @@ class Sealed:
 class Inbox:
     """Takes in deliveries. Nothing is acknowledged before it is stored here, and a message not before it is shown."""
 
-    def __init__(self, keyring: Keyring, database: Database, contacts: Contacts, history: History) -> None:
+    def __init__(
+        self, keyring: Keyring, database: Database, contacts: Contacts, history: History, protection: Protection
+    ) -> None:
         """Work for an account; every change runs inside the caller's transaction."""
+        self._protection = protection
         self._keyring = keyring
         self._db = database
         self._contacts = contacts
@@ -49,6 +61,8 @@ class Inbox:
         self._unshown: dict[Shown, int] = {}  # messages given out to be shown: their sequences
         self.acknowledged: list[int] = []  # sequences that the relay may forget; the engine takes them
         self.events: list[Event] = []  # the engine takes them
+        self.unopened: list[Shown] = []  # messages that must be sent again; the engine says so to their senders
+        self.wanted_again: list[Shown] = []  # own messages of which contacts say so; the engine takes them
         self.heard: list[tuple[str, KnownLog]] = []  # what contacts know of the key log; the engine takes it
 
     @property
@@ -192,7 +206,10 @@ class Inbox:
     def _open(self, sealed: Sealed, sequence: int, *, now: int) -> None:
         envelope, contact = sealed.envelope, sealed.contact
         try:
-            content = _verified_content(sealed)
+            content = self._verified_content(sealed, now=now)
+        except UnopenedError:
+            self._ask_again(envelope, sequence, now=now)
+            return
         except CryptoError:
             self._refuse(envelope.sender_id, sequence)
             return
@@ -213,6 +230,28 @@ class Inbox:
             self._confirm(envelope.sender_id, content)
         self.acknowledged.append(sequence)
 
+    def _verified_content(self, sealed: Sealed, *, now: int) -> Content:
+        """Verify and open.
+
+        Raises:
+            UnopenedError: The signature holds, and the session is not the sender's any more.
+            CryptoError: Whatever else is wrong.
+        """
+        envelope = sealed.envelope
+        suite = self._protection.of_envelope(envelope, sealed.contact, sealed.sender)
+        content = unpack(suite.decrypt(sealed.recipient, sealed.sender, envelope, now=now))
+        if isinstance(content, Text) != isinstance(envelope, Message):
+            raise CryptoError
+        return content
+
+    def _ask_again(self, envelope: Message | Receipt, sequence: int, *, now: int) -> None:
+        """Have a message sent again for which there is no key here; receipts and notices are not missed."""
+        self._history.note_seen(envelope.sender_id, envelope.id, now=now)
+        self.acknowledged.append(sequence)
+        if isinstance(envelope, Message):
+            self.unopened.append((envelope.sender_id, envelope.id))
+            self.events.append(MessageUnopened(envelope.sender_id))
+
     def _note_counter(self, contact: Contact, suite: int, content: Content) -> None:
         """Say so when messages that come before this content have not come (delivery contract G4)."""
         missing = content.counter - contact.highest_in - (1 if isinstance(content, Text) else 0)
@@ -230,7 +269,10 @@ class Inbox:
         self.events.append(message)
 
     def _confirm(self, peer: str, receipt: ReceiptContent) -> None:
-        """Note that own messages were delivered; ids that are not of messages to this contact change nothing."""
+        """Note that own messages were delivered, or not opened; ids of others than this contact's change nothing."""
+        if receipt.state == "unopened":
+            self.wanted_again += [(peer, message_id) for message_id in receipt.ids]
+            return
         for message_id in receipt.ids:
             if self._history.advance(peer, message_id, "delivered", only_from=("queued", "accepted", "expired")):
                 self.events.append(StateChanged(message_id, peer, "delivered"))
@@ -239,6 +281,14 @@ class Inbox:
         """Throw an envelope away: it does not come again, and the person hears of it, not the sender."""
         self.acknowledged.append(sequence)
         self.events.append(EnvelopeRefused(sender_id))
+
+    def take_unopened(self) -> dict[str, list[bytes]]:
+        """Return, once, the messages that must be sent again, by their senders."""
+        unopened: dict[str, list[bytes]] = {}
+        for peer, message_id in self.unopened:
+            unopened.setdefault(peer, []).append(message_id)
+        self.unopened.clear()
+        return unopened
 
     # ------------------------------------------------------------ shown
 
@@ -261,19 +311,3 @@ class Inbox:
             if self._history.mark_shown(peer, message_id):
                 due.setdefault(peer, []).append(message_id)
         return due
-
-
-def _verified_content(sealed: Sealed) -> Content:
-    """Verify and open.
-
-    Raises:
-        CryptoError: Whatever is wrong.
-    """
-    envelope = sealed.envelope
-    suite = SUITES.get(envelope.suite)
-    if suite is None or envelope.suite < sealed.contact.suite or envelope.suite not in sealed.sender.suites:
-        raise CryptoError
-    content = unpack(suite.decrypt(sealed.recipient, sealed.sender, envelope))
-    if isinstance(content, Text) != isinstance(envelope, Message):
-        raise CryptoError
-    return content

@@ -6,6 +6,7 @@ so. Whatever moment a crash chooses, the account can log in with one of the two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from crypto_utils import private_keys_from_pem, private_keys_to_pem
@@ -13,7 +14,7 @@ from errors import UsageError
 from identity import key_id
 from messenger.account import Account, Vault, succeed
 from messenger.database import Database
-from messenger.suites import SUITES
+from messenger.suites import SPOKEN
 from protocol import canonical, decode
 from records import IdentityRecord
 
@@ -25,7 +26,13 @@ class Keyring:
     """An account's identities."""
 
     def __init__(
-        self, account: Account, database: Database, vault: Vault | None = None, *, following: Account | None = None
+        self,
+        account: Account,
+        database: Database,
+        vault: Vault | None = None,
+        *,
+        following: Account | None = None,
+        suites: Sequence[int] = SPOKEN,
     ) -> None:
         """Hold the present identity.
 
@@ -34,7 +41,9 @@ class Keyring:
             database: Where the former ones are; every change runs inside the caller's transaction.
             vault: Where the present one and the next are; None: nowhere but in memory.
             following: The next one, that the server may or may not know.
+            suites: What an identity that is made here says that it can open.
         """
+        self._suites = list(suites)
         self.account = account
         self.following = following
         self._db = database
@@ -46,7 +55,7 @@ class Keyring:
         Raises:
             StorageError: It cannot be written.
         """
-        following = succeed(self.account, suites=sorted(SUITES), now=now)
+        following = succeed(self.account, suites=self._suites, now=now)
         if self._vault is not None:
             self._vault.save_next(following)
         self.following = following

@@ -36,6 +36,8 @@ class LinkState:
     in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
     overtaken: dict[str, set[bytes]] = field(default_factory=dict)  # of these, by peer, what is for a former key
     asked: set[str] = field(default_factory=set)  # look-ups under way
+    stocking: bool = False  # whether the server is to say, or to hear, what prekeys it lacks
+    asked_prekeys: set[str] = field(default_factory=set)  # contacts whose prekeys were asked for
     pages: dict[str, list[IdentityRecord]] = field(default_factory=dict)  # what came, of answers in several pages
     log_key: bytes = b""  # of the key log, as this server says: SubjectPublicKeyInfo
     reading_log: bool = False  # whether the server was asked for entries of its key log

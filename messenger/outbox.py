@@ -35,7 +35,7 @@ class Entry:
     peer: str
     kind: Kind
     receipts: list[bytes]  # of a receipt: the messages it confirms
-    about: str  # of a notice
+    about: str  # of a notice; of a receipt, unless the messages were delivered
     envelope: bytes | None  # canonical JSON, once it is sealed
 
 
@@ -62,11 +62,11 @@ class Outbox:
         """Queue an own message of the history."""
         self._db.run("INSERT INTO outbox (id, peer, kind) VALUES (?, ?, 'message')", message_id, peer)
 
-    def add_receipt(self, envelope_id: bytes, peer: str, message_ids: list[bytes]) -> None:
+    def add_receipt(self, envelope_id: bytes, peer: str, message_ids: list[bytes], state: str = "delivered") -> None:
         """Queue a receipt for some of a contact's messages."""
         self._db.run(
-            "INSERT INTO outbox (id, peer, kind, receipts) VALUES (?, ?, 'receipt', ?)",
-            envelope_id, peer, b"".join(message_ids),
+            "INSERT INTO outbox (id, peer, kind, receipts, about) VALUES (?, ?, 'receipt', ?, ?)",
+            envelope_id, peer, b"".join(message_ids), state,
         )  # fmt: skip
 
     def add_notice(self, envelope_id: bytes, peer: str, about: str) -> None:

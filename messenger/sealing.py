@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from errors import CryptoError
 from messenger.contacts import Contact, Contacts
 from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, pack
 from messenger.history import History
 from messenger.keyring import Keyring
 from messenger.log_replica import LogReplica
 from messenger.outbox import Entry, Kind, Outbox
-from messenger.suites import SUITES
+from messenger.protection import Protection
 from messenger.suites.draft import Draft
 from protocol import Message, Receipt, canonical
 
@@ -17,8 +16,17 @@ from protocol import Message, Receipt, canonical
 class Sealer:
     """Seals what an account sends."""
 
-    def __init__(self, keyring: Keyring, contacts: Contacts, history: History, outbox: Outbox, log: LogReplica) -> None:
+    def __init__(  # noqa: PLR0913 - the parts that it joins
+        self,
+        keyring: Keyring,
+        contacts: Contacts,
+        history: History,
+        outbox: Outbox,
+        log: LogReplica,
+        protection: Protection,
+    ) -> None:
         """Work for an account; every change runs inside the caller's transaction."""
+        self._protection = protection
         self._key_log = log
         self._keyring = keyring
         self._contacts = contacts
@@ -29,22 +37,21 @@ class Sealer:
         """Return the envelope of an entry, canonical JSON: the one it had before, or a new one.
 
         Raises:
-            CryptoError: There is no suite that both sides have and that is not below the pinned one.
+            CryptoError: There is no suite that both sides have and that is not too low.
+            NoSessionError: A session must be begun first.
         """
         if entry.envelope is not None:
             return entry.envelope
-        number = max(set(SUITES) & set(contact.record.suites), default=0)
-        if number < contact.suite:
-            raise CryptoError
+        suite = self._protection.to_send(contact)
         draft, content = self._draft(entry, now)
-        envelope = canonical(SUITES[number].encrypt(self._keyring.account, contact.record, draft, pack(content)))
+        envelope = canonical(suite.encrypt(self._keyring.account, contact.record, draft, pack(content)))
         self._outbox.keep_envelope(entry.id, envelope)
         return envelope
 
     def _draft(self, entry: Entry, now: int) -> tuple[Draft, Content]:
         highest, log = self._history.highest_out(entry.peer), self._known_log()
         if entry.kind is Kind.RECEIPT:
-            content = ReceiptContent(counter=highest, ids=entry.receipts, log=log, state="delivered")
+            content = ReceiptContent(counter=highest, ids=entry.receipts, log=log, state=entry.about or "delivered")
             return Draft(Receipt, entry.id, now), content
         if entry.kind is Kind.NOTICE:
             return Draft(Receipt, entry.id, now), Notice(about=entry.about, counter=highest, log=log)

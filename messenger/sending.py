@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from errors import Code, CryptoError
+from messenger.beginnings import Beginnings
 from messenger.contacts import Contacts, Trust
-from messenger.events import StateChanged
+from messenger.events import SentAgain, StateChanged
 from messenger.history import History
 from messenger.identities import Identities
 from messenger.line import Line, LinkState, Output
 from messenger.outbox import Entry, Kind, Outbox
 from messenger.sealing import Sealer
+from messenger.suites.suite2 import NoSessionError
 from protocol import Accepted, Rejected, decode_envelope
 
 MAX_IN_FLIGHT: Final = 64  # envelopes sent and not yet answered: fills a round trip, fits the link's outbox
@@ -29,8 +31,10 @@ class Sending:
         history: History,
         outbox: Outbox,
         sealer: Sealer,
+        beginnings: Beginnings,
     ) -> None:
         """Join the parts."""
+        self._beginnings = beginnings
         self._line = line
         self._identities = identities
         self._contacts = contacts
@@ -66,8 +70,11 @@ class Sending:
             return
         try:
             envelope = self._sealer.sealed(entry, contact, now=now)
+        except NoSessionError:
+            self._beginnings.ask(entry.peer, output)
+            return
         except CryptoError:
-            self._fail(entry, output, "rejected", Code.INVALID_RECORD)
+            self._fail(entry, output, "rejected", Code.OLD_CLIENT)
             return
         link.in_flight.add(entry.id)
         output.frames.append(decode_envelope(envelope))
@@ -88,6 +95,16 @@ class Sending:
         if under_way:
             link.overtaken[peer] = under_way
         self._outbox.unseal(peer)
+
+    def send_again(self, peer: str, message_id: bytes, output: Output, *, now: int) -> None:
+        """Send a message again that a contact could not open."""
+        new_id = self._outbox.new_id(now)
+        if not self._history.renew(peer, message_id, new_id):
+            return
+        self._outbox.remove(message_id)
+        self._line.present.in_flight.discard(message_id)
+        self._outbox.add_message(new_id, peer)
+        output.events.append(SentAgain(peer))
 
     def _answered(self, envelope_id: bytes) -> Entry | None:
         """Note that an envelope is no longer under way; return its entry if it is still wanted."""

@@ -21,8 +21,8 @@ from errors import CryptoError
 from identity import create_record, key_id
 from messenger.account import Account
 from messenger.content import NO_LOG, Text, pack, unpack
-from messenger.suites import SUITES
 from messenger.suites.draft import Draft
+from messenger.suites.suite1 import Suite1
 from protocol import Message, canonical, decode_envelope
 from server_key import server_key_to_pem
 
@@ -94,7 +94,7 @@ def theirs(account: Account) -> RSA.RsaKey:
 @pytest.mark.parametrize("text", ["hello bob", "long " * 1000])
 def test_what_is_sealed_here_opens_there(alice: Account, bob: Account, text: str) -> None:
     draft = Draft(Message, os.urandom(16), 1_700_000_000)
-    envelope = SUITES[1].encrypt(alice, bob.record, draft, pack(Text(counter=1, log=NO_LOG, text=text)))
+    envelope = Suite1().encrypt(alice, bob.record, draft, pack(Text(counter=1, log=NO_LOG, text=text)))
     content = their_unpack(their_open(canonical(envelope), RSA.import_key(spki(alice.keys.public.rsa)), theirs(bob)))
     assert content == {"counter": 1, "kind": "text", "log": EMPTY_LOG, "text": text}
 
@@ -110,15 +110,15 @@ def test_what_is_sealed_there_opens_here(alice: Account, bob: Account) -> None:
     data = their_seal(routed, content, theirs(bob), RSA.import_key(spki(alice.keys.public.rsa)))
     envelope = decode_envelope(data)
     assert canonical(envelope) == data
-    assert unpack(SUITES[1].decrypt(alice, bob.record, envelope)) == Text(counter=1, log=NO_LOG, text="grüße")
+    assert unpack(Suite1().decrypt(alice, bob.record, envelope)) == Text(counter=1, log=NO_LOG, text="grüße")
     with pytest.raises(CryptoError):
-        SUITES[1].decrypt(alice, alice.record, envelope)
+        Suite1().decrypt(alice, alice.record, envelope)
 
 
 def test_an_envelope_of_another_size_of_key_is_refused(alice: Account, bob: Account) -> None:
-    envelope = SUITES[1].encrypt(
+    envelope = Suite1().encrypt(
         alice, bob.record, Draft(Message, bytes(16), 1), pack(Text(counter=1, log=NO_LOG, text="x"))
     )
     for change in ({"encrypted_aes_key": base64_of(bytes(255))}, {"signature": base64_of(bytes(255))}):
         with pytest.raises(CryptoError):
-            SUITES[1].decrypt(bob, alice.record, msgspec.structs.replace(envelope, **change))
+            Suite1().decrypt(bob, alice.record, msgspec.structs.replace(envelope, **change))

@@ -21,7 +21,7 @@ from identity import identity_hash, login_statement, open_code, verify_record
 from key_log import entry_for, prove_index, verify_entries, verify_growth, verify_index
 from messenger.account import Account
 from messenger.content import unpack
-from messenger.suites import SUITES
+from messenger.suites.suite1 import Suite1
 from protocol import canonical, decode, decode_envelope, without
 from records import IdentityRecord, Inclusion, LogEntry, LogProof, TreeHead
 
@@ -125,11 +125,11 @@ def test_envelopes(case: Case) -> None:
     bob = Account("bob", keys_of("bob"), record_of("bob"))
     envelope = decode_envelope(case["envelope"].encode())
     if case["expect"] == "ok":
-        content = unpack(SUITES[envelope.suite].decrypt(bob, record_of("alice"), envelope))
+        content = unpack(Suite1().decrypt(bob, record_of("alice"), envelope))
         assert json.loads(canonical(content)) == case["content"]
     else:
         with pytest.raises(CryptoError):
-            SUITES[envelope.suite].decrypt(bob, record_of("alice"), envelope)
+            Suite1().decrypt(bob, record_of("alice"), envelope)
 
 
 def test_the_key_log() -> None:

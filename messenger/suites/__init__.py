@@ -9,7 +9,10 @@ from typing import Final, Protocol
 
 from messenger.account import Account
 from messenger.suites.draft import Draft
+from messenger.suites.own_prekeys import OwnPrekeys
+from messenger.suites.sessions import Sessions
 from messenger.suites.suite1 import Suite1
+from messenger.suites.suite2 import Suite2
 from protocol import Envelope
 from records import IdentityRecord
 
@@ -22,7 +25,7 @@ class Suite(Protocol):
     def encrypt(self, sender: Account, recipient: IdentityRecord, draft: Draft, content: bytes) -> Envelope:
         """Seal packed content for all devices of a verified recipient, signed by the sender."""
 
-    def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope) -> bytes:
+    def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope, *, now: int) -> bytes:
         """Verify an envelope against its sender's verified identity, and open it.
 
         Raises:
@@ -30,4 +33,9 @@ class Suite(Protocol):
         """
 
 
-SUITES: Final[dict[int, Suite]] = {suite.number: suite for suite in (Suite1(),)}
+SPOKEN: Final = (1, 2)  # what an account says that it can open
+
+
+def suites(sessions: Sessions, prekeys: OwnPrekeys) -> dict[int, Suite]:
+    """Return all suites by their number, over a device's sessions and prekeys."""
+    return {suite.number: suite for suite in (Suite1(), Suite2(sessions, prekeys))}

@@ -64,12 +64,13 @@ class Suite1:
         signature = sign(sender.keys.rsa, Label.ENVELOPE_1, without(sealed, "signature"))
         return msgspec.structs.replace(sealed, signature=encode_base64(signature))
 
-    def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope) -> bytes:
+    def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope, *, now: int = 0) -> bytes:
         """Verify, then open (docs/PROTOCOL.md section 6.3, steps 7 to 9).
 
         Raises:
             CryptoError: Something about it is not right.
         """
+        del now  # nothing here grows old
         wrapped, ciphertext, signature = (decode_base64(getattr(envelope, name)) for name in _SEALED)
         if len(wrapped) != RSA_SIZE or len(signature) != RSA_SIZE:
             raise CryptoError

@@ -28,9 +28,11 @@ from messenger.events import (
     LogWithheld,
     MessageReceived,
     MessagesMissing,
+    MessageUnopened,
     Online,
     OwnIdentityRotated,
     OwnRotationRefused,
+    SentAgain,
     ServerHolds,
     ServerKeyRotated,
     ServerWentBack,
@@ -260,6 +262,10 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
             return f"* your account is gone from the server ({rows} rows); what is on this machine is yours to delete"
         case ErasureRefused(code=code):
             return f"! the server did not remove your account: {reason_line(code)}"
+        case MessageUnopened(peer=peer):
+            return f"* a message from {peer} was for a session that is not here any more: it is asked for again"
+        case SentAgain(peer=peer):
+            return f"* {peer} could not open a message of yours, and gets it again"
         case EnvelopeRefused(peer=peer):
             return f"! a message that says it is from {peer} could not be verified, and was thrown away"
         case Online(pending=pending):

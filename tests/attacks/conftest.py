@@ -12,7 +12,7 @@ from tests.messenger.people import Town
 
 @pytest.fixture
 def stage(tmp_path: Path, some_keys: list[PrivateKeys]) -> Iterator[Stage]:
-    town = Town(tmp_path, some_keys)
+    town = Town(tmp_path, some_keys, suites=(1,))  # what these attack; those on suite 2 stand with it
     yield Stage(town)
     town.close()
 

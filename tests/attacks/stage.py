@@ -7,8 +7,8 @@ import os
 import msgspec
 
 from messenger.content import Content, pack
-from messenger.suites import SUITES
 from messenger.suites.draft import Draft
+from messenger.suites.suite1 import Suite1
 from protocol import Delivery, Envelope, Frame, Message, Receipt, canonical, decode_envelope
 from tests.messenger.people import Person, Town
 
@@ -56,4 +56,4 @@ def sealed_bytes(
 ) -> Envelope:
     """Seal anything at all."""
     draft = Draft(kind, os.urandom(16), 1_700_000_000)
-    return SUITES[1].encrypt(sender.account, recipient.account.record, draft, content)
+    return Suite1().encrypt(sender.account, recipient.account.record, draft, content)

@@ -10,7 +10,7 @@ from identity import create_record
 from messenger.account import Account
 from messenger.contacts import Contacts, Sight, Trust
 from messenger.events import IdentityChanged
-from messenger.suites import SUITES
+from messenger.suites.suite1 import Suite1
 from protocol import Accepted, Frame, Identity, Message, Rejected
 from records import IdentityRecord
 from tests.attacks.stage import Stage
@@ -35,7 +35,7 @@ def test_the_server_reads_along_under_keys_of_its_own(
     def outward(frame: Frame) -> list[Frame]:
         if isinstance(frame, Message) and frame.recipient_key == eve.key_id:
             record = stage.alice.account.record
-            read.append(SUITES[1].decrypt(eve, record, frame))
+            read.append(Suite1().decrypt(eve, record, frame))
         return [frame]
 
     def inward(frame: Frame) -> list[Frame]:

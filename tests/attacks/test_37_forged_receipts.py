@@ -6,8 +6,8 @@ import pytest
 
 from messenger.account import Account
 from messenger.content import NO_LOG, ReceiptContent, pack
-from messenger.suites import SUITES
 from messenger.suites.draft import Draft
+from messenger.suites.suite1 import Suite1
 from protocol import Accepted, Message, Receipt
 from tests.attacks.stage import Stage
 
@@ -22,5 +22,5 @@ def test_the_server_confirms_what_it_has_dropped(stage: Stage, weak: bool, monke
     content = ReceiptContent(counter=1, ids=[message], log=NO_LOG, state="delivered")
     server = Account("bob", stage.town.keys[2], stage.bob.account.record)
     draft = Draft(Receipt, bytes(16), 1)
-    stage.deliver(stage.alice, SUITES[1].encrypt(server, stage.alice.account.record, draft, pack(content)))
+    stage.deliver(stage.alice, Suite1().encrypt(server, stage.alice.account.record, draft, pack(content)))
     assert (stage.alice.state(message) == "delivered") is weak

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
 
-import crypto_utils
-import protocol
-from tests.test_architecture import SOURCES, imports, name_of
+from tests.test_architecture import ROOT, SOURCES, imports, name_of
 
 SPREADS_RECONNECTS = {"session"}  # and nothing else there
 WEAK = ["import random\nkey = random.randbytes(32)", "from random import getrandbits", "from numpy.random import bytes"]
@@ -37,6 +36,14 @@ def test_no_secret_is_shorter_than_128_bits() -> None:
     assert min(sizes) >= 16
 
 
+def constant(path: Path, name: str) -> int:
+    """Return a number that a module has given a name, or has imported."""
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    value = getattr(module, name)
+    assert isinstance(value, int)
+    return value
+
+
 def drawn(path: Path) -> list[int]:
     """Return how many bytes are drawn where a number says so, or a constant whose name ends in SIZE."""
     sizes: list[int] = []
@@ -47,5 +54,5 @@ def drawn(path: Path) -> list[int]:
                 assert isinstance(size.value, int)
                 sizes.append(size.value)
             elif isinstance(size, ast.Name):
-                sizes.append(getattr(protocol, size.id, None) or getattr(crypto_utils, size.id))
+                sizes.append(constant(path, size.id))
     return sizes

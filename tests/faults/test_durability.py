@@ -23,6 +23,7 @@ from tests.relay.world import put_one
 from tests.trial import Trial
 
 SECTOR = 512  # bytes: what a disk writes whole
+LOG_HEADER = 32  # bytes (https://www.sqlite.org/fileformat2.html section 4.1)
 BOB = Address("bob", 1)
 
 
@@ -108,6 +109,16 @@ def torn(before: bytes, after: bytes, chance: Random) -> bytes:
     return bytes(mixed)
 
 
+def torn_log(before: bytes, after: bytes, chance: Random) -> bytes:
+    """Do the same to a log; one that begins anew has its header on the disk before its first frame is written.
+
+    SQLite sees to that (walFrames in wal.c, `syncHeader`): under the header of before, the first frames of before would
+    still count, although the database has later pages by now.
+    """
+    mixed = torn(before, after, chance)
+    return mixed if after[:LOG_HEADER] == before[:LOG_HEADER] else after[:LOG_HEADER] + mixed[LOG_HEADER:]
+
+
 def contents(path: Path) -> list[bytes]:
     """Open a copy as the server would; return the envelopes in Bob's mailbox."""
     store = SqliteStore(path)
@@ -134,7 +145,7 @@ def test_torn_copies_open_and_hold_all_that_was_accepted(
                 sent.append(f"{len(sent)}.".encode().ljust(trial.random.randrange(20, 6000), b"x"))
                 put_one(store, BOB, "alice", len(sent).to_bytes(16, "big"), sent[-1], Stored(bytes(32), 1))
         db1, log1 = path.read_bytes(), log.read_bytes()
-        copies: list[tuple[bytes, bytes, list[bytes]]] = [(db0, torn(log0, log1, trial.random), accepted)]
+        copies: list[tuple[bytes, bytes, list[bytes]]] = [(db0, torn_log(log0, log1, trial.random), accepted)]
         if db1 != db0:
             copied_back += 1
             copies.append((torn(db0, db1, trial.random), log1, list(sent)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +15,7 @@ from messenger.engine import Messenger
 from messenger.events import Event, MessageReceived
 from messenger.keyring import Keyring
 from messenger.line import Output
+from messenger.suites import SPOKEN
 from protocol import Frame, Identity, canonical, decode_frame
 from records import IdentityRecord, Revocation
 from relay.actions import HangUp, Outgoing
@@ -30,7 +31,7 @@ class Person:
     def __init__(self, town: Town, user_id: str, number: int) -> None:
         self.town = town
         self.user_id = user_id
-        record = create_record(town.keys[number], user_id, created=START_S, suites=[1])
+        record = create_record(town.keys[number], user_id, created=START_S, suites=town.suites)
         self.account = Account(user_id, town.keys[number], record)
         self.following: Account | None = None
         self.path = town.folder / f"{user_id}.db"
@@ -42,8 +43,9 @@ class Person:
 
     def open(self) -> None:
         self.database = Database(self.path, PASSWORD)
-        keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following)
-        self.messenger = Messenger(keyring, self.database)
+        spoken = self.town.suites
+        keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following, suites=spoken)
+        self.messenger = Messenger(keyring, self.database, spoken=spoken, minimum_suite=max(spoken))
         self.take(Output(events=self.messenger.resume()))
 
     def restart(self) -> None:
@@ -130,10 +132,14 @@ class Person:
 class Town:
     """A relay and everybody who lives on it."""
 
-    def __init__(self, folder: Path, keys: list[PrivateKeys], limits: Limits | None = None) -> None:
+    def __init__(
+        self, folder: Path, keys: list[PrivateKeys], limits: Limits | None = None, *, suites: Sequence[int] = SPOKEN
+    ) -> None:
+        self.suites = list(suites)
         self.folder = folder
         self.keys = keys
         self.world = World(folder / "relay.db", keys, limits or Limits(stranger_pending=1000))
+        self.world.suites = self.suites
         self.to_relay: deque[tuple[str, Frame]] = deque()
         self.to_people: deque[tuple[str, Frame]] = deque()
         self.people: dict[str, Person] = {}
@@ -144,12 +150,15 @@ class Town:
     def now(self) -> int:
         return self.world.now.wall_s
 
-    def person(self, user_id: str, *, online: bool = True) -> Person:
+    def person(self, user_id: str, *, online: bool = True, away: bool = False) -> Person:
+        """Let somebody move in; who is away was there once, and has left prekeys."""
         number = len(self.people)
         self.world.register(user_id, number)
         self.people[user_id] = Person(self, user_id, number)
         if online:
             self.people[user_id].go_online()
+        if away:
+            self.people[user_id].go_offline()
         return self.people[user_id]
 
     def cut(self, link: str) -> None:

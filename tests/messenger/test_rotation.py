@@ -480,7 +480,7 @@ def test_former_keys_are_forgotten_when_nothing_can_be_sealed_for_them_any_more(
 
 
 def test_the_first_message_of_somebody_who_rotated_since_opens(town: Town) -> None:
-    bob = town.person("bob", online=False)
+    bob = town.person("bob", away=True)
     alice = town.person("alice")
     alice.write("bob", "nice to meet you")
     rotate(alice)
@@ -537,7 +537,7 @@ def test_a_message_whose_reply_was_lost_before_a_rotation_is_shown_once(town: To
 
 
 def test_a_second_rotation_waits_for_the_first(town: Town) -> None:
-    bob = town.person("bob", online=False)
+    bob = town.person("bob", away=True)
     bob.messenger.rotate(now=town.now)
     with pytest.raises(UsageError, match="being rotated"):
         bob.messenger.rotate(now=town.now)

@@ -56,6 +56,7 @@ class World:
         self.path = path
         self.limits = limits or Limits()
         self.keys = keys
+        self.suites = [1]
         self.records: dict[str, tuple[IdentityRecord, PrivateKeys]] = {}
         self.now = Now(START_S, 0.0)
         self.open()
@@ -117,7 +118,7 @@ class World:
 
     def identity(self, user_id: str, number: int = 0) -> IdentityRecord:
         keys = self.keys[number]
-        record = create_record(keys, user_id, created=START_S, suites=[1])
+        record = create_record(keys, user_id, created=START_S, suites=self.suites)
         self.records[user_id] = (record, keys)
         return record
 
@@ -125,7 +126,9 @@ class World:
         """Make the next identity of an account, of another set of keys; it is not used yet."""
         record, keys = self.records[user_id]
         before = Predecessor(record, keys)
-        return create_record(self.keys[number], user_id, created=self.now.wall_s, suites=[1], before=before, **changes)
+        return create_record(
+            self.keys[number], user_id, created=self.now.wall_s, suites=self.suites, before=before, **changes
+        )
 
     def rotate(self, user_id: str, number: int) -> IdentityRecord:
         record = self.successor(user_id, number)

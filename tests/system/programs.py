@@ -19,6 +19,7 @@ from crypto_utils import PrivateKeys, encrypt_private_keys, public_key_to_pem
 from identity import create_ending, create_record
 from key_files import write_key_file
 from messenger.account import AccountFiles
+from messenger.suites import SPOKEN
 from protocol import canonical
 from records import Revocation
 
@@ -135,7 +136,7 @@ class Person:
     def enroll(self) -> None:
         """Register with keys that are there already, under the fewest rounds that are accepted: starts are quicker."""
         keys, files = PrivateKeys.generate(), AccountFiles(self.home / "keys", self.user_id)
-        record = create_record(keys, self.user_id, created=int(time.time()), suites=[1])
+        record = create_record(keys, self.user_id, created=int(time.time()), suites=list(SPOKEN))
         write_key_file(files.identity, canonical(record), mode=0o644)
         write_key_file(files.revocation, canonical(create_ending(Revocation, keys, record, created=record.created)))
         write_key_file(files.public_key, public_key_to_pem(keys.public.rsa), mode=0o644)
