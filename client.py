@@ -41,6 +41,7 @@ from messenger.ui import Face
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.qr import qr_code
+from messenger.ui.terminal import take_over
 from messenger.ui.text import log_lines, own_keys_line, safety_number_lines
 from one_shot import OneShot, log_alarm
 from process_lock import ProcessLock
@@ -134,6 +135,7 @@ class Client:
     def __init__(self, options: argparse.Namespace) -> None:
         """Choose a face."""
         self._options = options
+        take_over(sys.stdin.fileno())
         self._lines = LineReader(sys.stdin.fileno())
         self._face = choose_face(options, self._lines)
         self._prompts = Prompts(options, self._face, self._lines)

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import termios
+from collections.abc import Callable
 
 import pexpect
 
@@ -16,10 +17,11 @@ from tests.system.programs import ROOT
 class Terminal:
     """A client and its terminal."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, before: Callable[[], object] | None = None) -> None:
+        """Start it; `before` is done in its process first."""
         self.child = pexpect.spawn(
             sys.executable, ["client.py", *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
-            dimensions=(24, 160),
+            dimensions=(24, 160), preexec_fn=before,
             env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
         )  # fmt: skip
         self._found = termios.tcgetattr(self.child.child_fd)

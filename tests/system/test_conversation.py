@@ -10,9 +10,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from errors import ExitCode
@@ -443,6 +445,17 @@ def test_a_terminal_that_closes_ends_the_client(alice: Person) -> None:
         time.sleep(0.05)
     assert not terminal.child.isalive()
     assert alice.run("recv")[0] == 0  # and its files are free
+
+
+def test_a_terminal_that_a_killed_program_has_left_raw_knows_enter_again(alice: Person) -> None:
+    options = ["--home", str(alice.home), "--user", "alice", "--server", f"localhost:{alice.server.port}"]
+    terminal = Terminal(*options, before=lambda: tty.setraw(0))
+    terminal.expect("Enter your password")
+    terminal.type(PASSWORD)
+    terminal.expect("online")
+    terminal.type("quit")
+    terminal.child.expect(pexpect.EOF, timeout=20)
+    terminal.child.close()
 
 
 def test_hostile_text_reaches_no_terminal(alice: Person, bob: Person) -> None:
