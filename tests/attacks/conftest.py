@@ -12,7 +12,15 @@ from tests.messenger.people import Town
 
 @pytest.fixture
 def stage(tmp_path: Path, some_keys: list[PrivateKeys]) -> Iterator[Stage]:
-    town = Town(tmp_path, some_keys, suites=(1,))  # what these attack; those on suite 2 stand with it
+    town = Town(tmp_path, some_keys, suites=(1,))
+    yield Stage(town)
+    town.close()
+
+
+@pytest.fixture
+def stage2(tmp_path: Path, some_keys: list[PrivateKeys]) -> Iterator[Stage]:
+    """The same people, who speak suite 2."""
+    town = Town(tmp_path, some_keys)
     yield Stage(town)
     town.close()
 
