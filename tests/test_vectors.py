@@ -14,16 +14,25 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from connection import Connection, Role, State
-from crypto_utils import Label, PrivateKeys, load_rsa_public_der, sha256, sign, spki, verify
+from connection import Connection, Role
+from connection import State as LinkState
+from crypto_utils import Label, PrivateKeys, decode_base64, load_rsa_public_der, sha256, sign, spki, verify
 from errors import CryptoError
 from identity import identity_hash, login_statement, open_code, verify_record
+from key_agreement import PrivatePair
 from key_log import entry_for, prove_index, verify_entries, verify_growth, verify_index
 from messenger.account import Account
-from messenger.content import unpack
+from messenger.content import Text, unpack
+from messenger.database import Database
+from messenger.suites.handshake import Ours, Party, answer
+from messenger.suites.own_prekeys import OwnPrekeys
+from messenger.suites.ratchet import State
+from messenger.suites.sessions import Sessions
 from messenger.suites.suite1 import Suite1
+from messenger.suites.suite2 import Suite2, _unpack
+from prekeys import verify_prekey
 from protocol import canonical, decode, decode_envelope, without
-from records import IdentityRecord, Inclusion, LogEntry, LogProof, TreeHead
+from records import IdentityRecord, Inclusion, LogEntry, LogProof, OneTimePrekey, SignedPrekey, TreeHead
 
 FOLDER = Path(__file__).with_name("vectors")
 Case = dict[str, Any]
@@ -63,13 +72,13 @@ def test_frames(case: Case) -> None:
     data = bytes.fromhex(case["wire"])
     if case["expect"] != "ok":
         connection = Connection(Role.SERVER)
-        connection.state = State.GREETED
+        connection.state = LinkState.GREETED
         assert connection.receive(data) == []
         assert connection.failure is not None
         assert connection.failure.code == case["expect"]
         return
     for role in Role:
-        for state in State:
+        for state in LinkState:
             connection = Connection(role)
             connection.state = state
             for frame in connection.receive(data):
@@ -130,6 +139,42 @@ def test_envelopes(case: Case) -> None:
     else:
         with pytest.raises(CryptoError):
             Suite1().decrypt(bob, record_of("alice"), envelope)
+
+
+def test_a_conversation_of_suite_2(tmp_path: Path) -> None:
+    """As Bob sees it; between the second and the third message he has answered, from which on his state is given."""
+    vector = load("suite2.json")
+    alice, record = (decode(IdentityRecord, vector["records"][name].encode()) for name in ("alice", "bob"))
+    bob, prekeys = Account("bob", keys_of("bob"), record), vector["prekeys"]
+    pairs = {name: PrivatePair.from_bytes(base64.b64decode(prekeys[f"{name}_pair"])) for name in ("signed", "one_time")}
+    signed = decode(SignedPrekey, prekeys["signed"].encode())
+    one_time = decode(OneTimePrekey, prekeys["one_time"].encode())
+    assert verify_prekey(signed, record).to_bytes() == pairs["signed"].public.to_bytes()
+    assert verify_prekey(one_time, record).to_bytes() == pairs["one_time"].public.to_bytes()
+    database = Database(tmp_path / "bob.db", b"password")
+    for number, name in enumerate(pairs, 1):
+        values = (number, name == "one_time", pairs[name].to_bytes())
+        database.run("INSERT INTO own_prekey (id, one_time, pair, made_at) VALUES (?, ?, ?, 0)", *values)
+    sessions = Sessions(database)
+    suite, session_id = Suite2(sessions, OwnPrekeys(database)), bytes.fromhex(vector["handshake"]["session_id"])
+    first = decode_envelope(vector["steps"][0]["envelope"].encode())
+    begun = _unpack(decode_base64(first.encrypted_aes_key)).handshake
+    assert begun is not None
+    agreed = answer(bob, Party(alice, 1), Ours(pairs["signed"], pairs["one_time"]), begun)
+    assert (agreed.session_id, agreed.shared.hex()) == (session_id, vector["handshake"]["shared"])
+    assert sha256(Label.SESSION_2.prefix(vector["handshake"]["transcript"].encode()))[:16] == session_id
+    for number, step in enumerate(vector["steps"]):
+        if number == 2:
+            given = vector["state_after_his_answer"]
+            state: dict[str, Any] = {
+                name: base64.b64decode(value) if isinstance(value, str) else value for name, value in given.items()
+            }
+            sessions.keep_sent(session_id, State(**state))
+        content = unpack(suite.decrypt(bob, alice, decode_envelope(step["envelope"].encode()), now=0))
+        assert isinstance(content, Text)
+        assert content.text == step["text"]
+    assert [step["text"] for step in vector["steps"]] == ["overtakes it", "the first", "after a turn"]
+    database.close()
 
 
 def test_the_key_log() -> None:

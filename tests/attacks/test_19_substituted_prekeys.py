@@ -1,4 +1,4 @@
-"""Row 19: the server hands out prekeys of its own; with Bob's identity key, stolen later, it would read what was written."""
+"""Row 19: the server hands out prekeys of its own, and reads along once it has Bob's identity key, too."""
 
 from __future__ import annotations
 
