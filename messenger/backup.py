@@ -23,6 +23,7 @@ from messenger.server_address import key_file
 from protocol import decode
 from records import IdentityRecord
 
+_KEYS_OF_TODAY: Final = ("skipped_key", "session", "own_prekey")  # a backup is no reason to keep them for years
 _NAMES: Final = ("private_key", "identity", "public_key", "revocation")  # of AccountFiles
 
 
@@ -43,7 +44,7 @@ def write_backup(keyring: Keyring, database: Database, files: AccountFiles, path
         message = f"there is no file {error.filename}"
         raise KeyFileError(message, hint="a backup holds all of an account's files: put back a copy") from error
     temporary = path.with_name(f".{path.name}.partial")
-    database.copy_to(temporary, kept)
+    database.copy_to(temporary, kept, leave_out=_KEYS_OF_TODAY)
     move_key_file(temporary, path)
 
 

@@ -15,6 +15,7 @@ from prekeys import verify_prekey
 from protocol import FetchPrekeys, Prekeys
 
 FIRST_DEVICE: Final = 1  # the only one there is yet
+DAY: Final = 24 * 3600
 TOO_OLD_S: Final = (
     35 * 24 * 3600
 )  # of a signed prekey: a device renews it weekly, and its server keeps envelopes for 30 days
@@ -51,7 +52,7 @@ class Beginnings:
         """
         signed = frame.signed
         theirs = Theirs(signed.id, verify_prekey(signed, contact.record))
-        if signed.created < now - TOO_OLD_S:
+        if not now - TOO_OLD_S <= signed.created <= now + DAY:
             raise CryptoError
         for one_time in frame.one_time:
             if one_time.device_id != signed.device_id:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -39,8 +40,10 @@ class Database(SqlFile):
             message = f"{path} does not open with this password, or is damaged"
             raise KeyFileError(message, hint="put back a copy of it; nothing was changed") from error
 
-    def copy_to(self, path: Path, files: dict[str, bytes]) -> None:
-        """Write all of it into another file, under the same password, with some files in a table `backup`.
+    def copy_to(self, path: Path, files: dict[str, bytes], *, leave_out: Sequence[str] = ()) -> None:
+        """Write all of it but the rows of some tables into another file, under the same password, with some files.
+
+        The files are in a table `backup`.
 
         Raises:
             StorageError: It could not be written.
@@ -51,6 +54,8 @@ class Database(SqlFile):
             self._db.execute(f"ATTACH DATABASE ? AS copy KEY {_quoted(self._password)}", (str(path),))
             try:
                 self._db.execute("SELECT sqlcipher_export('copy')").fetchone()
+                for table in leave_out:
+                    self._db.execute(f"DELETE FROM copy.{table}")  # noqa: S608 - constants
                 self._db.execute("CREATE TABLE copy.backup (name TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT")
                 for item in files.items():
                     self._db.execute("INSERT INTO copy.backup VALUES (?, ?)", item)
@@ -84,6 +89,10 @@ class Database(SqlFile):
             message = f"{path} is damaged ({damage[0]})"
             raise StorageError(message)
         return files
+
+    def sweep(self) -> None:
+        """Copy the log into the file and empty it: it holds pages as they were, with keys that are forgotten since."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def change_password(self, password: bytes) -> None:
         """Encrypt all of it anew, under another password.

@@ -67,6 +67,9 @@ from protocol import (
     frame_type,
 )
 
+SWEEP_EVERY_S: Final = 60  # how long the database's log holds keys that are forgotten
+PREKEYS_AGAIN_S: Final = 5  # after which a contact without prekeys is asked for them once more
+
 
 class Messenger:
     """One account's conversation with everybody, through one relay."""
@@ -90,6 +93,7 @@ class Messenger:
         self.history = History(database)
         self.outbox = Outbox(database)
         self.database = database
+        self._sweep_at = 0
         self._line = Line()
         self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection)
         self.log = LogReplica(database)
@@ -106,7 +110,7 @@ class Messenger:
         self._replies: Final[dict[type[Frame], Callable[[Any, Output, int], None]]] = {
             Welcome: self._welcome,
             LoggedIn: self._logged_in,
-            Accepted: lambda frame, output, _now: self._sending.accepted(frame, output),
+            Accepted: lambda frame, output, now: self._sending.accepted(frame, output, now=now),
             Rejected: lambda frame, output, now: self._sending.rejected(frame, output, now=now),
             Identity: self._identity,
             Log: lambda frame, output, now: self._watch.took(frame, output, now=now),
@@ -120,7 +124,7 @@ class Messenger:
         }
         self._refusals: Final[dict[str, Callable[[Refusal, Output, int], None]]] = {
             frame_type(Login): self._not_let_in,
-            frame_type(Rotate): lambda frame, output, now: self._rotation.refused(frame, output, now=now),
+            frame_type(Rotate): self._rotation_refused,
             frame_type(PublishPrekeys): lambda _frame, _output, _now: self._stock.refused(),
             frame_type(FetchPrekeys): self._no_prekeys,
             frame_type(FetchIdentity): self._nobody,
@@ -144,7 +148,7 @@ class Messenger:
             self._sending.flush(output, now=now)
         if self._rotation.finish():
             with self.database.transaction():
-                self._stock.ask(output)
+                self._stock.ask(output, now=now)
                 self._sending.flush(output, now=now)
 
     def _collect(self, output: Output, now: int) -> None:
@@ -218,13 +222,19 @@ class Messenger:
 
     def tick(self, *, now: int) -> Output:
         """Repeat what the relay had put off, when its time has come; to be called every second or so."""
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_EVERY_S
+            self.database.sweep()
         link = self._line.link
-        due = () if link is None else (link.retry_at, link.read_log_at, link.ask_rows_at, link.log_overdue_at)
+        due = () if link is None else (
+            link.retry_at, link.read_log_at, link.ask_rows_at, link.log_overdue_at, link.restock_at
+        )  # fmt: skip
         if not any(at is not None and now >= at for at in due):
             return Output()
         with self._step(now) as output:
             self._watch.tick(output, now=now)
             self._data.tick(output, now=now)
+            self._stock.tick(output, now=now)
             self._try_again(output, now)
         return output
 
@@ -275,14 +285,17 @@ class Messenger:
         if self._protection.is_too_low_for(self.account.record) and self.keyring.following is None and not link.behind:
             self._rotation.begin(now=now)  # an account of an earlier version moves up
             self._rotation.tell(output)
-        self._stock.ask(output)
+        self._stock.ask(output, now=now)
         self._watch.logged_in(frame, output, now=now)
         self._take_up(output)
         for message_id, peer in self.history.undelivered(before=now - frame.retention_s):
             self._sending.advance(output, peer, message_id, "expired", only_from=("accepted",))
 
     def _rotated(self, frame: Rotated, output: Output, now: int) -> None:
+        was_behind = self._line.present.behind
         self._rotation.rotated(frame, output, now=now)
+        if was_behind:
+            self._stock.ask(output, now=now)
         self._watch.tick(output, now=now)  # which does not read the log while the server is behind
 
     def _not_let_in(self, frame: Refusal, output: Output, _now: int) -> None:
@@ -333,7 +346,8 @@ class Messenger:
         try:
             self._beginnings.begin(contact, frame, now=now)
         except CryptoError:
-            self._sending.fail_all(peer, output, "rejected", Code.NO_PREKEYS)
+            self._sending.fail_messages(peer, output, Code.NO_PREKEYS)
+            return
         self._line.send_again()
 
     # ------------------------------------------------------------ identities
@@ -489,14 +503,22 @@ class Messenger:
             self._watch.nothing_to_learn(output)
         self._give_up(frame.subject, output, frame.code)
 
+    def _rotation_refused(self, frame: Refusal, output: Output, now: int) -> None:
+        self._rotation.refused(frame, output, now=now)
+        self._stock.ask(output, now=now)
+
     def _no_prekeys(self, frame: Refusal, output: Output, now: int) -> None:
-        """Take note that no session can begin with somebody."""
-        if not self._beginnings.was_asked_for(frame.subject):
+        """Take note that no session can begin with somebody: a device that has just made new keys leaves some soon."""
+        link, peer = self._line.present, frame.subject
+        if not self._beginnings.was_asked_for(peer):
             return
         if frame.code is Code.RATE_LIMITED:
-            self._line.present.retry_at = now + frame.retry_after_s
+            link.retry_at = now + frame.retry_after_s
+        elif frame.code is Code.NO_PREKEYS and peer not in link.without_prekeys:
+            link.without_prekeys.add(peer)
+            link.retry_at = now + PREKEYS_AGAIN_S
         else:
-            self._sending.fail_all(frame.subject, output, "rejected", frame.code)
+            self._sending.fail_messages(peer, output, frame.code)
 
     # ------------------------------------------------------------ in
 

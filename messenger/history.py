@@ -8,6 +8,7 @@ from errors import Code
 from messenger.database import Database
 from messenger.events import MessageReceived
 
+SENT_AGAIN_S: Final = 30 * 24 * 3600  # after which no server has the message
 MAX_SENT_AGAIN: Final = 3  # times: a contact could ask for ever
 
 
@@ -114,14 +115,19 @@ class History:
             )
         )  # fmt: skip
 
-    def renew(self, peer: str, message_id: bytes, new_id: bytes) -> bool:
-        """Queue an own message once more, under another id; return whether there is one that may go out again."""
+    def renew(self, peer: str, message_id: bytes, new_id: bytes, *, now: int) -> bool:
+        """Queue an own message once more, under another id; return whether there is one that may go out again.
+
+        Not one that was written to an identity before the one that the person has accepted, nor one that no server
+        keeps any more: what was forgotten on purpose is not made anew of the history.
+        """
         return bool(
             self._db.run(
                 "UPDATE message SET id = ?, first_id = coalesce(first_id, id), sent_again = sent_again + 1,"
                 " state = 'queued' WHERE peer = ? AND direction = 'out' AND id = ? AND sent_again < ?"
-                " AND state IN ('queued', 'accepted', 'expired')",
-                new_id, peer, message_id, MAX_SENT_AGAIN,
+                " AND state IN ('queued', 'accepted') AND stored_at > ?"
+                " AND ordinal > (SELECT counted_from FROM contact WHERE user_id = peer)",
+                new_id, peer, message_id, MAX_SENT_AGAIN, now - SENT_AGAIN_S,
             )
         )  # fmt: skip
 

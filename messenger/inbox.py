@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
@@ -25,6 +26,7 @@ from messenger.suites.suite2 import UnopenedError
 from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
 from records import IdentityRecord
 
+MAX_ASKED: Final = 200  # over one link, of one contact
 Shown = tuple[str, bytes]  # peer and message id
 
 
@@ -61,6 +63,7 @@ class Inbox:
         self._unshown: dict[Shown, int] = {}  # messages given out to be shown: their sequences
         self.acknowledged: list[int] = []  # sequences that the relay may forget; the engine takes them
         self.events: list[Event] = []  # the engine takes them
+        self._asked: dict[str, int] = {}  # what was asked for again over this link, by contact
         self.unopened: list[Shown] = []  # messages that must be sent again; the engine says so to their senders
         self.wanted_again: list[Shown] = []  # own messages of which contacts say so; the engine takes them
         self.heard: list[tuple[str, KnownLog]] = []  # what contacts know of the key log; the engine takes it
@@ -78,6 +81,7 @@ class Inbox:
     def forget_link(self) -> None:
         """Start anew after a link ended: what was not acknowledged will be pushed again."""
         self._unknown.clear()
+        self._asked.clear()
         self._unshown = dict.fromkeys(self._unshown, 0)
 
     # ------------------------------------------------------------ steps 1 to 6: before anything is opened
@@ -213,7 +217,6 @@ class Inbox:
         except CryptoError:
             self._refuse(envelope.sender_id, sequence)
             return
-        self._history.note_seen(envelope.sender_id, envelope.id, now=now)
         self.heard.append((envelope.sender_id, content.log))
         if sealed.sender is contact.record:
             self._contacts.forget_former(contact.user_id)
@@ -238,18 +241,22 @@ class Inbox:
             CryptoError: Whatever else is wrong.
         """
         envelope = sealed.envelope
-        suite = self._protection.of_envelope(envelope, sealed.contact, sealed.sender)
-        content = unpack(suite.decrypt(sealed.recipient, sealed.sender, envelope, now=now))
+        suite = self._protection.of_envelope(envelope, sealed.recipient.record, sealed.contact, sealed.sender)
+        packed = suite.decrypt(sealed.recipient, sealed.sender, envelope, now=now)
+        self._history.note_seen(envelope.sender_id, envelope.id, now=now)  # also where it is nothing that we know
+        content = unpack(packed)
         if isinstance(content, Text) != isinstance(envelope, Message):
             raise CryptoError
         return content
 
     def _ask_again(self, envelope: Message | Receipt, sequence: int, *, now: int) -> None:
-        """Have a message sent again for which there is no key here; receipts and notices are not missed."""
+        """Have something sent again for which there is no key here; a contact who only sends that is let be."""
         self._history.note_seen(envelope.sender_id, envelope.id, now=now)
         self.acknowledged.append(sequence)
-        if isinstance(envelope, Message):
+        self._asked[envelope.sender_id] = self._asked.get(envelope.sender_id, 0) + 1
+        if self._asked[envelope.sender_id] <= MAX_ASKED:
             self.unopened.append((envelope.sender_id, envelope.id))
+        if isinstance(envelope, Message):
             self.events.append(MessageUnopened(envelope.sender_id))
 
     def _note_counter(self, contact: Contact, suite: int, content: Content) -> None:

@@ -37,6 +37,10 @@ class LinkState:
     overtaken: dict[str, set[bytes]] = field(default_factory=dict)  # of these, by peer, what is for a former key
     asked: set[str] = field(default_factory=set)  # look-ups under way
     stocking: bool = False  # whether the server is to say, or to hear, what prekeys it lacks
+    stocked: bool = False  # whether the server was left what it lacked, and has not answered
+    looked_at: set[str] = field(default_factory=set)  # contacts who were looked up because they speak too little
+    without_prekeys: set[str] = field(default_factory=set)  # contacts who had none when they were asked for first
+    restock_at: int | None = None  # when to ask again what prekeys the server has, seconds since 1970
     asked_prekeys: set[str] = field(default_factory=set)  # contacts whose prekeys were asked for
     pages: dict[str, list[IdentityRecord]] = field(default_factory=dict)  # what came, of answers in several pages
     log_key: bytes = b""  # of the key log, as this server says: SubjectPublicKeyInfo

@@ -11,6 +11,7 @@ from typing import Any, Final
 from messenger.database import Database
 from records import ID_SIZE
 
+RECEIPTS_KEPT_S: Final = 7 * 24 * 3600
 BEGINNING: Final = -(2**63)  # below every ordinal
 PREFIX: Final = struct.Struct(">II")  # of an id
 
@@ -76,6 +77,26 @@ class Outbox:
             " SELECT min(0, coalesce(min(ordinal), 0)) - 1, ?, ?, 'notice', ? FROM outbox",
             envelope_id, peer, about,
         )  # fmt: skip
+
+    def keep_receipt(self, entry: Entry, *, now: int) -> None:
+        """Remember a receipt that the relay has: its recipient may ask for it again, for some days."""
+        if entry.kind is Kind.RECEIPT:
+            self._db.run("DELETE FROM sent_receipt WHERE sent_at < ?", now - RECEIPTS_KEPT_S)
+            self._db.run(
+                "INSERT OR REPLACE INTO sent_receipt VALUES (?, ?, ?, ?, ?)",
+                entry.id, entry.peer, b"".join(entry.receipts), entry.about, now,
+            )  # fmt: skip
+
+    def renew_receipt(self, peer: str, envelope_id: bytes, new_id: bytes) -> bool:
+        """Queue a receipt once more, and that once; return whether there is one."""
+        row = self._db.row("SELECT receipts, about FROM sent_receipt WHERE id = ? AND peer = ?", envelope_id, peer)
+        if row is None:
+            return False
+        self._db.run("DELETE FROM sent_receipt WHERE id = ?", envelope_id)
+        self._db.run(
+            "INSERT INTO outbox (id, peer, kind, receipts, about) VALUES (?, ?, 'receipt', ?, ?)", new_id, peer, *row
+        )
+        return True
 
     def waiting(self, *, after: int, limit: int) -> list[Entry]:
         """Return what is queued above an ordinal, in order."""

@@ -22,34 +22,38 @@ class Protection:
         self._suites = suites
         self._minimum = minimum
 
-    def best(self, record: IdentityRecord) -> int:
-        """Return the highest suite that an identity and this program speak; 0: none."""
-        return max(set(self._suites) & set(record.suites), default=0)
+    def best(self, ours: IdentityRecord, theirs: IdentityRecord | None = None) -> int:
+        """Return the highest suite that this program and one or two identities speak; 0: none."""
+        spoken = set(self._suites) & set(ours.suites)
+        return max(spoken if theirs is None else spoken & set(theirs.suites), default=0)
 
-    def is_too_low_for(self, record: IdentityRecord) -> bool:
+    def is_too_low_for(self, ours: IdentityRecord) -> bool:
         """Tell whether an own identity speaks less than what the person wants."""
-        return self.best(record) < self._minimum
+        return self.best(ours) < self._minimum
 
-    def to_send(self, contact: Contact) -> Suite:
+    def to_send(self, ours: IdentityRecord, contact: Contact) -> Suite:
         """Return the suite for what goes to a contact.
 
         Raises:
-            CryptoError: What they speak is lower than what they have spoken, or than what the person wants.
+            CryptoError: What both speak is lower than what they have spoken, or than what the person wants.
         """
-        best = self.best(contact.record)
+        best = self.best(ours, contact.record)
         if best < max(contact.suite, self._minimum):
             raise CryptoError
         return self._suites[best]
 
-    def of_envelope(self, envelope: Envelope, contact: Contact, sender: IdentityRecord) -> Suite:
-        """Return the suite of what has come from a contact, if it may be.
+    def of_envelope(self, envelope: Envelope, ours: IdentityRecord, contact: Contact, theirs: IdentityRecord) -> Suite:
+        """Return the suite of what has come from a contact, if it may be, whatever this person wants for their own.
 
-        Who can do better has no reason to do worse, unless this person wants no better either.
+        Args:
+            envelope: What has come.
+            ours: The identity that it is sealed for.
+            contact: Who it is from.
+            theirs: The identity that has signed it.
 
         Raises:
-            CryptoError: It is not spoken by both, or lower than what they have spoken.
+            CryptoError: It is not the best that the two speak, or lower than what they have spoken.
         """
-        least = max(contact.suite, min(self._minimum, self.best(sender)))
-        if envelope.suite not in self._suites or envelope.suite not in sender.suites or envelope.suite < least:
+        if envelope.suite != self.best(ours, theirs) or envelope.suite < contact.suite:
             raise CryptoError
         return self._suites[envelope.suite]

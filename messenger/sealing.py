@@ -42,7 +42,7 @@ class Sealer:
         """
         if entry.envelope is not None:
             return entry.envelope
-        suite = self._protection.to_send(contact)
+        suite = self._protection.to_send(self._keyring.account.record, contact)
         draft, content = self._draft(entry, now)
         envelope = canonical(suite.encrypt(self._keyring.account, contact.record, draft, pack(content)))
         self._outbox.keep_envelope(entry.id, envelope)

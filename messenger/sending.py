@@ -73,20 +73,24 @@ class Sending:
         except NoSessionError:
             self._beginnings.ask(entry.peer, output)
             return
-        except CryptoError:
-            self._fail(entry, output, "rejected", Code.OLD_CLIENT)
+        except CryptoError:  # by what is pinned; they may have moved up
+            if entry.peer not in link.looked_at:
+                link.looked_at.add(entry.peer)
+                self._identities.look_up(entry.peer, output)
+            elif not self._identities.awaits(entry.peer):
+                self._fail(entry, output, "rejected", Code.OLD_CLIENT)
             return
         link.in_flight.add(entry.id)
         output.frames.append(decode_envelope(envelope))
 
     # ------------------------------------------------------------ answers
 
-    def accepted(self, frame: Accepted, output: Output) -> None:
+    def accepted(self, frame: Accepted, output: Output, *, now: int) -> None:
         """Note that envelopes are safe."""
         for envelope_id in frame.ids:
             entry = self._answered(envelope_id)
             if entry is not None:
-                self._is_accepted(entry, output)
+                self._is_accepted(entry, output, now=now)
 
     def seal_anew(self, peer: str) -> None:
         """Seal what waits for a contact for their next identity; what is under way for the former one is refused."""
@@ -97,14 +101,16 @@ class Sending:
         self._outbox.unseal(peer)
 
     def send_again(self, peer: str, message_id: bytes, output: Output, *, now: int) -> None:
-        """Send a message again that a contact could not open."""
+        """Send a message, or a receipt, again that a contact could not open."""
         new_id = self._outbox.new_id(now)
-        if not self._history.renew(peer, message_id, new_id):
+        if self._history.renew(peer, message_id, new_id, now=now):
+            self._outbox.add_message(new_id, peer)
+            output.events.append(SentAgain(peer))
+        elif not self._outbox.renew_receipt(peer, message_id, new_id):
             return
         self._outbox.remove(message_id)
-        self._line.present.in_flight.discard(message_id)
-        self._outbox.add_message(new_id, peer)
-        output.events.append(SentAgain(peer))
+        if self._line.link is not None:
+            self._line.link.in_flight.discard(message_id)
 
     def _answered(self, envelope_id: bytes) -> Entry | None:
         """Note that an envelope is no longer under way; return its entry if it is still wanted."""
@@ -117,7 +123,8 @@ class Sending:
                 self._line.send_again()
         return entry
 
-    def _is_accepted(self, entry: Entry, output: Output) -> None:
+    def _is_accepted(self, entry: Entry, output: Output, *, now: int) -> None:
+        self._outbox.keep_receipt(entry, now=now)
         self._outbox.remove(entry.id)
         self.advance(output, entry.peer, entry.id, "accepted", only_from=("queued",))
 
@@ -133,7 +140,7 @@ class Sending:
         elif frame.code is Code.RATE_LIMITED:
             link.retry_at = now + RETRY_AFTER_S
         elif frame.code is Code.DUPLICATE_ID:  # sealed anew after the relay had taken it, and its reply was lost
-            self._is_accepted(entry, output)
+            self._is_accepted(entry, output, now=now)
         elif entry.kind is Kind.MESSAGE or frame.code is not Code.MAILBOX_FULL:
             self._fail(entry, output, "rejected", frame.code)
         # A receipt that found a full mailbox stays, for the next link.
@@ -144,6 +151,12 @@ class Sending:
             self._line.link.overtaken.pop(peer, None)
         for entry in self._outbox.waiting_for(peer):
             self._fail(entry, output, state, reason)
+
+    def fail_messages(self, peer: str, output: Output, reason: Code) -> None:
+        """End the messages that wait for a contact; receipts and notices wait for the next link."""
+        for entry in self._outbox.waiting_for(peer):
+            if entry.kind is Kind.MESSAGE:
+                self._fail(entry, output, "rejected", reason)
 
     def _fail(self, entry: Entry, output: Output, state: str, reason: Code | None) -> None:
         self._outbox.remove(entry.id)

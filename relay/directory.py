@@ -77,6 +77,12 @@ class Directory:
         self.publish(record, now=now)
         return identity_hash(record)
 
+    def present_hash(self, user_id: str) -> bytes:
+        """Return the identity hash of an account."""
+        present = self._current(user_id)
+        assert present is not None  # noqa: S101 - nobody logs in without an identity
+        return identity_hash(present)
+
     def revoke(self, certificate: Revocation, *, now: Now) -> None:
         """End an account for ever, with the certificate of any identity that it has had.
 

@@ -18,14 +18,17 @@ class PrekeyShelf:
         self._store = store
         self._limits = limits
         self._fetches = RateLimiter(limits.prekey_fetches)
+        self._pages = RateLimiter(limits.prekey_pages)
         self._each = RateLimiter(limits.one_time_prekeys_each)
 
-    def publish(self, device: Address, command: PublishPrekeys) -> PrekeysHeld:
+    def publish(self, device: Address, command: PublishPrekeys, *, now: Now) -> PrekeysHeld:
         """Add prekeys of a device, if there are any in the command, and say what is held then.
 
         Raises:
-            Refused: One is not the device's, or not signed by its account's present identity.
+            Refused: One is not the device's, or not signed by its account's present identity; or there were too many.
         """
+        if command.signed or command.one_time:  # each costs up to 8 ms to check
+            self._pages.charge(device.user_id, now.steady_s)
         record = self._store.identity_record(device.user_id)
         assert record is not None  # noqa: S101 - nobody logs in without an identity
         identity = decode(IdentityRecord, record)

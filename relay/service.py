@@ -269,16 +269,18 @@ class Relay:
         ended = [online.link for online in self._presence.of_account(user_id)]
         return [Outgoing(link, [Erased(rows=gone)]), *self._let_go(ended, Code.ACCOUNT_ERASED)]
 
-    def _publish_prekeys(self, link: Link, visitor: Visitor, command: PublishPrekeys, _now: Now) -> list[Action]:
-        return [Outgoing(link, [self._prekeys.publish(visitor.account, command)])]
+    def _publish_prekeys(self, link: Link, visitor: Visitor, command: PublishPrekeys, now: Now) -> list[Action]:
+        return [Outgoing(link, [self._prekeys.publish(visitor.account, command, now=now)])]
 
     def _fetch_prekeys(self, link: Link, visitor: Visitor, command: FetchPrekeys, now: Now) -> list[Action]:
         return [Outgoing(link, [self._prekeys.fetch(command, asked_by=visitor.account.user_id, now=now)])]
 
     def _rotate(self, link: Link, visitor: Visitor, command: Rotate, now: Now) -> list[Action]:
         user_id = visitor.account.user_id
+        before = self._directory.present_hash(user_id)
         identity = self._directory.rotate(user_id, command.record, now=now)
-        self._prekeys.clear(user_id)
+        if identity != before:  # and not the same command again
+            self._prekeys.clear(user_id)
         return [Outgoing(link, [Rotated(identity_hash=identity)])]
 
     def _acknowledge(self, _link: Link, visitor: Visitor, command: Acknowledge, _now: Now) -> list[Action]:

@@ -5,7 +5,8 @@ CREATE TABLE own_prekey (
     id          INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice
     one_time    INTEGER NOT NULL CHECK (one_time IN (0, 1)),
     pair        BLOB NOT NULL,    -- 96 bytes
-    made_at     INTEGER NOT NULL  -- seconds since 1970
+    made_at     INTEGER NOT NULL, -- seconds since 1970
+    replaced_at INTEGER           -- of a signed one, when there was another
 ) STRICT;
 
 CREATE TABLE session (
@@ -42,3 +43,12 @@ ALTER TABLE message ADD COLUMN first_id BLOB;
 ALTER TABLE message ADD COLUMN sent_again INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX message_first_id ON message (first_id) WHERE first_id IS NOT NULL;
+
+-- Receipts that the relay has: what does not open in a session that has come apart is asked for again.
+CREATE TABLE sent_receipt (
+    id       BLOB PRIMARY KEY, -- 16 bytes
+    peer     TEXT NOT NULL,
+    receipts BLOB NOT NULL,
+    about    TEXT NOT NULL,
+    sent_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 from key_agreement import PrivatePair
@@ -10,13 +11,15 @@ from messenger.database import Database
 from messenger.suites.handshake import Ours
 from prekeys import create_one_time_prekey, create_signed_prekey
 from protocol import MAX_PREKEYS, PrekeysHeld, PublishPrekeys
+from records import OneTimePrekey, SignedPrekey
 
 ONE_TIME: Final = 100  # left at the server
 FEW: Final = 50  # below so many it gets more
-RENEWED_S: Final = 7 * 24 * 3600  # after which there is another signed prekey
-KEPT_S: Final = (
-    37 * 24 * 3600
-)  # after which a signed prekey opens nothing more: others use it for 30 days, or a week more
+MOST: Final = 300  # private halves of one-time prekeys; the oldest of more were lost by servers
+DAY: Final = 24 * 3600
+RENEWED_S: Final = 7 * DAY  # after which there is another signed prekey
+KEPT_S: Final = 31 * DAY  # after that: what was begun with the one before waits at a relay for 30 days at the most
+LONGEST_S: Final = 66 * DAY  # also where there is no other: nobody begins with one of 35 days
 
 
 class OwnPrekeys:
@@ -28,34 +31,47 @@ class OwnPrekeys:
 
     def lacking(self, held: PrekeysHeld, account: Account, *, now: int) -> list[PublishPrekeys]:
         """Make what the server lacks, and return the frames that leave it there."""
-        self._db.run("DELETE FROM own_prekey WHERE NOT one_time AND made_at < ?", now - KEPT_S)
-        signed = []
         row = self._db.row("SELECT made_at FROM own_prekey WHERE id = ? AND NOT one_time", held.signed)
-        if row is None or row[0] < now - RENEWED_S:
-            number, pair = self._make(now, one_time=False)
-            signed.append(
-                create_signed_prekey(
-                    account.keys, account.record, pair.public, device_id=account.device_id, number=number, created=now
-                )
-            )
-        missing = ONE_TIME - held.one_time if held.one_time < FEW else 0
-        one_time = []
-        for _ in range(missing):
-            number, pair = self._make(now, one_time=True)
-            one_time.append(
-                create_one_time_prekey(
-                    account.keys, account.record, pair.public, device_id=account.device_id, number=number
-                )
-            )
-        pages = [one_time[at : at + MAX_PREKEYS] for at in range(0, len(one_time), MAX_PREKEYS)] or [[]]
-        frames = [PublishPrekeys(one_time=page, signed=signed if page is pages[0] else []) for page in pages]
-        return frames if signed or one_time else []
+        renewed = row is None or row[0] < now - RENEWED_S
+        missing = ONE_TIME if renewed else ONE_TIME - held.one_time if held.one_time < FEW else 0
+        signed = [self._signed(account, now)] if renewed else []  # takes the place of all that is there
+        one_time = [self._one_time(account, now) for _ in range(missing)]
+        pages = [one_time[at : at + MAX_PREKEYS] for at in range(0, len(one_time), MAX_PREKEYS)]
+        return [PublishPrekeys(one_time=page, signed=signed if page is pages[0] else []) for page in pages]
+
+    def _signed(self, account: Account, now: int) -> SignedPrekey:
+        self._db.run("UPDATE own_prekey SET replaced_at = ? WHERE NOT one_time AND replaced_at IS NULL", now)
+        number, pair = self._make(now, one_time=False)
+        return create_signed_prekey(
+            account.keys, account.record, pair.public, device_id=account.device_id, number=number, created=now
+        )
+
+    def _one_time(self, account: Account, now: int) -> OneTimePrekey:
+        number, pair = self._make(now, one_time=True)
+        return create_one_time_prekey(
+            account.keys, account.record, pair.public, device_id=account.device_id, number=number
+        )
+
+    def forget_old(self, *, now: int) -> None:
+        """Forget, by our own clock, what nobody can begin a session with any more."""
+        self._db.run(
+            "DELETE FROM own_prekey WHERE NOT one_time AND (replaced_at < ? OR made_at < ?)",
+            now - KEPT_S,
+            now - LONGEST_S,
+        )
+        self._db.run(
+            "DELETE FROM own_prekey WHERE one_time AND id NOT IN"
+            " (SELECT id FROM own_prekey WHERE one_time ORDER BY id DESC LIMIT ?)",
+            MOST,
+        )
 
     def _make(self, now: int, *, one_time: bool) -> tuple[int, PrivatePair]:
+        """Make a pair; the first number is a random one, so that a new database does not give those of a lost one."""
         pair = PrivatePair.generate()
+        first = self._db.row("SELECT 1 FROM sqlite_sequence WHERE name = 'own_prekey'") is None
         ((number,),) = self._db.rows(
-            "INSERT INTO own_prekey (one_time, pair, made_at) VALUES (?, ?, ?) RETURNING id",
-            int(one_time), pair.to_bytes(), now,
+            "INSERT INTO own_prekey (id, one_time, pair, made_at) VALUES (?, ?, ?, ?) RETURNING id",
+            1 + secrets.randbelow(2**31) if first else None, int(one_time), pair.to_bytes(), now,
         )  # fmt: skip
         return number, pair
 

@@ -92,20 +92,16 @@ class Sessions:
         )  # fmt: skip
         for each in skipped:
             self._db.run(
-                "INSERT INTO skipped_key VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO skipped_key VALUES (?, ?, ?, ?, ?)",
                 session_id, sha256(each.ratchet_key), each.number, each.key, now,
             )  # fmt: skip
-        if skipped:
-            self._forget_skipped(session_id, now)
-
-    def _forget_skipped(self, session_id: bytes, now: int) -> None:
-        """Forget the keys of what cannot come any more, and of the oldest where there are too many."""
-        self._db.run("DELETE FROM skipped_key WHERE stored_at < ?", now - SKIPPED_KEPT_S)
-        self._db.run(
-            "DELETE FROM skipped_key WHERE (session_id, ratchet_key, number) IN (SELECT session_id, ratchet_key, number"
-            " FROM skipped_key WHERE session_id = ? ORDER BY stored_at DESC, number DESC LIMIT -1 OFFSET ?)",
-            session_id, MAX_SKIPPED,
-        )  # fmt: skip
+        if skipped:  # of too many the oldest go
+            self._db.run(
+                "DELETE FROM skipped_key WHERE (session_id, ratchet_key, number) IN"
+                " (SELECT session_id, ratchet_key, number FROM skipped_key WHERE session_id = ?"
+                " ORDER BY stored_at DESC, number DESC LIMIT -1 OFFSET ?)",
+                session_id, MAX_SKIPPED,
+            )  # fmt: skip
 
     def skipped_key(self, session_id: bytes, header: Header) -> bytes | None:
         """Return the key of a message that had not come, or None."""
@@ -122,9 +118,13 @@ class Sessions:
             session_id, sha256(header.ratchet_key), header.number,
         )  # fmt: skip
 
-    def send_no_more(self, session_id: bytes) -> None:
-        """Begin another session for what goes out: the two ends of this one have come apart."""
-        self._db.run("UPDATE session SET receive_only = 1 WHERE id = ?", session_id)
+    def send_no_more(self, peer: str) -> None:
+        """Begin another session for what goes out to somebody: the two ends of one have come apart, maybe of all."""
+        self._db.run("UPDATE session SET receive_only = 1 WHERE peer = ?", peer)
+
+    def forget_skipped(self, *, now: int) -> None:
+        """Forget the keys of what cannot come any more."""
+        self._db.run("DELETE FROM skipped_key WHERE stored_at < ?", now - SKIPPED_KEPT_S)
 
 
 def _session(row: tuple[Any, ...]) -> Session:

@@ -95,20 +95,18 @@ class Suite2:
         verify(signing_key(sender), Label.ENVELOPE_2, without(envelope, "signature"), signature)
         parts = _unpack(data)
         session = self._sessions.find(parts.session_id)
+        if session is not None and _ends(session) != _between(envelope):  # somebody names a session of others
+            raise CryptoError
         try:
             if session is not None:
                 return self._go_on(session, envelope, parts, now=now)
             return self._begin(recipient, sender, envelope, parts, now=now)
         except CryptoError as error:
-            if session is not None:
-                self._sessions.send_no_more(session.id)
+            self._sessions.send_no_more(envelope.sender_id)
             raise UnopenedError from error
 
     def _go_on(self, session: Session, envelope: Envelope, parts: Parts, *, now: int) -> bytes:
         """Open a message of a session that there is."""
-        ends = (session.peer, session.device_id, session.their_key, session.own_key)
-        if ends != (envelope.sender_id, envelope.sender_device, envelope.sender_key, envelope.recipient_key):
-            raise CryptoError
         late = self._sessions.skipped_key(session.id, parts.header)
         if late is not None:
             content = _open(late, parts, envelope)
@@ -134,11 +132,19 @@ class Suite2:
             raise CryptoError
         opened = ratchet.open_with(ratchet.await_first(agreed.shared, prekeys.signed), parts.header)
         content = _open(opened.key, parts, envelope)
-        ends = (envelope.sender_id, envelope.sender_device, envelope.recipient_key, envelope.sender_key)
-        self._sessions.add(Session(agreed.session_id, *ends, opened.state, None))
+        self._sessions.add(Session(agreed.session_id, *_between(envelope), opened.state, None))
         self._sessions.keep_received(agreed.session_id, opened.state, opened.skipped, now=now)
         self._prekeys.use_up(begun.one_time_prekey)
         return content
+
+
+def _ends(session: Session) -> tuple[str, int, bytes, bytes]:
+    return session.peer, session.device_id, session.own_key, session.their_key
+
+
+def _between(envelope: Envelope) -> tuple[str, int, bytes, bytes]:
+    """Return the ends that a session of an envelope has, as its recipient knows them."""
+    return envelope.sender_id, envelope.sender_device, envelope.recipient_key, envelope.sender_key
 
 
 class Parts(NamedTuple):

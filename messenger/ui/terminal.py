@@ -18,13 +18,21 @@ _COLUMNS: Final = 80  # where it cannot be known
 
 def take_over(descriptor: int) -> None:
     """Have a terminal take lines again: a program that was killed at its prompt leaves one that knows no Enter."""
-    if termios is None or not os.isatty(descriptor) or os.tcgetpgrp(descriptor) != os.getpgrp():
-        return  # in the background it is not ours to set
+    if termios is None or not _is_ours(descriptor):
+        return
     mode = termios.tcgetattr(descriptor)
     mode[0] |= termios.ICRNL
     mode[1] |= termios.OPOST
     mode[3] |= termios.ICANON | termios.ISIG | termios.IEXTEN | termios.ECHO
     termios.tcsetattr(descriptor, termios.TCSADRAIN, mode)
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Tell whether this is our terminal, and we are in its foreground: in the background it is not ours to set."""
+    try:
+        return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def fitted(text: str) -> str:

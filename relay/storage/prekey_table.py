@@ -26,8 +26,8 @@ class PrekeyTable:
         return row[0] if row else None
 
     def set_signed(self, device: Device, number: int, prekey: bytes) -> None:
-        """Put a signed prekey in the place of the one before."""
-        self._write(f"DELETE FROM prekey WHERE {_OF}", *device, 0)  # noqa: S608 - constant
+        """Put a signed prekey in the place of all that a device has left before."""
+        self._write("DELETE FROM prekey WHERE user_id = ? AND device_id = ?", *device)
         self._write("INSERT INTO prekey VALUES (?, ?, 0, ?, ?)", *device, number, prekey)
 
     def count_one_time(self, device: Device) -> int:

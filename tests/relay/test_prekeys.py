@@ -59,9 +59,9 @@ def test_what_is_left_is_handed_out_oldest_first_and_once(pair: World) -> None:
     assert pair.reply("bob", PublishPrekeys(one_time=[], signed=[])) == PrekeysHeld(one_time=0, signed=1)
 
 
-def test_another_signed_prekey_takes_the_place_of_the_first(pair: World) -> None:
+def test_another_signed_prekey_takes_the_place_of_all_that_was_left(pair: World) -> None:
     pair.login("bob")
-    leave(pair, "bob")
+    leave(pair, "bob", 5, 6)
     assert pair.reply("bob", PublishPrekeys(one_time=[], signed=[signed(pair, "bob", 2)])) == PrekeysHeld(
         one_time=0, signed=2
     )
@@ -78,7 +78,9 @@ def test_the_same_prekey_again_changes_nothing(pair: World) -> None:
 def test_the_shelf_holds_so_many(pair: World) -> None:
     pair.login("bob")
     for first in range(1, 1 + 5 * MAX_PREKEYS, MAX_PREKEYS):
-        held = leave(pair, "bob", *range(first, first + MAX_PREKEYS))
+        more = PublishPrekeys(one_time=one_time(pair, "bob", *range(first, first + MAX_PREKEYS)), signed=[])
+        held = pair.reply("bob", more)
+    assert isinstance(held, PrekeysHeld)
     assert held.one_time == Limits().one_time_prekeys == 200
 
 
@@ -159,3 +161,11 @@ def test_prekeys_of_an_account_that_has_ended_are_gone(pair: World) -> None:
     pair.visit("anybody")
     pair.do("anybody", Revoke(certificate=create_ending(Revocation, keys, record, created=START_S)))
     assert pair.refusal("alice", FetchPrekeys(device_id=1, user_id="bob")) is Code.NO_PREKEYS
+
+
+def test_prekeys_are_left_at_a_bounded_rate(pair: World) -> None:
+    pair.login("bob")
+    for _ in range(20):
+        leave(pair, "bob")
+    assert pair.refusal("bob", PublishPrekeys(one_time=[], signed=[signed(pair, "bob")])) is Code.RATE_LIMITED
+    assert pair.reply("bob", PublishPrekeys(one_time=[], signed=[])) == PrekeysHeld(one_time=0, signed=1)
