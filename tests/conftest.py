@@ -14,6 +14,7 @@ import crypto_utils
 from crypto_utils import PrivateKeys
 from messenger import account as accounts
 from messenger import opening
+from messenger.suites import own_prekeys
 from tests.trial import Outcome, Trial, players, summed, table, write_results
 
 settings.register_profile(
@@ -89,6 +90,13 @@ def quick_kdf(monkeypatch: pytest.MonkeyPatch) -> None:
             "encrypt_private_keys",
             lambda keys, word: crypto_utils.encrypt_private_keys(keys, word, iterations=QUICK_ITERATIONS),
         )
+
+
+@pytest.fixture
+def few_prekeys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let devices of this process leave few prekeys: making a hundred takes as long as the rest of a small test."""
+    monkeypatch.setattr(own_prekeys, "ONE_TIME", 8)
+    monkeypatch.setattr(own_prekeys, "FEW", 4)
 
 
 @pytest.fixture

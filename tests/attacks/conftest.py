@@ -32,5 +32,5 @@ def weak(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def quick(quick_database: None) -> None:
+def quick(quick_database: None, few_prekeys: None) -> None:
     """Towns are made for every test."""

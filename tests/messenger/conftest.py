@@ -19,5 +19,5 @@ def town(request: pytest.FixtureRequest, tmp_path: Path, some_keys: list[Private
 
 
 @pytest.fixture(autouse=True)
-def quick(quick_database: None) -> None:
+def quick(quick_database: None, few_prekeys: None) -> None:
     """Towns are made for every test."""

@@ -48,7 +48,7 @@ def test_all_pages_come_and_the_last_says_so(pair: tuple[Person, Person], monkey
         alice.town.world.pass_time(11)
         alice.tick()
         pages = [event.last for event in alice.events if isinstance(event, ServerHolds)]
-    assert len(pages) > 20  # a hundred prekeys are among the rows
+    assert len(pages) > 3  # prekeys are among the rows
     assert tables(alice) == {
         "link, in memory", "prekey", "device", "identity", "account", "acquaintance", "mailbox", "log_entry",
     }  # fmt: skip

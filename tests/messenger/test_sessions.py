@@ -17,7 +17,8 @@ from messenger.contacts import Trust
 from messenger.database import Database
 from messenger.engine import PREKEYS_AGAIN_S
 from messenger.events import EnvelopeRefused, IdentityRotated, MessagesMissing, MessageUnopened, SentAgain
-from messenger.suites.own_prekeys import FEW, ONE_TIME, RENEWED_S, OwnPrekeys
+from messenger.suites import own_prekeys
+from messenger.suites.own_prekeys import RENEWED_S, OwnPrekeys
 from messenger.suites.sessions import Sessions
 from messenger.suites.suite2 import Suite2
 from prekeys import create_one_time_prekey, create_signed_prekey
@@ -127,7 +128,7 @@ def test_both_begin_at_the_same_moment(town: Town) -> None:
 def test_one_time_prekeys_run_out_and_are_replaced(town: Town) -> None:
     alice, bob = town.person("alice"), town.person("bob")
     count = town.world.store.prekeys.count_one_time
-    assert count(("bob", 1)) == ONE_TIME
+    assert count(("bob", 1)) == own_prekeys.ONE_TIME
     with town.world.store.transaction():
         while town.world.store.prekeys.take_one_time(("bob", 1)):
             pass
@@ -135,13 +136,13 @@ def test_one_time_prekeys_run_out_and_are_replaced(town: Town) -> None:
     assert bob.read == ["with the signed one alone"]
     bob.go_offline()
     bob.go_online()
-    assert count(("bob", 1)) == ONE_TIME
+    assert count(("bob", 1)) == own_prekeys.ONE_TIME
     with town.world.store.transaction():
-        for _ in range(ONE_TIME - FEW):
+        for _ in range(own_prekeys.ONE_TIME - own_prekeys.FEW):
             town.world.store.prekeys.take_one_time(("bob", 1))
     bob.go_offline()
     bob.go_online()
-    assert count(("bob", 1)) == FEW  # enough
+    assert count(("bob", 1)) == own_prekeys.FEW  # enough
     calm(alice, bob)
 
 
