@@ -46,6 +46,7 @@ bench: ## measure all, beside the peers that are installed, 40 minutes; results 
 bench-client: ## measure the client's side only: what a message costs, and a start
 	@sh tools/bootstrap.sh requirements.txt
 	@$(RUN) -m bench.client
+	@$(RUN) -m bench.suite2
 
 bench-peers: ## install those peers, from Debian's packages
 	apt-get install -y mosquitto nats-server ejabberd prosody

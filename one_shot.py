@@ -183,7 +183,7 @@ class OneShot:
             return False
 
         try:
-            self._until(lambda: messenger.keyring.following is None and not messenger.outbox.count_notices(), take)
+            self._until(lambda: messenger.told and messenger.stocked, take)
         except NetworkError as error:
             who = "contacts hear" if messenger.keyring.following is None else "the server hears"
             who = "contacts hear" if messenger.keyring.following is None else "the server hears"

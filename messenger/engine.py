@@ -178,6 +178,12 @@ class Messenger:
         return self._line.online
 
     @property
+    def told(self) -> bool:
+        """Whether all contacts have heard of our identity, but for those with whom no session can begin just now."""
+        link = self._line.link
+        return link is not None and self.keyring.following is None and self.outbox.notified() <= link.without_prekeys
+
+    @property
     def stocked(self) -> bool:
         """Whether the server has let us in and lacks none of our prekeys."""
         return self._line.online and not self._line.present.stocking

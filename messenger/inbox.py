@@ -26,7 +26,7 @@ from messenger.suites.suite2 import UnopenedError
 from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
 from records import IdentityRecord
 
-MAX_ASKED: Final = 200  # over one link, of one contact
+MAX_ASKED: Final = 1000  # over one link, of one contact: as many as wait in a mailbox
 Shown = tuple[str, bytes]  # peer and message id
 
 

@@ -129,9 +129,9 @@ class Outbox:
         """Return how many messages wait, not counting receipts and notices."""
         return self._count(Kind.MESSAGE)
 
-    def count_notices(self) -> int:
-        """Return how many contacts wait to be told of a new identity."""
-        return self._count(Kind.NOTICE)
+    def notified(self) -> set[str]:
+        """Return the contacts who wait to be told of a new identity."""
+        return {peer for (peer,) in self._db.rows("SELECT peer FROM outbox WHERE kind = ?", Kind.NOTICE)}
 
     def _count(self, kind: Kind) -> int:
         row = self._db.row("SELECT count(*) FROM outbox WHERE kind = ?", kind)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import client, run, scenarios
+from bench import client, run, scenarios, suite2
 from bench.load import Load
 from bench.machine import package_version, versions
 from bench.picture import picture
@@ -148,3 +148,11 @@ def test_every_scenario_has_its_own_name() -> None:
     names = list(run.plan(1, 1))
     assert [name for name in names if name.startswith("S1")] == names[:7]
     assert names[-1] == "rows, 1,000,000"
+
+
+def test_suite_2_is_measured_beside_its_primitives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite2, "ROUNDS", 3)
+    figures = suite2.figures()
+    assert set(figures) == {*suite2.PARTS, "primitives"}
+    assert all(figures[step]["us"] > 0 for step in suite2.PARTS)
+    assert suite2.table(figures).count("\n") == 1 + len(suite2.PARTS)

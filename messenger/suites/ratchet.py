@@ -41,6 +41,7 @@ class State(msgspec.Struct, frozen=True):
     Attributes:
         root: The root key, 32 bytes.
         ours: Our present pair of private keys, 96 bytes.
+        shown: Its public halves, 1,216 bytes; empty before the first turn. Computing them takes longer than all else.
         theirs: The pair of public keys that we have seen last, 1,216 bytes; empty before the first message.
         ciphertext: Our secret for that pair, which stands in every header until the next turn.
         sending: Our chain key; empty before the first turn.
@@ -52,6 +53,7 @@ class State(msgspec.Struct, frozen=True):
 
     root: bytes
     ours: bytes
+    shown: bytes = b""
     theirs: bytes = b""
     ciphertext: bytes = b""
     sending: bytes = b""
@@ -103,9 +105,10 @@ def _turn(state: State) -> State:
     theirs, ours = PublicPair.from_bytes(state.theirs), PrivatePair.generate()
     secret, ciphertext = theirs.encapsulate()
     root, sending = _roots(state.root, exchange(ours.x25519, theirs.x25519), secret)
-    return msgspec.structs.replace(
-        state, root=root, ours=ours.to_bytes(), ciphertext=ciphertext, sending=sending, sent=0, previous=state.sent
-    )
+    return State(
+        root=root, ours=ours.to_bytes(), shown=ours.public.to_bytes(), theirs=state.theirs, ciphertext=ciphertext,
+        sending=sending, sent=0, previous=state.sent, receiving=state.receiving, received=state.received,
+    )  # fmt: skip
 
 
 def seal(state: State) -> tuple[State, Header, bytes]:
@@ -113,8 +116,7 @@ def seal(state: State) -> tuple[State, Header, bytes]:
 
     The next state must be on disk before the message goes out: no key is used for two.
     """
-    ours = PrivatePair.from_bytes(state.ours).public.to_bytes()
-    header = Header(ours, state.ciphertext, state.previous, state.sent)
+    header = Header(state.shown, state.ciphertext, state.previous, state.sent)
     key, sending = chain(state.sending, _MESSAGE_KEY), chain(state.sending, _NEXT_KEY)
     return msgspec.structs.replace(state, sending=sending, sent=state.sent + 1), header, key
 

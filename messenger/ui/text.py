@@ -154,7 +154,7 @@ NOT_KNOWN: Final = [
     (
         "* An envelope that is empty was delivered: its id, and its mark, a part of its signature, stay for the"
         " retention, so that it is not taken twice. An acquaintance has written to somebody, and is no stranger to"
-        " them; a code failure is a wrong code."
+        " them; a prekey is a public key with which others begin to write to you; a code failure is a wrong code."
     ),
     (
         "* That was every row. The server cannot see what you write, your private keys, your password, whom you have"
