@@ -273,7 +273,13 @@ class Relay:
         return [Outgoing(link, [self._prekeys.publish(visitor.account, command, now=now)])]
 
     def _fetch_prekeys(self, link: Link, visitor: Visitor, command: FetchPrekeys, now: Now) -> list[Action]:
-        return [Outgoing(link, [self._prekeys.fetch(command, asked_by=visitor.account.user_id, now=now)])]
+        user_id = visitor.account.user_id
+        try:
+            return [Outgoing(link, [self._prekeys.fetch(command, asked_by=user_id, now=now)])]
+        except Refused as refused:
+            if refused.code is Code.UNKNOWN_USER:  # which tells who exists, as a look-up does
+                self._directory.charge(user_id, now=now)
+            raise
 
     def _rotate(self, link: Link, visitor: Visitor, command: Rotate, now: Now) -> list[Action]:
         user_id = visitor.account.user_id

@@ -23,13 +23,18 @@ class Suite(Protocol):
     number: int
 
     def encrypt(self, sender: Account, recipient: IdentityRecord, draft: Draft, content: bytes) -> Envelope:
-        """Seal packed content for all devices of a verified recipient, signed by the sender."""
+        """Seal packed content for the devices of a verified recipient, signed by the sender.
+
+        Raises:
+            NoSessionError: The suite wants a session, and there is none.
+        """
 
     def decrypt(self, recipient: Account, sender: IdentityRecord, envelope: Envelope, *, now: int) -> bytes:
         """Verify an envelope against its sender's verified identity, and open it.
 
         Raises:
-            CryptoError: Whatever is wrong with it; nothing was decrypted before the signature held.
+            UnopenedError: It is signed, and for a session whose ends have come apart.
+            CryptoError: Whatever else is wrong with it; nothing was decrypted before the signature held.
         """
 
 

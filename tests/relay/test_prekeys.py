@@ -11,7 +11,7 @@ from errors import Code
 from identity import create_ending
 from key_agreement import PrivatePair
 from prekeys import create_one_time_prekey, create_signed_prekey
-from protocol import MAX_PREKEYS, FetchPrekeys, Prekeys, PrekeysHeld, PublishPrekeys, Revoke
+from protocol import MAX_PREKEYS, FetchIdentity, FetchPrekeys, Prekeys, PrekeysHeld, PublishPrekeys, Revoke
 from records import OneTimePrekey, Revocation, SignedPrekey
 from relay.limits import DAY, Limits
 from tests.relay.world import START_S, World
@@ -144,6 +144,14 @@ def test_there_is_nothing_to_be_had_of_nobody_or_of_who_left_nothing(pair: World
     assert pair.refusal("alice", FetchPrekeys(device_id=1, user_id="nobody")) is Code.UNKNOWN_USER
     assert pair.refusal("alice", FetchPrekeys(device_id=2, user_id="bob")) is Code.UNKNOWN_USER
     assert pair.refusal("alice", FetchPrekeys(device_id=1, user_id="bob")) is Code.NO_PREKEYS
+
+
+def test_asking_for_nobody_s_prekeys_counts_as_a_look_up(pair: World) -> None:
+    for number in range(100):
+        ask = FetchPrekeys(device_id=1, user_id=f"nobody{number}")
+        assert pair.refusal("alice", ask) is Code.UNKNOWN_USER
+    assert pair.refusal("alice", FetchPrekeys(device_id=1, user_id="nobody")) is Code.RATE_LIMITED
+    assert pair.refusal("alice", FetchIdentity(epoch=0, log_size=0, user_id="bob")) is Code.RATE_LIMITED
 
 
 def test_prekeys_of_a_former_identity_are_gone(pair: World) -> None:
