@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from crypto_utils import PrivateKeys
+from identity import create_record
+from messenger.account import Account
 from tests.attacks.stage import Stage
 from tests.messenger.people import Town
 
@@ -23,6 +25,16 @@ def stage2(tmp_path: Path, some_keys: list[PrivateKeys]) -> Iterator[Stage]:
     town = Town(tmp_path, some_keys)
     yield Stage(town)
     town.close()
+
+
+@pytest.fixture
+def accounts(some_keys: list[PrivateKeys]) -> tuple[Account, Account]:
+    """Alice and Bob without a network, who speak suite 2."""
+    alice, bob = (
+        Account(name, keys, create_record(keys, name, created=1, suites=[1, 2]))
+        for name, keys in zip(("alice", "bob"), some_keys, strict=False)
+    )
+    return alice, bob
 
 
 @pytest.fixture(params=["weak", "ours"])

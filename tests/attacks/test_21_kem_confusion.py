@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from crypto_utils import PrivateKeys
-from identity import create_record
 from key_agreement import PrivatePair
 from messenger.account import Account
 from messenger.suites import handshake
@@ -15,13 +13,10 @@ from messenger.suites.handshake import Party, Theirs
 
 
 def test_a_secret_says_for_which_keys_it_was_made(
-    weak: bool, monkeypatch: pytest.MonkeyPatch, some_keys: list[PrivateKeys]
+    weak: bool, monkeypatch: pytest.MonkeyPatch, accounts: tuple[Account, Account]
 ) -> None:
     """Whoever can have the same value come out of two encapsulations must not have the same secret come out of both."""
-    alice, bob = (
-        Account(name, keys, create_record(keys, name, created=1, suites=[1, 2]))
-        for name, keys in zip(("alice", "bob"), some_keys, strict=False)
-    )
+    alice, bob = accounts
     if weak:
         monkeypatch.setattr(handshake, "_transcript", lambda *_: b"")
     one, other = PrivatePair.generate().public, PrivatePair.generate().public

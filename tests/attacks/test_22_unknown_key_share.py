@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from crypto_utils import PrivateKeys
 from errors import CryptoError
 from identity import create_record
 from key_agreement import PrivatePair
@@ -14,13 +13,10 @@ from messenger.suites.handshake import Agreed, Ours, Party, Theirs
 
 
 def test_what_was_meant_for_another_is_no_session_of_bob_s(
-    weak: bool, monkeypatch: pytest.MonkeyPatch, some_keys: list[PrivateKeys]
+    weak: bool, monkeypatch: pytest.MonkeyPatch, accounts: tuple[Account, Account]
 ) -> None:
-    alice, bob = (
-        Account(name, keys, create_record(keys, name, created=1, suites=[1, 2]))
-        for name, keys in zip(("alice", "bob"), some_keys, strict=False)
-    )
-    mallory = create_record(some_keys[1], "mallory", created=1, suites=[1, 2])
+    alice, bob = accounts
+    mallory = create_record(bob.keys, "mallory", created=1, suites=[1, 2])
     if weak:
         monkeypatch.setattr(handshake, "_transcript", lambda *_: b"")
     pair = PrivatePair.generate()

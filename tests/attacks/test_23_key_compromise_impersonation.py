@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from crypto_utils import PrivateKeys
 from errors import CryptoError
-from identity import create_record
 from key_agreement import PrivatePair, exchange
 from messenger.account import Account
 from messenger.suites import handshake
@@ -15,12 +13,9 @@ from messenger.suites.handshake import Handshake, Ours, Party
 
 
 def test_a_session_in_the_name_of_somebody_whose_keys_are_safe(
-    weak: bool, monkeypatch: pytest.MonkeyPatch, some_keys: list[PrivateKeys]
+    weak: bool, monkeypatch: pytest.MonkeyPatch, accounts: tuple[Account, Account]
 ) -> None:
-    alice, bob = (
-        Account(name, keys, create_record(keys, name, created=1, suites=[1, 2]))
-        for name, keys in zip(("alice", "bob"), some_keys, strict=False)
-    )
+    alice, bob = accounts
     if weak:
         monkeypatch.setattr(handshake, "verify", lambda *_: None)
     prekey, ephemeral = PrivatePair.generate(), X25519PrivateKey.generate()

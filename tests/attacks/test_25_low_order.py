@@ -7,9 +7,7 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from crypto_utils import PrivateKeys
 from errors import CryptoError
-from identity import create_record
 from key_agreement import PrivatePair
 from messenger.account import Account
 from messenger.suites import handshake, ratchet
@@ -27,12 +25,9 @@ def all_zero(ours: X25519PrivateKey, theirs: X25519PublicKey) -> bytes:
 
 @pytest.mark.parametrize("point", LOW)
 def test_a_prekey_that_gives_the_secret_away(
-    weak: bool, point: bytes, monkeypatch: pytest.MonkeyPatch, some_keys: list[PrivateKeys]
+    weak: bool, point: bytes, monkeypatch: pytest.MonkeyPatch, accounts: tuple[Account, Account]
 ) -> None:
-    alice, bob = (
-        Account(name, keys, create_record(keys, name, created=1, suites=[1, 2]))
-        for name, keys in zip(("alice", "bob"), some_keys, strict=False)
-    )
+    alice, bob = accounts
     low = replace(PrivatePair.generate().public, x25519=X25519PublicKey.from_public_bytes(point))
     if weak:
         monkeypatch.setattr(handshake, "exchange", all_zero)
