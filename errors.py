@@ -65,6 +65,8 @@ class Code(StrEnum):
     # Said by no server: a client writes them down for what it did not send.
     UNTRUSTED_LOG = "untrusted_log"
     OLD_CLIENT = "old_client"
+    FALSE_PREKEYS = "false_prekeys"
+    NOT_OPENED = "not_opened"
 
 
 EXPLANATIONS: dict[Code, tuple[str, str]] = {
@@ -120,6 +122,11 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
         "the recipient's client has left no keys for a new session, or too old ones",
         "it leaves new ones when it is started; try again then",
     ),
+    Code.FALSE_PREKEYS: (
+        "the server handed out keys that the recipient has not signed",
+        "the server is broken, or lies: ask its operator, and others who use it",
+    ),
+    Code.NOT_OPENED: ("the recipient's client could not open it, again and again", "write it once more"),
     Code.OLD_CLIENT: (
         "the recipient's client protects less than yours: it has no forward secrecy",
         "it moves up by itself once it is updated and started; until then client.py --suite 1 writes to it as it is",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from errors import CryptoError
+from messenger.account import FIRST_DEVICE
 from messenger.contacts import Contact
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
@@ -14,11 +15,16 @@ from messenger.suites.sessions import Session, Sessions
 from prekeys import verify_prekey
 from protocol import FetchPrekeys, Prekeys
 
-FIRST_DEVICE: Final = 1  # the only one there is yet
+AGAIN_S: Final = 5  # after which a contact without prekeys is asked for them once more
+GIVEN_UP_S: Final = 3600  # and after which again, on a link that lasts
 DAY: Final = 24 * 3600
 TOO_OLD_S: Final = (
     35 * 24 * 3600
 )  # of a signed prekey: a device renews it weekly, and its server keeps envelopes for 30 days
+
+
+class TooOldError(Exception):
+    """A device has not been there for too long to begin a session with it."""
 
 
 class Beginnings:
@@ -30,11 +36,11 @@ class Beginnings:
         self._keyring = keyring
         self._sessions = sessions
 
-    def ask(self, peer: str, output: Output) -> None:
-        """Ask for what a session with somebody needs, if that was not asked for."""
-        asked = self._line.present.asked_prekeys
-        if peer not in asked:
-            asked.add(peer)
+    def ask(self, peer: str, output: Output, *, now: int) -> None:
+        """Ask for what a session with somebody needs, unless that is under way, or they had nothing a moment ago."""
+        link = self._line.present
+        if peer not in link.asked_prekeys and now >= link.prekeys_after.get(peer, 0):
+            link.asked_prekeys.add(peer)
             output.frames.append(FetchPrekeys(device_id=FIRST_DEVICE, user_id=peer))
 
     def was_asked_for(self, peer: str) -> bool:
@@ -44,16 +50,32 @@ class Beginnings:
         asked.discard(peer)
         return wanted
 
+    def failed(self, peer: str, *, now: int) -> bool:
+        """Note that no session can begin with somebody; return whether to give up for this time.
+
+        A device that has just made new keys leaves prekeys for them in a moment: it is asked once more.
+        """
+        link = self._line.present
+        final = peer in link.prekeys_after
+        pause_s = GIVEN_UP_S if final else AGAIN_S
+        link.prekeys_after[peer] = now + pause_s
+        if not final:
+            link.retry_at = now + pause_s
+        return final
+
     def begin(self, contact: Contact, frame: Prekeys, *, now: int) -> None:
         """Begin a session with a contact's pinned identity.
 
         Raises:
-            CryptoError: The prekeys are not its own, or too old.
+            CryptoError: The prekeys are not its own.
+            TooOldError: They are, and of long ago.
         """
         signed = frame.signed
         theirs = Theirs(signed.id, verify_prekey(signed, contact.record))
-        if not now - TOO_OLD_S <= signed.created <= now + DAY:
+        if signed.created > now + DAY:
             raise CryptoError
+        if signed.created < now - TOO_OLD_S:
+            raise TooOldError
         for one_time in frame.one_time:
             if one_time.device_id != signed.device_id:
                 raise CryptoError
@@ -62,4 +84,5 @@ class Beginnings:
         agreed, begun = handshake.begin(account, Party(contact.record, signed.device_id), theirs)
         state = ratchet.begin(agreed.shared, theirs.signed)
         ends = (contact.user_id, signed.device_id, account.key_id, contact.key_id)
-        self._sessions.add(Session(agreed.session_id, *ends, state, begun))
+        self._sessions.add(Session(agreed.session_id, *ends, state, begun), now=now)
+        self._line.present.prekeys_after.pop(contact.user_id, None)

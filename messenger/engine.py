@@ -15,7 +15,7 @@ from crypto_utils import Label, sign
 from errors import Code, CryptoError, UsageError
 from identity import login_statement
 from messenger.account import Account
-from messenger.beginnings import Beginnings
+from messenger.beginnings import Beginnings, TooOldError
 from messenger.contacts import Contacts, Sight, Trust
 from messenger.content import MAX_RECEIPTS, check_text
 from messenger.database import Database
@@ -24,7 +24,7 @@ from messenger.history import History
 from messenger.identities import Identities, refuse_stopped
 from messenger.inbox import Inbox, Shown
 from messenger.keyring import Keyring
-from messenger.line import Line, LinkState, Output
+from messenger.line import Line, LinkState, Output, Stocking
 from messenger.log_replica import LogReplica
 from messenger.log_watch import LogWatch
 from messenger.outbox import Outbox
@@ -68,7 +68,6 @@ from protocol import (
 )
 
 SWEEP_EVERY_S: Final = 60  # how long the database's log holds keys that are forgotten
-PREKEYS_AGAIN_S: Final = 5  # after which a contact without prekeys is asked for them once more
 
 
 class Messenger:
@@ -101,7 +100,7 @@ class Messenger:
         self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
         self._data = ServerData(self._line, keyring)
         self._rotation = Rotation(self._line, keyring, self.contacts, self.outbox)
-        self._stock = Stock(self._line, keyring, prekeys, self._protection)
+        self._stock = Stock(self._line, keyring, prekeys, sessions, self._protection)
         self._beginnings = Beginnings(self._line, keyring, sessions)
         sealer = Sealer(keyring, self.contacts, self.history, self.outbox, self.log, self._protection)
         self._sending = Sending(
@@ -125,7 +124,7 @@ class Messenger:
         self._refusals: Final[dict[str, Callable[[Refusal, Output, int], None]]] = {
             frame_type(Login): self._not_let_in,
             frame_type(Rotate): self._rotation_refused,
-            frame_type(PublishPrekeys): lambda _frame, _output, _now: self._stock.refused(),
+            frame_type(PublishPrekeys): lambda frame, _output, now: self._stock.refused(frame, now=now),
             frame_type(FetchPrekeys): self._no_prekeys,
             frame_type(FetchIdentity): self._nobody,
             frame_type(FetchLog): lambda frame, _output, now: self._watch.put_off(frame.retry_after_s, now=now),
@@ -181,12 +180,14 @@ class Messenger:
     def told(self) -> bool:
         """Whether all contacts have heard of our identity, but for those with whom no session can begin just now."""
         link = self._line.link
-        return link is not None and self.keyring.following is None and self.outbox.notified() <= link.without_prekeys
+        return (
+            link is not None and self.keyring.following is None and self.outbox.notified() <= link.prekeys_after.keys()
+        )
 
     @property
     def stocked(self) -> bool:
-        """Whether the server has let us in and lacks none of our prekeys."""
-        return self._line.online and not self._line.present.stocking
+        """Whether the server has let us in, and was left the prekeys that it lacked if it takes any."""
+        return self._line.online and self._line.present.stock is Stocking.SETTLED
 
     @property
     def settled(self) -> bool:
@@ -200,7 +201,7 @@ class Messenger:
             and not link.in_flight
             and not link.asked
             and not link.asked_prekeys
-            and not link.stocking
+            and link.stock is Stocking.SETTLED
             and not link.reading_log
             and self._inbox.settled
         )
@@ -288,7 +289,7 @@ class Messenger:
         link.online, link.expected = True, frame.pending
         output.events.append(Online(frame.pending))
         self._rotation.logged_in(output, now=now)
-        if self._protection.is_too_low_for(self.account.record) and self.keyring.following is None and not link.behind:
+        if self._protection.is_behind(self.account.record) and self.keyring.following is None and not link.behind:
             self._rotation.begin(now=now)  # an account of an earlier version moves up
             self._rotation.tell(output)
         self._stock.ask(output, now=now)
@@ -352,9 +353,11 @@ class Messenger:
         try:
             self._beginnings.begin(contact, frame, now=now)
         except CryptoError:
-            self._sending.fail_messages(peer, output, Code.NO_PREKEYS)
-            return
-        self._line.send_again()
+            self._no_session(peer, Code.FALSE_PREKEYS, output, now)
+        except TooOldError:
+            self._no_session(peer, Code.NO_PREKEYS, output, now)
+        else:
+            self._line.send_again()
 
     # ------------------------------------------------------------ identities
 
@@ -514,17 +517,19 @@ class Messenger:
         self._stock.ask(output, now=now)
 
     def _no_prekeys(self, frame: Refusal, output: Output, now: int) -> None:
-        """Take note that no session can begin with somebody: a device that has just made new keys leaves some soon."""
-        link, peer = self._line.present, frame.subject
-        if not self._beginnings.was_asked_for(peer):
+        if not self._beginnings.was_asked_for(frame.subject):
             return
         if frame.code is Code.RATE_LIMITED:
-            link.retry_at = now + frame.retry_after_s
-        elif frame.code is Code.NO_PREKEYS and peer not in link.without_prekeys:
-            link.without_prekeys.add(peer)
-            link.retry_at = now + PREKEYS_AGAIN_S
+            self._line.present.retry_at = now + frame.retry_after_s
+        elif frame.code is Code.UNKNOWN_USER:  # whoever it was has gone
+            self._sending.fail_all(frame.subject, output, "rejected", frame.code)
         else:
-            self._sending.fail_messages(peer, output, frame.code)
+            self._no_session(frame.subject, frame.code, output, now)
+
+    def _no_session(self, peer: str, reason: Code, output: Output, now: int) -> None:
+        """End the messages that wait for a session with somebody, unless there may be one in a moment."""
+        if self._beginnings.failed(peer, now=now):
+            self._sending.fail_messages(peer, output, reason)
 
     # ------------------------------------------------------------ in
 

@@ -22,11 +22,12 @@ from messenger.events import (
 from messenger.history import History
 from messenger.keyring import KEPT_S, Keyring
 from messenger.protection import Protection
-from messenger.suites.suite2 import UnopenedError
+from messenger.suites.errors import UnopenedError
 from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
 from records import IdentityRecord
 
 MAX_ASKED: Final = 1000  # over one link, of one contact: as many as wait in a mailbox
+MAX_RECEIPTS_ASKED: Final = 20  # the same: an answer to an answer must come to an end
 Shown = tuple[str, bytes]  # peer and message id
 
 
@@ -63,7 +64,7 @@ class Inbox:
         self._unshown: dict[Shown, int] = {}  # messages given out to be shown: their sequences
         self.acknowledged: list[int] = []  # sequences that the relay may forget; the engine takes them
         self.events: list[Event] = []  # the engine takes them
-        self._asked: dict[str, int] = {}  # what was asked for again over this link, by contact
+        self._asked: dict[tuple[str, bool], int] = {}  # how often over this link, by contact, and whether for messages
         self.unopened: list[Shown] = []  # messages that must be sent again; the engine says so to their senders
         self.wanted_again: list[Shown] = []  # own messages of which contacts say so; the engine takes them
         self.heard: list[tuple[str, KnownLog]] = []  # what contacts know of the key log; the engine takes it
@@ -253,10 +254,13 @@ class Inbox:
         """Have something sent again for which there is no key here; a contact who only sends that is let be."""
         self._history.note_seen(envelope.sender_id, envelope.id, now=now)
         self.acknowledged.append(sequence)
-        self._asked[envelope.sender_id] = self._asked.get(envelope.sender_id, 0) + 1
-        if self._asked[envelope.sender_id] <= MAX_ASKED:
-            self.unopened.append((envelope.sender_id, envelope.id))
-        if isinstance(envelope, Message):
+        is_message = isinstance(envelope, Message)
+        asked = self._asked[envelope.sender_id, is_message] = self._asked.get((envelope.sender_id, is_message), 0) + 1
+        if asked > (MAX_ASKED if is_message else MAX_RECEIPTS_ASKED):
+            self.events.append(EnvelopeRefused(envelope.sender_id))
+            return
+        self.unopened.append((envelope.sender_id, envelope.id))
+        if is_message:
             self.events.append(MessageUnopened(envelope.sender_id))
 
     def _note_counter(self, contact: Contact, suite: int, content: Content) -> None:

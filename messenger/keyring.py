@@ -70,6 +70,11 @@ class Keyring:
             message = "the keys are being rotated"
             raise UsageError(message, hint="start the client, so that the server hears of the new ones; then try again")
 
+    @property
+    def key_ids(self) -> list[bytes]:
+        """The key ids of the present identity and of the former ones that still open something."""
+        return [self.account.key_id, *(key for (key,) in self._db.rows("SELECT key_id FROM former_keys"))]
+
     def in_order(self) -> list[Account]:
         """Return the identities that the server may know this account by, the likeliest first.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from messenger.events import Event
 from messenger.outbox import BEGINNING
@@ -17,6 +18,14 @@ class Output:
 
     frames: list[Frame] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+
+
+class Stocking(Enum):
+    """How it stands with our prekeys at the server."""
+
+    ASKED = auto()  # what it has
+    LEFT = auto()  # what it lacked, and it has not answered
+    SETTLED = auto()
 
 
 @dataclass(slots=True)
@@ -36,10 +45,9 @@ class LinkState:
     in_flight: set[bytes] = field(default_factory=set)  # ids sent and not yet answered
     overtaken: dict[str, set[bytes]] = field(default_factory=dict)  # of these, by peer, what is for a former key
     asked: set[str] = field(default_factory=set)  # look-ups under way
-    stocking: bool = False  # whether the server is to say, or to hear, what prekeys it lacks
-    stocked: bool = False  # whether the server was left what it lacked, and has not answered
+    stock: Stocking = Stocking.SETTLED  # how it stands with our prekeys at the server
     looked_at: set[str] = field(default_factory=set)  # contacts who were looked up because they speak too little
-    without_prekeys: set[str] = field(default_factory=set)  # contacts who had none when they were asked for first
+    prekeys_after: dict[str, int] = field(default_factory=dict)  # contacts who had none: when to ask again
     restock_at: int | None = None  # when to ask again what prekeys the server has, seconds since 1970
     asked_prekeys: set[str] = field(default_factory=set)  # contacts whose prekeys were asked for
     pages: dict[str, list[IdentityRecord]] = field(default_factory=dict)  # what came, of answers in several pages

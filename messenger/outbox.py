@@ -16,7 +16,7 @@ BEGINNING: Final = -(2**63)  # below every ordinal
 PREFIX: Final = struct.Struct(">II")  # of an id
 
 
-_SELECT: Final = "SELECT ordinal, id, peer, kind, receipts, about, envelope FROM outbox"
+_SELECT: Final = "SELECT ordinal, id, peer, kind, receipts, about, envelope, again FROM outbox"
 
 
 class Kind(StrEnum):
@@ -38,6 +38,7 @@ class Entry:
     receipts: list[bytes]  # of a receipt: the messages it confirms
     about: str  # of a notice; of a receipt, unless the messages were delivered
     envelope: bytes | None  # canonical JSON, once it is sealed
+    again: bool  # whether it is a receipt that was asked for again
 
 
 class Outbox:
@@ -80,22 +81,26 @@ class Outbox:
 
     def keep_receipt(self, entry: Entry, *, now: int) -> None:
         """Remember a receipt that the relay has: its recipient may ask for it again, for some days."""
-        if entry.kind is Kind.RECEIPT:
+        if entry.kind is Kind.RECEIPT and not entry.again:
             self._db.run("DELETE FROM sent_receipt WHERE sent_at < ?", now - RECEIPTS_KEPT_S)
             self._db.run(
                 "INSERT OR REPLACE INTO sent_receipt VALUES (?, ?, ?, ?, ?)",
                 entry.id, entry.peer, b"".join(entry.receipts), entry.about, now,
             )  # fmt: skip
 
-    def renew_receipt(self, peer: str, envelope_id: bytes, new_id: bytes) -> bool:
+    def renew_receipt(self, peer: str, envelope_id: bytes, new_id: bytes, *, now: int) -> bool:
         """Queue a receipt once more, and that once; return whether there is one."""
-        row = self._db.row("SELECT receipts, about FROM sent_receipt WHERE id = ? AND peer = ?", envelope_id, peer)
+        row = self._db.row(
+            "SELECT receipts, about FROM sent_receipt WHERE id = ? AND peer = ? AND sent_at > ?",
+            envelope_id, peer, now - RECEIPTS_KEPT_S,
+        )  # fmt: skip
         if row is None:
             return False
         self._db.run("DELETE FROM sent_receipt WHERE id = ?", envelope_id)
         self._db.run(
-            "INSERT INTO outbox (id, peer, kind, receipts, about) VALUES (?, ?, 'receipt', ?, ?)", new_id, peer, *row
-        )
+            "INSERT INTO outbox (id, peer, kind, receipts, about, again) VALUES (?, ?, 'receipt', ?, ?, 1)",
+            new_id, peer, *row,
+        )  # fmt: skip
         return True
 
     def waiting(self, *, after: int, limit: int) -> list[Entry]:
@@ -139,6 +144,6 @@ class Outbox:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    ordinal, envelope_id, peer, kind, receipts, about, envelope = row
+    ordinal, envelope_id, peer, kind, receipts, about, envelope, again = row
     ids = [receipts[at : at + ID_SIZE] for at in range(0, len(receipts), ID_SIZE)] if receipts else []
-    return Entry(ordinal, envelope_id, peer, Kind(kind), ids, about or "", envelope)
+    return Entry(ordinal, envelope_id, peer, Kind(kind), ids, about or "", envelope, bool(again))

@@ -27,6 +27,10 @@ class Protection:
         spoken = set(self._suites) & set(ours.suites)
         return max(spoken if theirs is None else spoken & set(theirs.suites), default=0)
 
+    def is_behind(self, ours: IdentityRecord) -> bool:
+        """Tell whether an own identity speaks less than this program."""
+        return self.best(ours) < max(self._suites)
+
     def is_too_low_for(self, ours: IdentityRecord) -> bool:
         """Tell whether an own identity speaks less than what the person wants."""
         return self.best(ours) < self._minimum

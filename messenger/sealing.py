@@ -33,6 +33,11 @@ class Sealer:
         self._history = history
         self._outbox = outbox
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether our own identity speaks less than what the person wants: another is under way."""
+        return self._protection.is_too_low_for(self._keyring.account.record)
+
     def sealed(self, entry: Entry, contact: Contact, *, now: int) -> bytes:
         """Return the envelope of an entry, canonical JSON: the one it had before, or a new one.
 

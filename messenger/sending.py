@@ -13,7 +13,7 @@ from messenger.identities import Identities
 from messenger.line import Line, LinkState, Output
 from messenger.outbox import Entry, Kind, Outbox
 from messenger.sealing import Sealer
-from messenger.suites.suite2 import NoSessionError
+from messenger.suites.errors import NoSessionError
 from protocol import Accepted, Rejected, decode_envelope
 
 MAX_IN_FLIGHT: Final = 64  # envelopes sent and not yet answered: fills a round trip, fits the link's outbox
@@ -64,14 +64,16 @@ class Sending:
         if contact.trust is Trust.REVOKED:
             self._fail(entry, output, "rejected", Code.ACCOUNT_REVOKED)
             return
-        if entry.peer in link.overtaken:  # what was sealed for their former key goes out again before this
+        if (
+            self._sealer.must_wait or entry.peer in link.overtaken
+        ):  # for our next identity, or what goes out before this
             return
         if contact.trust is Trust.CHANGED:  # a receipt: messages were taken out when it changed
             return
         try:
             envelope = self._sealer.sealed(entry, contact, now=now)
         except NoSessionError:
-            self._beginnings.ask(entry.peer, output)
+            self._beginnings.ask(entry.peer, output, now=now)
             return
         except CryptoError:  # by what is pinned; they may have moved up
             if entry.peer not in link.looked_at:
@@ -101,27 +103,37 @@ class Sending:
         self._outbox.unseal(peer)
 
     def send_again(self, peer: str, message_id: bytes, output: Output, *, now: int) -> None:
-        """Send a message, or a receipt, again that a contact could not open."""
+        """Send a message, or a receipt, again that a contact could not open; or say that this does not help."""
         new_id = self._outbox.new_id(now)
         if self._history.renew(peer, message_id, new_id, now=now):
             self._outbox.add_message(new_id, peer)
             output.events.append(SentAgain(peer))
-        elif not self._outbox.renew_receipt(peer, message_id, new_id):
+        elif not self._outbox.renew_receipt(peer, message_id, new_id, now=now):
+            self.advance(output, peer, message_id, "rejected", only_from=("accepted",), reason=Code.NOT_OPENED)
             return
         self._outbox.remove(message_id)
-        if self._line.link is not None:
-            self._line.link.in_flight.discard(message_id)
+        self._no_longer_under_way(peer, message_id)
 
     def _answered(self, envelope_id: bytes) -> Entry | None:
         """Note that an envelope is no longer under way; return its entry if it is still wanted."""
-        link, entry = self._line.present, self._outbox.find(envelope_id)
-        link.in_flight.discard(envelope_id)
-        if entry is not None and entry.peer in link.overtaken:
-            link.overtaken[entry.peer].discard(envelope_id)
-            if not link.overtaken[entry.peer]:
-                del link.overtaken[entry.peer]
-                self._line.send_again()
+        entry = self._outbox.find(envelope_id)
+        if entry is None:
+            self._line.present.in_flight.discard(envelope_id)
+        else:
+            self._no_longer_under_way(entry.peer, envelope_id)
         return entry
+
+    def _no_longer_under_way(self, peer: str, envelope_id: bytes) -> None:
+        """Note that nothing more is heard of an envelope; what waited behind it may go out."""
+        link = self._line.link
+        if link is None:
+            return
+        link.in_flight.discard(envelope_id)
+        if peer in link.overtaken:
+            link.overtaken[peer].discard(envelope_id)
+            if not link.overtaken[peer]:
+                del link.overtaken[peer]
+                self._line.send_again()
 
     def _is_accepted(self, entry: Entry, output: Output, *, now: int) -> None:
         self._outbox.keep_receipt(entry, now=now)
@@ -153,15 +165,14 @@ class Sending:
             self._fail(entry, output, state, reason)
 
     def fail_messages(self, peer: str, output: Output, reason: Code) -> None:
-        """End the messages that wait for a contact; receipts and notices wait for the next link."""
+        """End the messages that wait for a session with a contact; receipts and notices wait for the next link."""
         for entry in self._outbox.waiting_for(peer):
-            if entry.kind is Kind.MESSAGE:
+            if entry.kind is Kind.MESSAGE and entry.envelope is None:
                 self._fail(entry, output, "rejected", reason)
 
     def _fail(self, entry: Entry, output: Output, state: str, reason: Code | None) -> None:
         self._outbox.remove(entry.id)
-        if self._line.link is not None:
-            self._line.link.in_flight.discard(entry.id)
+        self._no_longer_under_way(entry.peer, entry.id)
         self.advance(output, entry.peer, entry.id, state, only_from=("queued",), reason=reason)
 
     def advance(  # noqa: PLR0913 - the event's own fields

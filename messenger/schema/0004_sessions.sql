@@ -35,7 +35,8 @@ CREATE TABLE skipped_key (
 
 -- Sessions that are gone: nobody begins them again with the same handshake.
 CREATE TABLE former_session (
-    id BLOB PRIMARY KEY -- 16 bytes
+    id       BLOB PRIMARY KEY, -- 16 bytes
+    ended_at INTEGER NOT NULL  -- seconds since 1970
 ) STRICT, WITHOUT ROWID;
 
 -- A message that could not be opened goes out again under another id; by the first it is still asked for here.
@@ -52,3 +53,6 @@ CREATE TABLE sent_receipt (
     about    TEXT NOT NULL,
     sent_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Whether a receipt was asked for again: it is not a second time.
+ALTER TABLE outbox ADD COLUMN again INTEGER NOT NULL DEFAULT 0;

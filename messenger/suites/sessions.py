@@ -13,6 +13,7 @@ from messenger.suites.ratchet import Header, Skipped, State
 
 MAX_SESSIONS: Final = 8  # with one contact: two begin at once, a few are left over from lost databases
 MAX_SKIPPED: Final = 2000  # keys kept of one session
+ENDED_KEPT_S: Final = 70 * 24 * 3600  # longer than any prekey is, and so any handshake
 SKIPPED_KEPT_S: Final = 30 * 24 * 3600  # a relay keeps envelopes no longer
 
 _SELECT: Final = "SELECT id, peer, device_id, own_key, their_key, state, handshake FROM session"
@@ -65,7 +66,7 @@ class Sessions:
         """Tell whether there was a session of this id that is gone."""
         return self._db.row("SELECT 1 FROM former_session WHERE id = ?", session_id) is not None
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Session, *, now: int) -> None:
         """Keep a new session; the one of a contact that was used longest ago makes room."""
         self._db.run(
             "INSERT INTO session (id, peer, device_id, own_key, their_key, state, handshake, rank)"
@@ -76,7 +77,7 @@ class Sessions:
         for (old,) in self._db.rows(
             "SELECT id FROM session WHERE peer = ? ORDER BY rank DESC LIMIT -1 OFFSET ?", session.peer, MAX_SESSIONS
         ):
-            self._db.run("INSERT INTO former_session VALUES (?)", old)
+            self._db.run("INSERT INTO former_session VALUES (?, ?)", old, now)
             self._db.run("DELETE FROM session WHERE id = ?", old)
 
     def keep_sent(self, session_id: bytes, state: State) -> None:
@@ -122,9 +123,12 @@ class Sessions:
         """Begin another session for what goes out to somebody: the two ends of one have come apart, maybe of all."""
         self._db.run("UPDATE session SET receive_only = 1 WHERE peer = ?", peer)
 
-    def forget_skipped(self, *, now: int) -> None:
-        """Forget the keys of what cannot come any more."""
+    def forget_old(self, own_keys: list[bytes], *, now: int) -> None:
+        """Forget what nothing can come for any more: keys of late messages, sessions of forgotten identities."""
         self._db.run("DELETE FROM skipped_key WHERE stored_at < ?", now - SKIPPED_KEPT_S)
+        self._db.run("DELETE FROM former_session WHERE ended_at < ?", now - ENDED_KEPT_S)
+        marks = ", ".join("?" * len(own_keys))
+        self._db.run(f"DELETE FROM session WHERE own_key NOT IN ({marks})", *own_keys)  # noqa: S608 - question marks
 
 
 def _session(row: tuple[Any, ...]) -> Session:

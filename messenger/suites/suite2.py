@@ -20,6 +20,7 @@ from messenger.account import Account
 from messenger.suites import handshake as handshakes
 from messenger.suites import ratchet
 from messenger.suites.draft import Draft
+from messenger.suites.errors import NoSessionError, UnopenedError
 from messenger.suites.handshake import Handshake, Party
 from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.ratchet import Header
@@ -31,14 +32,6 @@ SALT_SIZE: Final = 16  # bytes: two messages have two keys, whatever becomes of 
 SIGNATURE_SIZE: Final = 64  # bytes
 _HEADER: Final = struct.Struct(f">16s{SALT_SIZE}s{PUBLIC_SIZE}s{CIPHERTEXT_SIZE}sII")
 _HANDSHAKE: Final = struct.Struct(f">32sII{CIPHERTEXT_SIZE}s3309s")
-
-
-class NoSessionError(Exception):
-    """There is no session to send on: one must be begun first."""
-
-
-class UnopenedError(CryptoError):
-    """The sender's signature holds, and the two ends of the session have come apart: it must be sent again."""
 
 
 class Suite2:
@@ -132,7 +125,7 @@ class Suite2:
             raise CryptoError
         opened = ratchet.open_with(ratchet.await_first(agreed.shared, prekeys.signed), parts.header)
         content = _open(opened.key, parts, envelope)
-        self._sessions.add(Session(agreed.session_id, *_between(envelope), opened.state, None))
+        self._sessions.add(Session(agreed.session_id, *_between(envelope), opened.state, None), now=now)
         self._sessions.keep_received(agreed.session_id, opened.state, opened.skipped, now=now)
         self._prekeys.use_up(begun.one_time_prekey)
         return content

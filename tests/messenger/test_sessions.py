@@ -12,10 +12,9 @@ import pytest
 from crypto_utils import PrivateKeys
 from errors import Code, CryptoError
 from key_agreement import PrivatePair
-from messenger.beginnings import TOO_OLD_S
+from messenger.beginnings import AGAIN_S, TOO_OLD_S
 from messenger.contacts import Trust
 from messenger.database import Database
-from messenger.engine import PREKEYS_AGAIN_S
 from messenger.events import EnvelopeRefused, IdentityRotated, MessagesMissing, MessageUnopened, SentAgain
 from messenger.suites import own_prekeys
 from messenger.suites.own_prekeys import RENEWED_S, OwnPrekeys
@@ -36,7 +35,7 @@ def calm(*people: Person) -> None:
 
 def wait(person: Person) -> None:
     """Let the time pass after which somebody without prekeys is asked for them again."""
-    person.town.world.pass_time(PREKEYS_AGAIN_S)
+    person.town.world.pass_time(AGAIN_S)
     person.tick()
 
 
@@ -225,9 +224,11 @@ def test_prekeys_that_are_not_the_contact_s_own_and_fresh_are_refused(town: Town
     handed_out(town, change)
     message = alice.write("bob", "secret")
     wait(alice)
-    assert state(alice, message) == ("rejected", Code.NO_PREKEYS)
+    false = Code.NO_PREKEYS if lie in {"too old", "hidden"} else Code.FALSE_PREKEYS
+    assert state(alice, message) == ("rejected", false)
     assert (wire, bob.read, sessions(alice)) == ([], [], 1)
     town.inward = lambda frame: [frame]
+    town.world.pass_time(3600)
     assert state(alice, alice.write("bob", "again")) == ("delivered", None)
 
 
@@ -376,7 +377,7 @@ def test_a_message_is_sent_again_a_few_times_and_no_more(town: Town) -> None:
     town.inward = break_it
     message = alice.write("bob", "hello?")
     assert len(sent) == 4
-    assert state(alice, message)[0] == "accepted"
+    assert state(alice, message) == ("rejected", Code.NOT_OPENED)  # and both of them know
 
 
 def test_what_was_under_way_before_a_rotation_opens_in_its_session(town: Town) -> None:

@@ -24,7 +24,19 @@ from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.sessions import Session, Sessions
 from messenger.suites.suite1 import Suite1
 from messenger.suites.suite2 import Suite2, _associated, _message_key, _pack
-from protocol import Delivery, Envelope, Frame, Message, PrekeysHeld, PublishPrekeys, Receipt, canonical, without
+from protocol import (
+    Delivery,
+    Envelope,
+    Frame,
+    Message,
+    PrekeysHeld,
+    PublishPrekeys,
+    Receipt,
+    Refusal,
+    Rotated,
+    canonical,
+    without,
+)
 from records import IdentityRecord
 from relay.limits import DAY, Limits
 from tests.messenger.people import PASSWORD, Person, Town
@@ -104,7 +116,7 @@ def asked_again(town: Town, victim: Person, account: Account, messages: list[byt
     public = PrivatePair.from_bytes(pair).public
     agreed, begun = handshake.begin(account, Party(record, 1), Theirs(number, public))
     ends = (victim.user_id, 1, account.key_id, victim.messenger.account.key_id)
-    sessions.add(Session(agreed.session_id, *ends, ratchet.begin(agreed.shared, public), begun))
+    sessions.add(Session(agreed.session_id, *ends, ratchet.begin(agreed.shared, public), begun), now=1)
     receipt = ReceiptContent(counter=0, ids=messages, log=NO_LOG, state="unopened")
     draft = Draft(Receipt, secrets.token_bytes(16), START_S)
     envelope = Suite2(sessions, OwnPrekeys(database)).encrypt(account, record, draft, pack(receipt))
@@ -125,19 +137,20 @@ def test_what_was_written_to_a_former_identity_is_not_sealed_for_another(town: T
     assert asked_again(town, alice, Account("bob", town.keys[2], other), [secret]) == []
 
 
-def test_a_thief_of_keys_does_not_get_last_year_s_messages_again(town: Town) -> None:
-    """With a server that had kept the receipts back."""
+@pytest.mark.parametrize("days", [1, 200])
+def test_a_thief_of_keys_does_not_get_last_year_s_messages_again(town: Town, days: int) -> None:
+    """With a server that had kept the receipts back. What could still be under way, they get."""
     alice, bob = talked(town)
     town.inward = lambda frame: (
         [] if isinstance(frame, Delivery) and b'"sender_id":"bob"' in bytes(frame.envelope) else [frame]
     )
     messages = [alice.write("bob", f"secret {number}") for number in range(3)]
     assert [state(alice, each)[0] for each in messages] == ["accepted"] * 3
-    town.world.pass_time(200 * DAY)
+    town.world.pass_time(days * DAY)
     alice.go_offline()
     alice.go_online()
     bob.go_offline()
-    assert asked_again(town, alice, bob.messenger.account, messages) == []
+    assert len(asked_again(town, alice, bob.messenger.account, messages)) == (3 if days == 1 else 0)
 
 
 def test_asking_again_while_there_is_no_link(town: Town) -> None:
@@ -299,16 +312,32 @@ def allow_suite_1(person: Person) -> None:
     person.messenger._protection._minimum = 1
 
 
-def test_who_stays_with_the_lower_suite_writes_in_it(old_town: Town) -> None:
+def test_an_old_contact_is_written_to_in_the_lower_suite_if_one_wants_that(old_town: Town) -> None:
     alice, bob = old_town.people["alice"], old_town.people["bob"]
     bob.restart()
+    allow_suite_1(bob)
     bob.go_online()
-    alice.restart()
-    allow_suite_1(alice)
-    alice.go_online()
+    assert bob.messenger.account.record.suites == [1, 2]  # which moves up all the same
     wire = envelopes_on_the_wire(old_town)
-    alice.write("bob", "hello?")
-    assert ({envelope.suite for envelope in wire if envelope.sender_id == "alice"}, bob.read[-1]) == ({1}, "hello?")
+    bob.write("alice", "hello?")
+    assert ({envelope.suite for envelope in wire}, alice.read[-1]) == ({1}, "hello?")
+    old_town.close()
+
+
+def test_nothing_goes_out_while_the_server_does_not_take_the_identity_that_moves_up(old_town: Town) -> None:
+    alice, bob = old_town.people["alice"], old_town.people["bob"]
+    for person in (alice, bob):
+        person.restart()
+    alice.go_online()
+    refusal = Refusal(code=Code.RATE_LIMITED, command="rotate", retry_after_s=9, subject="bob")
+    old_town.inward = lambda frame: [refusal if isinstance(frame, Rotated) else frame]
+    bob.go_online()
+    message = bob.write("alice", "wait for it")
+    assert state(bob, message) == ("queued", None)
+    old_town.inward = lambda frame: [frame]
+    bob.go_offline()
+    bob.go_online()
+    assert (state(bob, message), alice.read[-1]) == (("delivered", None), "wait for it")
     old_town.close()
 
 
@@ -364,3 +393,67 @@ def test_a_contact_who_stays_old_is_said_so(old_town: Town) -> None:
     bob.go_online()
     assert state(bob, bob.write("alice", "hello")) == ("rejected", Code.OLD_CLIENT)
     old_town.close()
+
+
+# ---------------------------------------------------------------- what is forgotten
+
+
+def test_keys_of_messages_that_never_came_are_forgotten(town: Town) -> None:
+    alice, bob = talked(town)
+    town.inward = lambda frame: [] if isinstance(frame, Delivery) else [frame]
+    alice.write("bob", "never comes")
+    bob.go_offline()
+    town.inward = lambda frame: [frame]
+    alice.write("bob", "comes")
+    bob.database.run("INSERT INTO seen SELECT 'alice', id, 0 FROM (SELECT x'00' AS id)")
+    with bob.database.transaction():
+        session = newest(bob)
+        skipped = ratchet.Skipped(bytes(1216), 1, bytes(32))
+        Sessions(bob.database).keep_received(session.id, session.state, [skipped], now=town.now)
+    bob.go_online()
+    assert len(bob.database.rows("SELECT 1 FROM skipped_key")) == 1
+    town.world.pass_time(31 * DAY)
+    bob.go_offline()
+    bob.go_online()
+    assert bob.database.rows("SELECT 1 FROM skipped_key") == []
+
+
+def test_sessions_of_a_forgotten_identity_are_forgotten(town: Town) -> None:
+    alice, bob = talked(town)
+    bob.take(bob.messenger.rotate(now=town.now))
+    town.run()
+    alice.write("bob", "in another session")
+    assert sessions(bob) == 2
+    town.world.pass_time(36 * DAY)
+    bob.go_offline()
+    bob.go_online()
+    assert sessions(bob) == 1
+
+
+def test_a_receipt_is_sent_again_once(town: Town) -> None:
+    alice, _ = talked(town)
+    receipts: list[Envelope] = []
+
+    def lose_the_session(frame: Frame) -> list[Frame]:
+        if isinstance(frame, Receipt) and frame.sender_id == "bob":
+            receipts.append(frame)
+            alice.database.run("DELETE FROM session")
+            alice.database.run("DELETE FROM own_prekey")
+        return [frame]
+
+    town.outward = lose_the_session
+    alice.write("bob", "its receipt never opens")
+    assert 2 <= len(receipts) <= 6
+    assert alice.messenger.settled
+
+
+def test_contacts_who_are_gone_do_not_hold_up_new_keys(town: Town) -> None:
+    alice, bob = talked(town)
+    carol = town.person("carol")
+    alice.write("carol", "hello")
+    carol.take(carol.messenger.erase_account("carol", now=town.now))
+    town.run()
+    alice.take(alice.messenger.rotate(now=town.now))
+    town.run()
+    assert alice.messenger.told
+    assert bob.saw(MessageUnopened) == []

@@ -20,10 +20,11 @@ from messenger.account import Account
 from messenger.database import Database
 from messenger.suites import handshake, ratchet
 from messenger.suites.draft import Draft
+from messenger.suites.errors import NoSessionError, UnopenedError
 from messenger.suites.handshake import Party, Theirs
 from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.sessions import Session, Sessions
-from messenger.suites.suite2 import NoSessionError, Suite2, UnopenedError
+from messenger.suites.suite2 import Suite2
 from protocol import Envelope, Message, PrekeysHeld, without
 
 KEYS = [PrivateKeys.generate() for _ in range(2)]
@@ -110,7 +111,7 @@ class Conversation(RuleBasedStateMachine):
         agreed, begun = handshake.begin(sender.account, Party(recipient.account.record, 1), public)
         state = ratchet.begin(agreed.shared, public.signed)
         ends = (recipient.account.user_id, 1, sender.account.key_id, recipient.account.key_id)
-        sender.sessions.add(Session(agreed.session_id, *ends, state, begun))
+        sender.sessions.add(Session(agreed.session_id, *ends, state, begun), now=1)
 
     @rule(who=st.integers(0, 1))
     def write(self, who: int) -> None:
