@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from messenger.database import Database
+from tests.faults.nursery import FINISH_S
 from tests.oracle import figures, judge
 from tests.system.programs import PASSWORD, Person, Program, Server
 from tests.trial import Trial
@@ -40,8 +41,8 @@ class Nursery(Program):
         return int(self.expect(r"^begins (\d+)", count=self.lives)[1])
 
     def ended(self) -> str:
-        """Wait for the end of the life and return its status."""
-        return self.expect(r"^ended (\d+)", count=self.lives)[1]
+        """Wait for the end of the life, which may have thousands of messages to take in, and return its status."""
+        return self.expect(r"^ended (\d+)", count=self.lives, within_s=FINISH_S + 5)[1]
 
     def lived(self, verb: str) -> list[str]:
         """Return what all lives so far did."""

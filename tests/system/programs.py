@@ -57,9 +57,9 @@ class Program:
         self.process.stdin.write("".join(f"{line}\n" for line in lines))
         self.process.stdin.flush()
 
-    def expect(self, pattern: str, *, count: int = 1) -> re.Match[str]:
+    def expect(self, pattern: str, *, count: int = 1, within_s: float = WAIT_S) -> re.Match[str]:
         """Wait until so many lines have matched, and return the last match."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + within_s
         with self._arrived:
             while True:
                 found = [match for line in self.lines if (match := re.search(pattern, line))]
