@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import crypto_utils
 from messenger.account import AccountFiles, unlock
 from messenger.database import Database
 from messenger.engine import Messenger
@@ -24,6 +25,7 @@ from messenger.line import Output
 from messenger.server_address import locate
 from session import Session, wall_time
 from tests.system.programs import PASSWORD
+from tests.system.quick_client import QUICK_ITERATIONS
 
 LIFE_S = 900  # of one that nobody kills: no test is longer
 FINISH_S = 60
@@ -91,6 +93,7 @@ class Life:
 
 def main() -> None:
     home, user_id, server, journal = sys.argv[1:]
+    crypto_utils.PBKDF2_MIN_ITERATIONS = QUICK_ITERATIONS  # type: ignore[misc]  # as tests/system/quick_client.py
     life = Life(Path(home), user_id, server, Path(journal))
     print("ready", flush=True)
     for line in sys.stdin:

@@ -22,8 +22,10 @@ from messenger.account import AccountFiles
 from messenger.suites import SPOKEN
 from protocol import canonical
 from records import Revocation
+from tests.system.quick_client import QUICK_ITERATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
+CLIENT = "tests/system/quick_client.py"
 PASSWORD = "correct horse battery"
 WAIT_S = 20.0
 
@@ -106,6 +108,8 @@ class Server(Program):
 class Person:
     """Somebody with a home of their own."""
 
+    client = CLIENT
+
     def __init__(self, home: Path, user_id: str, server: Server) -> None:
         self.home = home
         self.user_id = user_id
@@ -134,15 +138,15 @@ class Person:
             assert client.end() == 0
 
     def enroll(self) -> None:
-        """Register with keys that are there already, under the fewest rounds that are accepted: starts are quicker."""
+        """Register with keys that are there already, under few rounds: starts are quicker."""
         keys, files = PrivateKeys.generate(), AccountFiles(self.home / "keys", self.user_id)
         record = create_record(keys, self.user_id, created=int(time.time()), suites=list(SPOKEN))
         write_key_file(files.identity, canonical(record), mode=0o644)
         write_key_file(files.revocation, canonical(create_ending(Revocation, keys, record, created=record.created)))
         write_key_file(files.public_key, public_key_to_pem(keys.public.rsa), mode=0o644)
-        write_key_file(files.private_key, encrypt_private_keys(keys, PASSWORD.encode(), iterations=600_000))
+        write_key_file(files.private_key, encrypt_private_keys(keys, PASSWORD.encode(), iterations=QUICK_ITERATIONS))
         options = [*self.options, "--server", self.server.address, "--plain", "register"]
-        with Program("client.py", *options, stdin=True) as client:
+        with Program(CLIENT, *options, stdin=True) as client:
             client.expect("Enter the verification code")
             client.type(self.server.code_for(self.user_id))
             client.expect("registered as")
@@ -151,7 +155,7 @@ class Person:
     def run(self, *action: str) -> tuple[int, list[str], list[str]]:
         """Do one thing and return the exit code, the lines of standard output and those of standard error."""
         done = subprocess.run(
-            [sys.executable, "client.py", *self.options, *action], cwd=ROOT, text=True, capture_output=True,
+            [sys.executable, self.client, *self.options, *action], cwd=ROOT, text=True, capture_output=True,
             stdin=subprocess.DEVNULL, timeout=60, check=False,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
@@ -159,4 +163,4 @@ class Person:
 
     def converse(self) -> Program:
         """Open a plain conversation on pipes."""
-        return Program("client.py", *self.options, "--plain", stdin=True)
+        return Program(self.client, *self.options, "--plain", stdin=True)

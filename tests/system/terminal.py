@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pexpect
 
-from tests.system.programs import ROOT
+from tests.system.programs import CLIENT, ROOT
 
 
 class Terminal:
@@ -20,7 +20,7 @@ class Terminal:
     def __init__(self, *arguments: str, before: Callable[[], object] | None = None) -> None:
         """Start it; `before` is done in its process first."""
         self.child = pexpect.spawn(
-            sys.executable, ["client.py", *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
+            sys.executable, [CLIENT, *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
             dimensions=(24, 160), preexec_fn=before,
             env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
         )  # fmt: skip

@@ -18,7 +18,7 @@ import pexpect
 import pytest
 
 from errors import ExitCode
-from tests.system.programs import PASSWORD, ROOT, Person, Program, Server
+from tests.system.programs import CLIENT, PASSWORD, ROOT, Person, Program, Server
 from tests.system.terminal import Terminal
 
 
@@ -77,9 +77,7 @@ def test_recv_as_json_is_one_object_a_line_and_harmless(alice: Person, bob: Pers
 def test_long_messages_arrive(alice: Person, bob: Person, size: int) -> None:
     text = "".join(chr(97 + number * number % 26) for number in range(size))
     options = [*alice.options, "send", "bob", "-"]
-    sent = subprocess.run(
-        [sys.executable, "client.py", *options], cwd=ROOT, input=text.encode(), check=False, timeout=60
-    )
+    sent = subprocess.run([sys.executable, CLIENT, *options], cwd=ROOT, input=text.encode(), check=False, timeout=60)
     assert sent.returncode == ExitCode.OK
     assert json.loads(bob.run("recv", "--json")[1][0])["text"] == text
 
@@ -102,7 +100,7 @@ def test_the_third_message_to_a_stranger_is_refused_and_said(server: Server, fol
 def test_wrong_passwords(alice: Person) -> None:
     before = (alice.home / "keys" / "alice_private_key.pem").read_bytes()
     options = ["--home", str(alice.home), "--user", "alice", "--server", f"localhost:{alice.server.port}", "--plain"]
-    with Program("client.py", *options, "recv", stdin=True) as client:
+    with Program(CLIENT, *options, "recv", stdin=True) as client:
         client.type("wrong password 1", "short", "wrong password 3")
         client.expect("Authentication failed: Maximum attempts exceeded")
         assert client.end() == ExitCode.PASSWORD
@@ -126,7 +124,7 @@ def test_a_home_that_cannot_be(alice: Person, tmp_path: Path) -> None:
     """R-08."""
     (tmp_path / "file").write_text("in the way")
     home = ["--home", str(tmp_path / "file")]
-    client = ["client.py", *home, "--user", "x-y", "--server", alice.server.address, "recv"]
+    client = [CLIENT, *home, "--user", "x-y", "--server", alice.server.address, "recv"]
     for program in (["server.py", *home, "--port", "0"], client):
         run = subprocess.run([sys.executable, *program], cwd=ROOT, text=True, capture_output=True, check=False)
         assert run.returncode == ExitCode.STORAGE
@@ -137,7 +135,7 @@ def test_a_home_that_cannot_be(alice: Person, tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["nonsense:x", "securechat://zz@localhost", "localhost:99999"])
 def test_an_address_that_is_none(alice: Person, address: str) -> None:
     run = subprocess.run(
-        [sys.executable, "client.py", "--home", str(alice.home), "--server", address, "recv"],
+        [sys.executable, CLIENT, "--home", str(alice.home), "--server", address, "recv"],
         cwd=ROOT, text=True, capture_output=True, check=False,
     )  # fmt: skip
     assert run.returncode == ExitCode.USAGE
@@ -147,7 +145,7 @@ def test_an_address_that_is_none(alice: Person, address: str) -> None:
 def test_a_server_whose_key_is_not_known_or_another(alice: Person, tmp_path: Path) -> None:
     def code(home: Path, address: str) -> int:
         return subprocess.run(
-            [sys.executable, "client.py", "--home", str(home), "--user", "alice", "--server", address, "recv"],
+            [sys.executable, CLIENT, "--home", str(home), "--user", "alice", "--server", address, "recv"],
             cwd=ROOT, capture_output=True, check=False, stdin=subprocess.DEVNULL,
         ).returncode  # fmt: skip
 
@@ -160,7 +158,7 @@ def test_a_server_that_is_down_is_said_and_the_message_kept(alice: Person) -> No
         port = gone.getsockname()[1]
     options = [*alice.options[:-1], f"localhost:{port}"]
     run = subprocess.run(
-        [sys.executable, "client.py", *options, "send", "bob", "kept for later"],
+        [sys.executable, CLIENT, *options, "send", "bob", "kept for later"],
         cwd=ROOT, text=True, capture_output=True, check=False,
     )  # fmt: skip
     assert run.returncode == ExitCode.NETWORK
@@ -172,7 +170,7 @@ def test_a_server_that_is_down_is_said_and_the_message_kept(alice: Person) -> No
 def test_output_that_cannot_be_written_is_one_error_and_nothing_is_lost(alice: Person, tmp_path: Path) -> None:
     petra = registered(tmp_path, "petra", alice.server)
     assert alice.run("send", "petra", "\u6f22")[0] == ExitCode.OK
-    receive = [sys.executable, "client.py", *petra.options, "recv"]
+    receive = [sys.executable, CLIENT, *petra.options, "recv"]
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         run = subprocess.run(receive, cwd=ROOT, text=True, stdout=full, stderr=subprocess.PIPE, check=False)
     assert (run.returncode, run.stderr.splitlines()[-2]) == (
@@ -217,7 +215,7 @@ def test_a_database_that_is_gone_is_not_passed_over(alice: Person, tmp_path: Pat
 def test_a_number_cannot_be_taken_over(server: Server, alice: Person, tmp_path: Path) -> None:
     thief = Person(tmp_path, "alice", server)
     with Program(
-        "client.py", "--home", str(tmp_path), "--server", server.address, "--plain", "register", stdin=True
+        CLIENT, "--home", str(tmp_path), "--server", server.address, "--plain", "register", stdin=True
     ) as client:
         client.type("alice")
         client.expect("registered with another key")
@@ -228,7 +226,7 @@ def test_a_number_cannot_be_taken_over(server: Server, alice: Person, tmp_path: 
 
 def test_a_wrong_code_is_asked_for_again(server: Server, tmp_path: Path) -> None:
     options = ["--home", str(tmp_path), "--server", server.address, "--plain", "register"]
-    with Program("client.py", *options, stdin=True) as client:
+    with Program(CLIENT, *options, stdin=True) as client:
         client.type("walter")
         right = server.code_for("walter")
         client.type("12", f"{(int(right) + 1) % 10**6:06}", PASSWORD, "something else", PASSWORD, PASSWORD)
@@ -244,14 +242,14 @@ def test_a_wrong_code_is_asked_for_again(server: Server, tmp_path: Path) -> None
 def test_a_registration_that_was_cut_short_goes_on_with_the_same_keys(server: Server, tmp_path: Path) -> None:
     person = Person(tmp_path, "yvonne", server)
     options = ["--home", str(tmp_path), "--server", server.address, "--plain", "register"]
-    with Program("client.py", *options, stdin=True) as client:
+    with Program(CLIENT, *options, stdin=True) as client:
         client.type("yvonne")
         code = server.code_for("yvonne")
         client.type(f"{(int(code) + 1) % 10**6:06}", PASSWORD, PASSWORD)
         client.expect("the verification code is wrong")
         client.end(signal.SIGKILL)
     key = (tmp_path / "keys" / "yvonne_private_key.pem").read_bytes()
-    with Program("client.py", *person.options, "--plain", "register", stdin=True) as client:
+    with Program(CLIENT, *person.options, "--plain", "register", stdin=True) as client:
         client.expect("does not know yvonne yet")
         client.type(server.code_for("yvonne", count=2))
         client.expect("registered as yvonne")
@@ -280,7 +278,7 @@ def test_a_server_that_forgot_an_account_is_told_of_it_again(tmp_path: Path) -> 
                 a.expect("the server contradicts itself")  # its key log is gone, too
                 a.type("/log forget")
                 a.expect("the key log is read anew")
-                with Program("client.py", *bob.options, "--plain", "register", stdin=True) as b:
+                with Program(CLIENT, *bob.options, "--plain", "register", stdin=True) as b:
                     b.type(again.code_for("bob"))
                     assert b.end() == 0
                 a.type("@bob still here", "quit")
@@ -296,7 +294,7 @@ def test_a_command_brings_the_code(tmp_path: Path) -> None:
     script.chmod(0o755)
     with Server(tmp_path / "server", "--send-code", str(script)) as server:
         options = ["--home", str(tmp_path / "carol"), "--server", server.address, "--plain", "register"]
-        with Program("client.py", *options, stdin=True) as client:
+        with Program(CLIENT, *options, stdin=True) as client:
             client.type("carol")
             client.expect("Enter the verification code")
             number, code = (tmp_path / "sent").read_text().split()
@@ -311,7 +309,7 @@ def test_a_command_brings_the_code(tmp_path: Path) -> None:
 def test_a_command_that_fails_is_said(tmp_path: Path) -> None:
     with Server(tmp_path / "server", "--send-code", "false", "--max-users", "1") as server:
         options = ["--home", str(tmp_path / "carol"), "--server", server.address, "--plain", "register"]
-        with Program("client.py", *options, stdin=True) as client:
+        with Program(CLIENT, *options, stdin=True) as client:
             client.type("carol")
             client.expect("could not send the verification code")
             assert client.end() == ExitCode.REFUSED
@@ -376,7 +374,7 @@ def test_a_reader_that_goes_away_is_no_traceback(alice: Person, bob: Person) -> 
     """R-36: a broken pipe; the message that could not be written comes again."""
     assert alice.run("send", "bob", "for a pipe")[0] == 0
     client = subprocess.Popen(
-        [sys.executable, "client.py", *bob.options, "recv", "--json"], cwd=ROOT,
+        [sys.executable, CLIENT, *bob.options, "recv", "--json"], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert client.stdout is not None
@@ -390,7 +388,7 @@ def test_a_reader_that_goes_away_is_no_traceback(alice: Person, bob: Person) -> 
 
 
 def test_recv_follow_stays(alice: Person, bob: Person) -> None:
-    with Program("client.py", *bob.options, "recv", "--json", "--follow") as follower:
+    with Program(CLIENT, *bob.options, "recv", "--json", "--follow") as follower:
         assert alice.run("send", "bob", "while you follow")[0] == 0
         follower.expect('"text": "while you follow"')
         assert follower.end(signal.SIGTERM) == 143

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from errors import ExitCode
-from tests.system.programs import PASSWORD, Person, Program, Server
+from tests.system.programs import CLIENT, PASSWORD, Person, Program, Server
 
 TEXTS = ["the-canary-sings-at-dawn", "the-canary-answers-at-noon", "the-canary-waits-at-dusk"]
 
@@ -38,7 +38,7 @@ def test_no_secret_is_anywhere_it_should_not_be(tmp_path: Path) -> None:
         alice, bob = (Person(tmp_path / name, name, server) for name in ("canary-alice", "canary-bob"))
         alice.register()
         options = ["--home", str(bob.home), "--server", server.address, "--plain", "register"]
-        with Program("client.py", *options, stdin=True) as client:
+        with Program(CLIENT, *options, stdin=True) as client:
             client.type(bob.user_id)
             client.expect("Enter the verification code")
             code = server.code_for(bob.user_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from errors import ExitCode
-from tests.system.programs import PASSWORD, Person, Program, Server
+from tests.system.programs import CLIENT, PASSWORD, Person, Program, Server
 
 pytestmark = pytest.mark.xdist_group("trust")  # one server, and one Alice, for all
 
@@ -74,7 +74,7 @@ def test_a_certificate_ends_an_account_without_its_password(alice: Person, tmp_p
     elsewhere = ["--home", str(tmp_path / "elsewhere"), "--server", dora.server.address, "keys", "revoke"]
     with dora.converse() as client:
         client.expect("online")
-        with Program("client.py", *elsewhere, "--certificate", str(certificate)) as revoking:
+        with Program(CLIENT, *elsewhere, "--certificate", str(certificate)) as revoking:
             revoking.expect("the account dora has ended, for ever")
             assert revoking.end() == ExitCode.OK
         client.expect("this account was revoked, for ever")
@@ -84,7 +84,7 @@ def test_a_certificate_ends_an_account_without_its_password(alice: Person, tmp_p
     assert (code, "revoked" in err[-2] + err[-1]) == (ExitCode.REFUSED, True)
     assert alice.run("send", "dora", "are you there?")[0] == ExitCode.UNTRUSTED
     for missing, code in ((tmp_path / "none", ExitCode.USAGE), (alice.password_file, ExitCode.PASSWORD)):
-        with Program("client.py", *elsewhere, "--certificate", str(missing)) as revoking:
+        with Program(CLIENT, *elsewhere, "--certificate", str(missing)) as revoking:
             assert revoking.end() == code
 
 
@@ -97,7 +97,7 @@ def test_the_password_changes(server: Server, tmp_path: Path) -> None:
     assert erik.run("recv")[0] == ExitCode.PASSWORD
     erik.password_file = new
     assert erik.run("recv")[0] == ExitCode.OK
-    with Program("client.py", *erik.options, "--plain", "keys", "password", stdin=True) as client:
+    with Program(CLIENT, *erik.options, "--plain", "keys", "password", stdin=True) as client:
         client.expect("Enter the new password:")
         client.type(PASSWORD, PASSWORD)
         client.expect("the new password holds from now on")
