@@ -92,7 +92,8 @@ class Database(SqlFile):
 
     def sweep(self) -> None:
         """Copy the log into the file and empty it: it holds pages as they were, with keys that are forgotten since."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with suppress(sqlcipher.Error):  # the disk is full, say: all is kept in the log, until it can be done
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def change_password(self, password: bytes) -> None:
         """Encrypt all of it anew, under another password.

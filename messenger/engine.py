@@ -231,6 +231,8 @@ class Messenger:
         """Repeat what the relay had put off, when its time has come; to be called every second or so."""
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_EVERY_S
+            with self.database.transaction():
+                self.outbox.forget_receipts(now=now)
             self.database.sweep()
         link = self._line.link
         due = () if link is None else (

@@ -82,11 +82,14 @@ class Outbox:
     def keep_receipt(self, entry: Entry, *, now: int) -> None:
         """Remember a receipt that the relay has: its recipient may ask for it again, for some days."""
         if entry.kind is Kind.RECEIPT and not entry.again:
-            self._db.run("DELETE FROM sent_receipt WHERE sent_at < ?", now - RECEIPTS_KEPT_S)
             self._db.run(
                 "INSERT OR REPLACE INTO sent_receipt VALUES (?, ?, ?, ?, ?)",
                 entry.id, entry.peer, b"".join(entry.receipts), entry.about, now,
             )  # fmt: skip
+
+    def forget_receipts(self, *, now: int) -> None:
+        """Forget the receipts that nobody may ask for any more."""
+        self._db.run("DELETE FROM sent_receipt WHERE sent_at < ?", now - RECEIPTS_KEPT_S)
 
     def renew_receipt(self, peer: str, envelope_id: bytes, new_id: bytes, *, now: int) -> bool:
         """Queue a receipt once more, and that once; return whether there is one."""

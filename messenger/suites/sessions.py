@@ -70,7 +70,7 @@ class Sessions:
         """Keep a new session; the one of a contact that was used longest ago makes room."""
         self._db.run(
             "INSERT INTO session (id, peer, device_id, own_key, their_key, state, handshake, rank)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(rank), 0) + 1 FROM session))",
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT coalesce(max(rank), 0) + 1 FROM session WHERE peer = ?2))",
             session.id, session.peer, session.device_id, session.own_key, session.their_key,
             msgspec.msgpack.encode(session.state), _packed(session.handshake),
         )  # fmt: skip
@@ -87,8 +87,8 @@ class Sessions:
     def keep_received(self, session_id: bytes, state: State, skipped: list[Skipped], *, now: int) -> None:
         """Keep the state after a message was opened: there is an answer, and we answer here."""
         self._db.run(
-            "UPDATE session SET state = ?, handshake = NULL, rank = (SELECT coalesce(max(rank), 0) + 1 FROM session)"
-            " WHERE id = ?",
+            "UPDATE session SET state = ?, handshake = NULL, rank ="
+            " (SELECT max(other.rank) + 1 FROM session AS other WHERE other.peer = session.peer) WHERE id = ?",
             msgspec.msgpack.encode(state), session_id,
         )  # fmt: skip
         for each in skipped:
