@@ -22,7 +22,6 @@ from crypto_utils import (
     verify,
 )
 from errors import CryptoError
-from identity import key_id
 from messenger.account import Account
 from messenger.suites.draft import Draft
 from protocol import ALL_DEVICES, Envelope, without
@@ -43,20 +42,7 @@ class Suite1:
 
     def encrypt(self, sender: Account, recipient: IdentityRecord, draft: Draft, content: bytes) -> Envelope:
         """Seal and sign (docs/PROTOCOL.md section 6.2)."""
-        routed = draft.kind(
-            encrypted_aes_key="",
-            encrypted_content="",
-            id=draft.id,
-            recipient_device=ALL_DEVICES,
-            recipient_id=recipient.user_id,
-            recipient_key=key_id(recipient),
-            sender_device=sender.device_id,
-            sender_id=sender.user_id,
-            sender_key=sender.key_id,
-            signature="",
-            suite=self.number,
-            timestamp=draft.timestamp,
-        )
+        routed = draft.routed(sender, recipient, suite=self.number, device_id=ALL_DEVICES)
         wrapped, ciphertext = seal(load_rsa_public_der(recipient.rsa), content, _wrap_label(routed))
         sealed = msgspec.structs.replace(
             routed, encrypted_aes_key=encode_base64(wrapped), encrypted_content=encode_base64(ciphertext)

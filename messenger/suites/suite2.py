@@ -56,19 +56,9 @@ class Suite2:
         state, header, key = ratchet.seal(session.state)
         salt = secrets.token_bytes(SALT_SIZE)
         self._sessions.keep_sent(session.id, state)
-        routed = draft.kind(
+        routed = msgspec.structs.replace(
+            draft.routed(sender, recipient, suite=self.number, device_id=session.device_id),
             encrypted_aes_key=encode_base64(_pack(session, salt, header)),
-            encrypted_content="",
-            id=draft.id,
-            recipient_device=session.device_id,
-            recipient_id=recipient.user_id,
-            recipient_key=session.their_key,
-            sender_device=sender.device_id,
-            sender_id=sender.user_id,
-            sender_key=sender.key_id,
-            signature="",
-            suite=self.number,
-            timestamp=draft.timestamp,
         )
         ciphertext = encrypt(*_message_key(key, salt), content, _associated(routed))
         sealed = msgspec.structs.replace(routed, encrypted_content=encode_base64(ciphertext))
