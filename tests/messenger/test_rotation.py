@@ -182,6 +182,12 @@ def test_a_server_that_went_back_to_former_keys_is_led_on_to_the_present_ones(to
     town.close()
 
 
+def rotate_and_leave(person: Person, times: int) -> None:
+    for _ in range(times):
+        rotate(person)
+    person.go_offline()
+
+
 def gone_back(town: Town, during: Callable[[], object]) -> None:
     """Let something happen of which the server knows nothing afterwards: a copy of its database is put back."""
     online = [person for person in town.people.values() if person.link is not None]
@@ -198,12 +204,7 @@ def gone_back(town: Town, during: Callable[[], object]) -> None:
 def test_what_was_kept_of_former_keys_is_there_until_the_server_is_led_on(town: Town) -> None:
     alice, bob = friends(town)
 
-    def during() -> None:
-        rotate(bob)
-        rotate(bob)
-        bob.go_offline()
-
-    gone_back(town, during)
+    gone_back(town, lambda: rotate_and_leave(bob, 2))
     town.world.pass_time(36 * DAY)
     bob.go_online()
     assert bob.saw(ServerWentBack) == [ServerWentBack()]
@@ -215,12 +216,7 @@ def test_nothing_goes_out_to_a_server_that_is_still_behind(town: Town) -> None:
     """It puts the next record off: what waits is kept until it has it."""
     alice, bob = friends(town)
 
-    def during() -> None:
-        rotate(bob)
-        rotate(bob)
-        bob.go_offline()
-
-    gone_back(town, during)
+    gone_back(town, lambda: rotate_and_leave(bob, 2))
     alice.go_online()
     message = bob.write("alice", "precious")
     town.outward = lambda frame: [] if isinstance(frame, Rotate) else [frame]
@@ -241,11 +237,7 @@ def test_nothing_goes_out_to_a_server_that_is_still_behind(town: Town) -> None:
 def test_new_keys_are_made_while_the_server_is_behind(town: Town) -> None:
     alice, bob = friends(town)
 
-    def during() -> None:
-        rotate(bob)
-        bob.go_offline()
-
-    gone_back(town, during)
+    gone_back(town, lambda: rotate_and_leave(bob, 1))
     alice.go_online()
     town.outward = lambda frame: [] if isinstance(frame, Rotate) else [frame]
     bob.go_online()
@@ -260,12 +252,7 @@ def test_new_keys_are_made_while_the_server_is_behind(town: Town) -> None:
 def test_a_log_that_was_begun_anew_is_read_when_the_server_has_been_led_on(town: Town) -> None:
     alice, bob = friends(town)
 
-    def during() -> None:
-        rotate(bob)
-        rotate(bob)
-        bob.go_offline()
-
-    gone_back(town, during)
+    gone_back(town, lambda: rotate_and_leave(bob, 2))
     bob.take(bob.messenger.forget_log(now=town.now))
     bob.go_online()
     assert bob.saw(LogAlarm) == []

@@ -40,7 +40,7 @@ from protocol import (
 from records import IdentityRecord
 from relay.limits import DAY, Limits
 from tests.messenger.people import PASSWORD, Person, Town
-from tests.messenger.test_rotation import gone_back, rotate
+from tests.messenger.test_rotation import gone_back, rotate, rotate_and_leave
 from tests.messenger.test_sessions import envelopes_on_the_wire, lose_database, sessions, state, talked, wait
 from tests.relay.world import START_S
 
@@ -282,11 +282,7 @@ def test_a_link_that_is_lost_between_new_keys_and_their_prekeys(town: Town) -> N
 def test_a_server_that_was_led_on_gets_prekeys_too(town: Town) -> None:
     alice, bob = talked(town)
 
-    def during() -> None:
-        rotate(bob)
-        bob.go_offline()
-
-    gone_back(town, during)
+    gone_back(town, lambda: rotate_and_leave(bob, 1))
     bob.go_online()
     assert town.world.store.prekeys.count_one_time(("bob", 1)) == own_prekeys.ONE_TIME
     carol = town.person("carol")
