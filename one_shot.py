@@ -186,7 +186,6 @@ class OneShot:
             self._until(lambda: messenger.told and messenger.stocked, take)
         except NetworkError as error:
             who = "contacts hear" if messenger.keyring.following is None else "the server hears"
-            who = "contacts hear" if messenger.keyring.following is None else "the server hears"
             _explain(error, f"the new keys are on disk; {who} of them when this client runs next")
             raise
 

@@ -64,9 +64,7 @@ class Sending:
         if contact.trust is Trust.REVOKED:
             self._fail(entry, output, "rejected", Code.ACCOUNT_REVOKED)
             return
-        if (
-            self._sealer.must_wait or entry.peer in link.overtaken
-        ):  # for our next identity, or what goes out before this
+        if self._sealer.must_wait or entry.peer in link.overtaken:  # something else must be known, or go out, first
             return
         if contact.trust is Trust.CHANGED:  # a receipt: messages were taken out when it changed
             return
