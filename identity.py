@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from crypto_utils import (
+    RSA_SIZE,
     Ed25519PublicKey,
     Label,
     PrivateKeys,
@@ -29,12 +30,23 @@ from crypto_utils import (
 )
 from errors import CryptoError
 from protocol import canonical, without
-from records import HASH_SIZE, KEY_ID_SIZE, Ending, Erasure, IdentityRecord, Revocation, Signatures
+from records import (
+    ED25519_SIGNATURE_SIZE,
+    HASH_SIZE,
+    KEY_ID_SIZE,
+    MLDSA65_SIGNATURE_SIZE,
+    Ending,
+    Erasure,
+    IdentityRecord,
+    Revocation,
+    Signatures,
+)
 
 CODE_DIGITS: Final = 6
-ED25519_SIGNATURE_SIZE: Final = 64  # bytes
 
-_UNSIGNED: Final = Signatures(ed25519=bytes(64), mldsa65=bytes(3309), prev=b"", rsa=bytes(256))
+_UNSIGNED: Final = Signatures(
+    ed25519=bytes(ED25519_SIGNATURE_SIZE), mldsa65=bytes(MLDSA65_SIGNATURE_SIZE), prev=b"", rsa=bytes(RSA_SIZE)
+)
 
 
 # ---------------------------------------------------------------- identity record (docs/PROTOCOL.md section 4.2)

@@ -5,6 +5,8 @@ Both wings check them. docs/PROTOCOL.md section 4.9.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from crypto_utils import Label, MLDSA65PublicKey, PrivateKeys, sign, verify
@@ -12,7 +14,16 @@ from errors import CryptoError
 from identity import identity_hash, signing_key
 from key_agreement import PublicPair
 from protocol import without
-from records import IdentityRecord, OneTimePrekey, PrekeySignatures, SignedPrekey
+from records import (
+    ED25519_SIGNATURE_SIZE,
+    MLDSA65_SIGNATURE_SIZE,
+    IdentityRecord,
+    OneTimePrekey,
+    PrekeySignatures,
+    SignedPrekey,
+)
+
+_UNSIGNED: Final = PrekeySignatures(ed25519=bytes(ED25519_SIGNATURE_SIZE), mldsa65=bytes(MLDSA65_SIGNATURE_SIZE))
 
 
 def create_signed_prekey(  # noqa: PLR0913 - the fields of the record
@@ -34,7 +45,7 @@ def create_signed_prekey(  # noqa: PLR0913 - the fields of the record
         id=number,
         identity_hash=identity_hash(record),
         key=pair.to_bytes(),
-        sigs=PrekeySignatures(ed25519=bytes(64), mldsa65=bytes(3309)),
+        sigs=_UNSIGNED,
         user_id=record.user_id,
     )
     signed = without(draft, "sigs")
@@ -53,7 +64,7 @@ def create_one_time_prekey(
         id=number,
         identity_hash=identity_hash(record),
         key=pair.to_bytes(),
-        sig=bytes(64),
+        sig=bytes(ED25519_SIGNATURE_SIZE),
         user_id=record.user_id,
     )
     return msgspec.structs.replace(draft, sig=sign(keys.ed25519, Label.PREKEY, without(draft, "sig")))

@@ -17,6 +17,8 @@ MAX_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON read
 HASH_SIZE: Final = 32  # bytes of SHA-256
 KEY_ID_SIZE: Final = 16  # bytes: how much of an identity hash an envelope names
 ID_SIZE: Final = 16  # bytes of an envelope's id
+ED25519_SIGNATURE_SIZE: Final = 64  # bytes
+MLDSA65_SIGNATURE_SIZE: Final = 3309  # bytes (FIPS 204 table 2)
 # \Z, not $: that would let a newline pass. The two that are reserved name files of the server.
 USER_ID_PATTERN: Final = r"\A(?!(?:relay|server)\Z)[a-z0-9][a-z0-9._-]{2,31}\Z"
 
@@ -27,8 +29,9 @@ EnvelopeId = Annotated[bytes, Meta(min_length=ID_SIZE, max_length=ID_SIZE)]
 Hash = Annotated[bytes, Meta(min_length=HASH_SIZE, max_length=HASH_SIZE)]
 KeyId = Annotated[bytes, Meta(min_length=KEY_ID_SIZE, max_length=KEY_ID_SIZE)]
 Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Signature64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Signature64 = Annotated[bytes, Meta(min_length=ED25519_SIGNATURE_SIZE, max_length=ED25519_SIGNATURE_SIZE)]
 Signature256 = Annotated[bytes, Meta(min_length=256, max_length=256)]
+Signature3309 = Annotated[bytes, Meta(min_length=MLDSA65_SIGNATURE_SIZE, max_length=MLDSA65_SIGNATURE_SIZE)]
 
 
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,8 +50,10 @@ class Signatures(Record, frozen=True, kw_only=True):
     """Signatures of an identity record, one by each of its signing keys."""
 
     ed25519: Signature64
-    mldsa65: Annotated[bytes, Meta(min_length=3309, max_length=3309)]
-    prev: Annotated[bytes, Meta(max_length=64)]  # by the Ed25519 key of the record before; empty in the first
+    mldsa65: Signature3309
+    prev: Annotated[
+        bytes, Meta(max_length=ED25519_SIGNATURE_SIZE)
+    ]  # by the Ed25519 key of the record before; empty in the first
     rsa: Signature256
 
 
@@ -134,7 +139,7 @@ class PrekeySignatures(Record, frozen=True, kw_only=True):
     """Signatures of a signed prekey, one by each of the account's signing keys that suite 2 has."""
 
     ed25519: Signature64
-    mldsa65: Annotated[bytes, Meta(min_length=3309, max_length=3309)]
+    mldsa65: Signature3309
 
 
 class SignedPrekey(Record, frozen=True, kw_only=True):

@@ -11,16 +11,14 @@ from messenger.keyring import Keyring
 from messenger.line import Line, Output
 from messenger.suites import handshake, ratchet
 from messenger.suites.handshake import Party, Theirs
+from messenger.suites.own_prekeys import DAY
 from messenger.suites.sessions import Session, Sessions
 from prekeys import verify_prekey
 from protocol import FetchPrekeys, Prekeys
 
 AGAIN_S: Final = 5  # after which a contact without prekeys is asked for them once more
 GIVEN_UP_S: Final = 3600  # and after which again, on a link that lasts
-DAY: Final = 24 * 3600
-TOO_OLD_S: Final = (
-    35 * 24 * 3600
-)  # of a signed prekey: a device renews it weekly, and its server keeps envelopes for 30 days
+TOO_OLD_S: Final = 35 * DAY  # of a signed prekey: a device renews it weekly, its server keeps envelopes for 30 days
 
 
 class TooOldError(Exception):

@@ -11,20 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from crypto_utils import Label, sign
 from errors import Code, CryptoError, UsageError
-from identity import login_statement
 from messenger.account import Account
-from messenger.beginnings import Beginnings, TooOldError
+from messenger.beginnings import Beginnings
 from messenger.contacts import Contacts, Sight, Trust
 from messenger.content import MAX_RECEIPTS, check_text
 from messenger.database import Database
-from messenger.events import ErasureRefused, Event, LoginRefused, Online
+from messenger.events import ErasureRefused, Event, Online
 from messenger.history import History
 from messenger.identities import Identities, refuse_stopped
 from messenger.inbox import Inbox, Shown
 from messenger.keyring import Keyring
 from messenger.line import Line, LinkState, Output, Stocking
+from messenger.log_in import LogIn
 from messenger.log_replica import LogReplica
 from messenger.log_watch import LogWatch
 from messenger.outbox import Outbox
@@ -94,6 +93,7 @@ class Messenger:
         self.database = database
         self._sweep_at = 0
         self._line = Line()
+        self._login = LogIn(self._line, keyring)
         self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection)
         self.log = LogReplica(database)
         self._identities = Identities(self._line, keyring, self.contacts, self.log)
@@ -101,13 +101,13 @@ class Messenger:
         self._data = ServerData(self._line, keyring)
         self._rotation = Rotation(self._line, keyring, self.contacts, self.outbox)
         self._stock = Stock(self._line, keyring, prekeys, sessions, self._protection)
-        self._beginnings = Beginnings(self._line, keyring, sessions)
+        beginnings = Beginnings(self._line, keyring, sessions)
         sealer = Sealer(keyring, self.contacts, self.history, self.outbox, self.log, self._protection)
         self._sending = Sending(
-            self._line, self._identities, self.contacts, self.history, self.outbox, sealer, self._beginnings
+            self._line, self._identities, self.contacts, self.history, self.outbox, sealer, beginnings
         )
         self._replies: Final[dict[type[Frame], Callable[[Any, Output, int], None]]] = {
-            Welcome: self._welcome,
+            Welcome: lambda frame, output, _now: self._login.welcome(frame, output),
             LoggedIn: self._logged_in,
             Accepted: lambda frame, output, now: self._sending.accepted(frame, output, now=now),
             Rejected: lambda frame, output, now: self._sending.rejected(frame, output, now=now),
@@ -117,15 +117,15 @@ class Messenger:
             Erased: lambda frame, output, _now: self._data.erased(frame, output),
             Rotated: self._rotated,
             PrekeysHeld: lambda frame, output, now: self._stock.held(frame, output, now=now),
-            Prekeys: self._prekeys_came,
+            Prekeys: lambda frame, output, now: self._sending.prekeys_came(frame, output, now=now),
             Delivery: self._delivery,
             Refusal: self._refused,
         }
         self._refusals: Final[dict[str, Callable[[Refusal, Output, int], None]]] = {
-            frame_type(Login): self._not_let_in,
+            frame_type(Login): lambda frame, output, _now: self._login.refused(frame, output),
             frame_type(Rotate): self._rotation_refused,
             frame_type(PublishPrekeys): lambda frame, _output, now: self._stock.refused(frame, now=now),
-            frame_type(FetchPrekeys): self._no_prekeys,
+            frame_type(FetchPrekeys): lambda frame, output, now: self._sending.no_prekeys(frame, output, now=now),
             frame_type(FetchIdentity): self._nobody,
             frame_type(FetchLog): lambda frame, _output, now: self._watch.put_off(frame.retry_after_s, now=now),
             frame_type(FetchRows): lambda frame, _output, now: self._data.put_off(frame.retry_after_s, now=now),
@@ -256,35 +256,7 @@ class Messenger:
             for user_id in self._inbox.unknown_senders:
                 self._identities.look_up(user_id, output)
 
-    # ------------------------------------------------------------ login (docs/PROTOCOL.md section 5.2)
-
-    def _welcome(self, frame: Welcome, output: Output, _now: int) -> None:
-        self._line.present.welcome = frame
-        self._log_in_as(self.account, output)
-
-    def _log_in_as(self, account: Account, output: Output) -> None:
-        link = self._line.present
-        frame = link.welcome
-        assert frame is not None  # noqa: S101 - the protocol's states let nobody log in before
-        link.identity_hash, link.logins = account.identity_hash, link.logins + 1
-        statement = login_statement(
-            server_key_hash=link.server_key_hash,
-            client_nonce=link.nonce,
-            server_nonce=frame.nonce,
-            user_id=account.user_id,
-            device_id=account.device_id,
-            identity=account.identity_hash,
-            version=frame.version,
-        )
-        proof = sign(account.keys.ed25519, Label.LOGIN, statement)
-        output.frames.append(
-            Login(
-                device_id=account.device_id,
-                identity_hash=account.identity_hash,
-                proof=proof,
-                user_id=account.user_id,
-            )
-        )
+    # ------------------------------------------------------------ logged in
 
     def _logged_in(self, frame: LoggedIn, output: Output, now: int) -> None:
         link = self._line.present
@@ -306,18 +278,6 @@ class Messenger:
         if was_behind:
             self._stock.ask(output, now=now)
         self._watch.tick(output, now=now)  # which does not read the log while the server is behind
-
-    def _not_let_in(self, frame: Refusal, output: Output, _now: int) -> None:
-        """Try another identity: the server may have the next, and its reply was lost, or have gone back to a former."""
-        link, accounts = self._line.present, self.keyring.in_order()
-        if link.online:  # no answer to a login, whatever it is
-            return
-        if frame.code is Code.AUTHENTICATION_FAILED and link.logins < len(accounts):
-            self._log_in_as(accounts[link.logins], output)
-        elif frame.code is Code.RATE_LIMITED and link.logins > 1:  # because of the tries before, which say more
-            output.events.append(LoginRefused(Code.AUTHENTICATION_FAILED, 0))
-        else:
-            output.events.append(LoginRefused(frame.code, frame.retry_after_s))
 
     # ------------------------------------------------------------ out
 
@@ -341,25 +301,6 @@ class Messenger:
             self.history.add_sent(peer, message_id, text, now=now)
             self.outbox.add_message(message_id, peer)
         return message_id, output
-
-    # ------------------------------------------------------------ prekeys (docs/PROTOCOL.md sections 4.9 and 11.5)
-
-    def _prekeys_came(self, frame: Prekeys, output: Output, now: int) -> None:
-        peer = frame.signed.user_id
-        contact = self.contacts.find(peer)
-        if not self._beginnings.was_asked_for(peer) or contact is None:
-            return
-        if frame.signed.identity_hash != contact.identity_hash:
-            self._identities.doubt(peer, output)
-            return
-        try:
-            self._beginnings.begin(contact, frame, now=now)
-        except CryptoError:
-            self._no_session(peer, Code.FALSE_PREKEYS, output, now)
-        except TooOldError:
-            self._no_session(peer, Code.NO_PREKEYS, output, now)
-        else:
-            self._line.send_again()
 
     # ------------------------------------------------------------ identities
 
@@ -517,21 +458,6 @@ class Messenger:
     def _rotation_refused(self, frame: Refusal, output: Output, now: int) -> None:
         self._rotation.refused(frame, output, now=now)
         self._stock.ask(output, now=now)
-
-    def _no_prekeys(self, frame: Refusal, output: Output, now: int) -> None:
-        if not self._beginnings.was_asked_for(frame.subject):
-            return
-        if frame.code is Code.RATE_LIMITED:
-            self._line.present.retry_at = now + frame.retry_after_s
-        elif frame.code is Code.UNKNOWN_USER:  # whoever it was has gone
-            self._sending.fail_all(frame.subject, output, "rejected", frame.code)
-        else:
-            self._no_session(frame.subject, frame.code, output, now)
-
-    def _no_session(self, peer: str, reason: Code, output: Output, now: int) -> None:
-        """End the messages that wait for a session with somebody, unless there may be one in a moment."""
-        if self._beginnings.failed(peer, now=now):
-            self._sending.fail_messages(peer, output, reason)
 
     # ------------------------------------------------------------ in
 

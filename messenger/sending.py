@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from errors import Code, CryptoError
-from messenger.beginnings import Beginnings
+from messenger.beginnings import Beginnings, TooOldError
 from messenger.contacts import Contacts, Trust
 from messenger.events import SentAgain, StateChanged
 from messenger.history import History
@@ -14,7 +14,7 @@ from messenger.line import Line, LinkState, Output
 from messenger.outbox import Entry, Kind, Outbox
 from messenger.sealing import Sealer
 from messenger.suites.errors import NoSessionError
-from protocol import Accepted, Rejected, decode_envelope
+from protocol import Accepted, Prekeys, Refusal, Rejected, decode_envelope
 
 MAX_IN_FLIGHT: Final = 64  # envelopes sent and not yet answered: fills a round trip, fits the link's outbox
 RETRY_AFTER_S: Final = 5  # when the relay says that we are too fast and not how long to wait
@@ -186,3 +186,39 @@ class Sending:
         """Move an own message to a state, and tell the person if that is news."""
         if self._history.advance(peer, message_id, state, only_from=only_from, reason=reason):
             output.events.append(StateChanged(message_id, peer, state, reason))
+
+    # ------------------------------------------------------------ prekeys (docs/PROTOCOL.md sections 4.9 and 11.5)
+
+    def prekeys_came(self, frame: Prekeys, output: Output, *, now: int) -> None:
+        """Begin a session with these, and send what waited for it."""
+        peer = frame.signed.user_id
+        contact = self._contacts.find(peer)
+        if not self._beginnings.was_asked_for(peer) or contact is None:
+            return
+        if frame.signed.identity_hash != contact.identity_hash:
+            self._identities.doubt(peer, output)
+            return
+        try:
+            self._beginnings.begin(contact, frame, now=now)
+        except CryptoError:
+            self._no_session(peer, Code.FALSE_PREKEYS, output, now=now)
+        except TooOldError:
+            self._no_session(peer, Code.NO_PREKEYS, output, now=now)
+        else:
+            self._line.send_again()
+
+    def no_prekeys(self, frame: Refusal, output: Output, *, now: int) -> None:
+        """Note that the server gives out none, and why."""
+        if not self._beginnings.was_asked_for(frame.subject):
+            return
+        if frame.code is Code.RATE_LIMITED:
+            self._line.present.retry_at = now + frame.retry_after_s
+        elif frame.code is Code.UNKNOWN_USER:  # whoever it was has gone
+            self.fail_all(frame.subject, output, "rejected", frame.code)
+        else:
+            self._no_session(frame.subject, frame.code, output, now=now)
+
+    def _no_session(self, peer: str, reason: Code, output: Output, *, now: int) -> None:
+        """End the messages that wait for a session with somebody, unless there may be one in a moment."""
+        if self._beginnings.failed(peer, now=now):
+            self.fail_messages(peer, output, reason)

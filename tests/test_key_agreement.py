@@ -20,6 +20,7 @@ from key_agreement import (
     encrypt,
     exchange,
 )
+from records import PREKEY_SIZE
 
 LOW_ORDER = [  # RFC 7748 section 6.1 wants these noticed; the list is that of cr.yp.to/ecdh.html
     "0000000000000000000000000000000000000000000000000000000000000000",
@@ -57,6 +58,10 @@ def test_a_point_of_low_order_is_refused(point: str) -> None:
     low = PublicPair.from_bytes(bytes.fromhex(point) + PrivatePair.generate().public.to_bytes()[32:])
     with pytest.raises(CryptoError):
         exchange(PrivatePair.generate().x25519, low.x25519)
+
+
+def test_a_pair_has_the_size_that_the_wire_has_for_it() -> None:
+    assert len(PrivatePair.generate().public.to_bytes()) == PUBLIC_SIZE == PREKEY_SIZE
 
 
 @pytest.mark.parametrize("data", [b"", bytes(PUBLIC_SIZE - 1), bytes(PUBLIC_SIZE + 1), bytes(32) + b"\xff" * 1184])

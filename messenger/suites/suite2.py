@@ -26,12 +26,11 @@ from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.ratchet import Header
 from messenger.suites.sessions import Session, Sessions
 from protocol import Envelope, without
-from records import IdentityRecord
+from records import ED25519_SIGNATURE_SIZE, MLDSA65_SIGNATURE_SIZE, IdentityRecord
 
 SALT_SIZE: Final = 16  # bytes: two messages have two keys, whatever becomes of the ratchet's state
-SIGNATURE_SIZE: Final = 64  # bytes
-_HEADER: Final = struct.Struct(f">16s{SALT_SIZE}s{PUBLIC_SIZE}s{CIPHERTEXT_SIZE}sII")
-_HANDSHAKE: Final = struct.Struct(f">32sII{CIPHERTEXT_SIZE}s3309s")
+HEADER: Final = struct.Struct(f">16s{SALT_SIZE}s{PUBLIC_SIZE}s{CIPHERTEXT_SIZE}sII")
+_HANDSHAKE: Final = struct.Struct(f">32sII{CIPHERTEXT_SIZE}s{MLDSA65_SIGNATURE_SIZE}s")
 
 
 class Suite2:
@@ -73,7 +72,7 @@ class Suite2:
             CryptoError: Something else about it is not right.
         """
         data, signature = decode_base64(envelope.encrypted_aes_key), decode_base64(envelope.signature)
-        if len(signature) != SIGNATURE_SIZE or len(data) not in {_HEADER.size, _HEADER.size + _HANDSHAKE.size}:
+        if len(signature) != ED25519_SIGNATURE_SIZE or len(data) not in {HEADER.size, HEADER.size + _HANDSHAKE.size}:
             raise CryptoError
         verify(signing_key(sender), Label.ENVELOPE_2, without(envelope, "signature"), signature)
         parts = _unpack(data)
@@ -140,15 +139,15 @@ class Parts(NamedTuple):
 
 
 def _pack(session: Session, salt: bytes, header: Header) -> bytes:
-    data = _HEADER.pack(session.id, salt, *msgspec.structs.astuple(header))
+    data = HEADER.pack(session.id, salt, *msgspec.structs.astuple(header))
     return data + (
         _HANDSHAKE.pack(*msgspec.structs.astuple(session.handshake)) if session.handshake is not None else b""
     )
 
 
 def _unpack(data: bytes) -> Parts:
-    session_id, salt, *header = _HEADER.unpack_from(data)
-    begun = Handshake(*_HANDSHAKE.unpack_from(data, _HEADER.size)) if len(data) > _HEADER.size else None
+    session_id, salt, *header = HEADER.unpack_from(data)
+    begun = Handshake(*_HANDSHAKE.unpack_from(data, HEADER.size)) if len(data) > HEADER.size else None
     return Parts(session_id, salt, Header(*header), begun)
 
 

@@ -18,9 +18,11 @@ from messenger.events import (
     LoginRefused,
     MessageReceived,
     MessagesMissing,
+    MessageUnopened,
     Online,
     OwnIdentityRotated,
     OwnRotationRefused,
+    SentAgain,
     StateChanged,
 )
 from messenger.ui.text import CONTINUATION, clock, event_line, folded, message_line, sanitise
@@ -105,6 +107,8 @@ EVENTS: list[tuple[Event, str]] = [
     (OwnRotationRefused(Code.RATE_LIMITED, 60), "did not take your new keys: too many tries"),
     (MessagesMissing("bob", 1), "1 message from bob missing"),
     (MessagesMissing("bob", 2), "2 messages from bob missing"),
+    (MessageUnopened("bob"), "a message from bob was for a session that is not here any more: it is asked for again"),
+    (SentAgain("bob"), "bob could not open a message of yours, and gets it again"),
     (StateChanged(bytes(16), "bob", "accepted"), "accepted: bob"),
     (StateChanged(bytes(16), "bob", "expired"), "never fetched"),
     (StateChanged(bytes(16), "bob", "rejected", Code.MAILBOX_FULL), "mailbox is full"),
