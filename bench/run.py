@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -62,31 +62,41 @@ def plan(seconds: float, seed: int) -> dict[str, Callable[[scenarios.MakeServer]
         "S1, 64 KiB": partial(s1, size=64 * 1024),
         "S2": partial(scenarios.latency, seconds=2 * seconds),
         "S3": scenarios.store_and_drain,
+        "S3, 100,000 messages": partial(scenarios.store_and_drain, messages=100_000),
         "crash": partial(scenarios.crash, seed=seed),
         **{f"rows, {rows:,}": partial(scenarios.rows, waiting=rows) for rows in (1000, 10_000, 100_000, 1_000_000)},
     }
 
 
-def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]], list[str]]:
-    """Run what the options name; returns the figures by server and scenario, and what failed."""
-    chosen = {name: make for name, make in servers().items() if name.startswith(tuple(options.servers))}
-    results: dict[str, dict[str, Figures]] = {name: {} for name in chosen}
-    failed = []
+def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[], Figures]]]:
+    """Return what the options name: server, scenario, and what measures the one in the other."""
+    makers = {name: make for name, make in servers().items() if name.startswith(tuple(options.servers))}
     for scenario, run in plan(options.seconds, options.seed).items():
-        if not scenario.startswith(tuple(options.only)):
-            continue
-        for name, make in chosen.items():
-            if scenario.startswith("rows") and name != OURS:
-                continue
+        for name, make in makers.items():
+            if scenario.startswith(tuple(options.only)) and (name == OURS or not scenario.startswith("rows")):
+                yield name, scenario, partial(run, make)
+
+
+def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]], list[str]]:
+    """Run what the options name, all of it once and then again: a machine that slows down does so for everybody.
+
+    Returns:
+        The medians by server and scenario, and what failed.
+    """
+    runs: dict[str, dict[str, list[Figures]]] = {}
+    failed = []
+    for number in range(1, options.rounds + 1):
+        for name, scenario, run in chosen(options):
             try:
-                results[name][scenario] = median([run(make) for _ in range(options.rounds)])
+                figures = run()
             except FAILURES as error:
                 failed.append(f"{name}, {scenario}: {type(error).__name__} {error}"[:300])
                 print(failed[-1], flush=True)
             else:
-                shown = {key: round(value, 2) for key, value in results[name][scenario].items()}
-                print(name, scenario, shown, flush=True)
-    return results, failed
+                runs.setdefault(name, {}).setdefault(scenario, []).append(figures)
+                shown = {key: round(value, 2) for key, value in figures.items()}
+                print(number, name, scenario, shown, flush=True)
+    return {name: {scenario: median(each) for scenario, each in of.items()} for name, of in runs.items()}, failed
 
 
 def keep(kept: dict[str, Any], *, whole: bool) -> Path:

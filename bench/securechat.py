@@ -17,8 +17,6 @@ from bench.load import Heard
 from bench.peers.common import connect, secured
 from connection import Connection, Role
 from crypto_utils import (
-    AES_IV_SIZE,
-    RSA_SIZE,
     Label,
     PrivateKeys,
     encode_base64,
@@ -30,13 +28,15 @@ from crypto_utils import (
 from identity import create_record, identity_hash, key_id, login_statement
 from messenger.content import NO_LOG, Text, pack
 from messenger.outbox import PREFIX
+from messenger.suites.suite2 import HEADER
 from protocol import Frame, Hello, LoggedIn, Login, Message, Pong, Welcome, canonical, encode_frame
-from records import IdentityRecord
+from records import ED25519_SIGNATURE_SIZE, IdentityRecord
 from relay.storage import Address, Arrival, Stored
 from relay.storage.sqlite import SqliteStore
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 NONCE: Final = bytes(32)
+TAG_SIZE: Final = 16  # bytes that AES-GCM adds
 BULK: Final = 20_000  # rows a transaction
 WAITING: Final = 2**40  # the number of the first envelope that waits before the start: none that will be sent
 
@@ -49,7 +49,7 @@ def keys() -> PrivateKeys:
 
 @cache
 def record(user_id: str) -> IdentityRecord:
-    return create_record(keys(), user_id, created=0, suites=[1])
+    return create_record(keys(), user_id, created=0, suites=[1, 2])
 
 
 def create_accounts(home: Path, accounts: list[str]) -> None:
@@ -210,16 +210,16 @@ def envelope_id(number: int, now: int) -> bytes:
 def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:
     """Return what stands before and after the id in a message frame whose envelope has so many bytes.
 
-    No envelope is small: where even an empty one would have more, it is that of a text of so many bytes.
+    No envelope is small: where even an empty one would have more, it is that of a text of so many bytes, in suite 2.
     """
 
-    def frame(wrapped: int, content: str) -> bytes:
+    def frame(header: int, content: str) -> bytes:
         return canonical(
             Message(
-                encrypted_aes_key=encode_base64(os.urandom(wrapped)), encrypted_content=content, id=bytes(16),
+                encrypted_aes_key=encode_base64(os.urandom(header)), encrypted_content=content, id=bytes(16),
                 recipient_device=0, recipient_id=partner, recipient_key=key_id(record(partner)), sender_device=1,
-                sender_id=user_id, sender_key=key_id(record(user_id)), signature=encode_base64(os.urandom(256)),
-                suite=1, timestamp=0,
+                sender_id=user_id, sender_key=key_id(record(user_id)),
+                signature=encode_base64(os.urandom(ED25519_SIGNATURE_SIZE)), suite=2, timestamp=0,
             )
         )  # fmt: skip
 
@@ -228,6 +228,6 @@ def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:
         body = frame(96, encode_base64(os.urandom(room // 4 * 3)))
     else:
         text = pack(Text(counter=1, log=NO_LOG, text="x" * size))
-        body = frame(RSA_SIZE, encode_base64(os.urandom(AES_IV_SIZE + len(text))))
+        body = frame(HEADER.size, encode_base64(os.urandom(len(text) + TAG_SIZE)))
     before, after = body.split(b'"id":"' + base64.b64encode(bytes(16)), 1)
     return len(body).to_bytes(4, "big") + before + b'"id":"', after
