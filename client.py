@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import command_line
+from client_options import parse_arguments
 from entrance import Entrance, Prompts
 from errors import (
     Code,
@@ -30,20 +31,16 @@ from errors import (
     UsageError,
 )
 from key_files import read_key_file
-from messenger.account import AccountFiles, normalise_user_id
-from messenger.backup import restore, write_backup
+from local import Local
+from messenger.account import AccountFiles
+from messenger.backup import restore
 from messenger.commands import COMMANDS
 from messenger.engine import Messenger
-from messenger.opening import change_password
-from messenger.server_address import DEFAULT_PORT
-from messenger.suites import SPOKEN
 from messenger.ui import Face
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
-from messenger.ui.qr import qr_code
 from messenger.ui.terminal import take_over
-from messenger.ui.text import log_lines, own_keys_line, safety_number_lines
-from one_shot import OneShot, log_alarm
+from one_shot import OneShot
 from process_lock import ProcessLock
 from protocol import decode
 from records import Revocation
@@ -56,66 +53,6 @@ LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon 
 
 class Terminated(BaseException):
     """SIGTERM, or the terminal was closed: leave now; the outbox stays on disk."""
-
-
-# ---------------------------------------------------------------- options
-
-
-def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = command_line.parser("client", "SecureChat: messages that only the two of you can read.")
-    parser.add_argument(
-        "--server",
-        default=f"localhost:{DEFAULT_PORT}",
-        metavar="ADDRESS",
-        help="HOST:PORT, or the securechat:// line that the server prints (default: %(default)s)",
-    )
-    parser.add_argument("--user", metavar="ID", help="your phone number or handle (default: asked for)")
-    parser.add_argument(
-        "--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input"
-    )
-    parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
-    parser.add_argument(
-        "--suite",
-        type=int,
-        choices=SPOKEN,
-        default=max(SPOKEN),
-        help="the least that protects what you write: 1 is for contacts whose client is old, and has no forward secrecy"
-        " (default: %(default)s)",
-    )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
-    actions.add_parser("register", help="create the account and leave")
-    send = actions.add_parser("send", help="send one message; ends 0 when the server has accepted it")
-    send.add_argument("to", metavar="TO", help="phone number or handle")
-    send.add_argument("text", metavar="TEXT", help="- reads it from standard input")
-    recv = actions.add_parser("recv", help="show what waits and leave")
-    recv.add_argument("--follow", action="store_true", help="stay, and show what comes")
-    recv.add_argument("--json", action="store_true", help="one JSON object a line")
-    verify = actions.add_parser("verify", help="show the safety number that you have with somebody, or compare it")
-    verify.add_argument("to", metavar="WHO", help="phone number or handle")
-    verify.add_argument("number", nargs="*", metavar="NUMBER", help="the number that they see")
-    log = actions.add_parser("log", help="whether the server shows everybody the same keys; ends 8 if it does not")
-    log.add_argument("--forget", action="store_true", help="believe it again, and read its key log anew")
-    knows = actions.add_parser("server-knows", help="every row that the server holds about you")
-    knows.add_argument("--json", action="store_true", help="one JSON object a page")
-    erase = actions.add_parser("erase-me", help="have the server remove your account, for ever")
-    erase.add_argument("number", metavar="YOUR-NUMBER", help="your own number again: nobody gets it after you")
-    backup = actions.add_parser("backup", help="write the account into one file, which its password opens")
-    backup.add_argument("path", metavar="PATH", type=Path, help="a new file")
-    restore = actions.add_parser("restore", help="put an account back from such a file; it gets new keys")
-    restore.add_argument("path", metavar="PATH", type=Path, help="the file")
-    _add_keys(actions.add_parser("keys", help="your keys: show, rotate, revoke, change the password"))
-    return parser.parse_args(arguments)
-
-
-def _add_keys(keys: argparse.ArgumentParser) -> None:
-    what = keys.add_subparsers(dest="keys", metavar="WHAT", title="what to do (default: show them)")
-    what.add_parser("show", help="what there is to know of them")
-    what.add_parser("rotate", help="make new keys, which the old ones sign, and tell your contacts")
-    password = what.add_parser("password", help="protect them by another password")
-    password.add_argument("--new-password-file", metavar="PATH", help="its first line; - is standard input")
-    revoke = what.add_parser("revoke", help="end an account for ever; needs no password, and works on any machine")
-    revoke.add_argument("--certificate", required=True, metavar="PATH", help="the account's revocation certificate")
 
 
 def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
@@ -177,25 +114,19 @@ class Client:
                 hint = "create it: client.py register; or put it back from a backup: client.py restore"
                 raise UsageError(message, hint=hint)
             with closing(database):
-                self._act(entrance, Messenger(keyring, database, minimum_suite=self._options.suite), files)
+                messenger = Messenger(
+                    keyring,
+                    database,
+                    minimum_suite=self._options.suite,
+                    read_receipts=self._options.read_receipts == "on",
+                )
+                self._act(entrance, messenger, files)
 
     def _act(self, entrance: Entrance, messenger: Messenger, files: AccountFiles) -> None:
         """Run the action; an account that the server does not know is registered on the way."""
-        if self._options.action == "verify":
-            self._verify(messenger)
-            return
-        if self._options.action == "log":
-            self._log(messenger)
-            return
-        if self._options.action == "backup":
-            write_backup(messenger.keyring, messenger.database, files, self._options.path)
-            self._face.tell(f"* {self._options.path} holds the account {files.user_id}; its password opens it.")
-            self._face.tell(
-                "  It serves once, and only until your keys change (keys rotate, restore): then make another."
-            )
-            return
-        if self._options.action == "keys" and self._options.keys != "rotate":
-            self._show_or_protect_keys(messenger, files)
+        local = Local(self._options, self._face, messenger, files, other_password=self._prompts.other_password).find()
+        if local is not None:
+            local()
             return
         one_shot = OneShot(self._options, self._face, self._lines, messenger, offline=self._tell_offline)
         while True:
@@ -216,38 +147,7 @@ class Client:
     def _persistent(self) -> bool:
         return self._options.action is None or (self._options.action == "recv" and self._options.follow)
 
-    # ------------------------------------------------------------ keys
-
-    def _verify(self, messenger: Messenger) -> None:
-        """Show a safety number, or compare it with the one that the other sees."""
-        peer, compared = normalise_user_id(self._options.to), "".join("".join(self._options.number).split())
-        if compared:
-            messenger.verify(peer, compared)
-            self._face.tell(f"* {peer} is verified: you have compared your keys")
-            return
-        contact = messenger.contacts.find(peer)
-        number = messenger.safety_number(peer)
-        trust = contact.trust if contact is not None else "new"
-        for line in safety_number_lines(peer, trust, number, same=f"client.py verify {peer} NUMBER"):
-            self._face.show(line)
-        if sys.stdout.isatty():
-            self._face.show(qr_code(number))
-
-    def _log(self, messenger: Messenger) -> None:
-        """Say how the key log stands."""
-        if self._options.forget:
-            messenger.forget_log(now=wall_time())
-        for line in log_lines(messenger.log):
-            self._face.show(line)
-        if messenger.log.alarm is not None:  # that a contact says otherwise is no proof: the contact may lie
-            raise log_alarm("this server may show people different keys")
-
-    def _show_or_protect_keys(self, messenger: Messenger, files: AccountFiles) -> None:
-        if self._options.keys in {None, "show"}:
-            self._face.show(own_keys_line(messenger.account))
-            return
-        change_password(messenger.keyring, messenger.database, files, self._prompts.other_password())
-        self._face.tell("* the new password holds from now on")
+    # ------------------------------------------------------------ without an open account
 
     def _revoke(self, entrance: Entrance) -> None:
         """End the account whose certificate the options name."""

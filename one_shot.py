@@ -37,6 +37,13 @@ from session import Session, wall_time
 TIMEOUT_S: Final = 30
 _IN_PASSING: Final = (MessageReceived, StateChanged, Online)  # messages stay unread, and wait for `recv`
 
+_FAILED: Final = {"rejected", "identity-changed", "expired"}  # states of a message that goes no further
+_FAR_ENOUGH: Final = {
+    "accepted": {"accepted", "delivered", "read"} | _FAILED,
+    "delivered": {"delivered", "read"} | _FAILED,
+    "read": {"read"} | _FAILED,
+}
+
 Take = Callable[[Event], bool]  # told of an event; whether that was all that it needs
 
 
@@ -111,23 +118,25 @@ class OneShot:
         self._until(lambda: self._messenger.stocked)
 
     def _send(self) -> None:
-        """Send one message and wait until the server has it."""
+        """Send one message and wait until it has come as far as is wanted, or no further."""
         messenger, recipient = self._messenger, normalise_user_id(self._options.to)
         if self._sent is None:
             text = self._lines.read_all() if self._options.text == "-" else self._options.text
             self._sent, _ = messenger.send_text(recipient, text, now=wall_time())
-        sent = self._sent
+        sent, enough = self._sent, _FAR_ENOUGH[self._options.wait]
         try:
-            self._until(lambda: messenger.history.state(sent)[0] != "queued")
+            self._until(lambda: messenger.history.state(sent)[0] in enough)
         except NetworkError as error:
-            _explain(error, "the message is queued, and goes out when this client runs next")
+            state = messenger.history.state(sent)[0]
+            what = "queued, and goes out when this client runs next" if state == "queued" else f"{state}"
+            _explain(error, f"the message is {what}")
             raise
         if messenger.log.alarm is not None and not self._alarmed:
             self._face.tell(alarm_line(messenger.log.alarm))
         state, reason = messenger.history.state(sent)
         if state == "identity-changed":
             raise identity_changed(recipient)
-        if state == "rejected":
+        if state in {"rejected", "expired"}:
             raise rejected(recipient, reason)
 
     def _receive(self) -> None:
@@ -146,7 +155,7 @@ class OneShot:
                 (event.peer, event.id) for event in output.events if isinstance(event, MessageReceived)
             ]
             if shown:
-                perform(self._messenger.shown(shown, now=wall_time()))
+                perform(self._messenger.shown(shown, read=True, now=wall_time()))
 
         self._take = take
         perform(Output(events=list(self._messenger.resume())))

@@ -55,7 +55,7 @@ class Talk:
         """
         worker = Worker(self._work)
         try:
-            self._face.converse(self._conversation.prompt, partial(self._enter, worker))
+            self._face.converse(self._conversation.prompt, self._conversation.status, partial(self._enter, worker))
         except BaseException:
             self._patience_s = 0
             raise
@@ -83,14 +83,18 @@ class Talk:
     def _work(self) -> None:
         conversation = self._conversation
         try:
-            conversation.show_events(self._messenger.resume(), now=wall_time())
+            conversation.begin(now=wall_time())
             self._session.run(
                 self._over,
                 perform=lambda output: conversation.perform(output, now=wall_time()),
-                offline=self._offline,
+                offline=self._lost,
             )
         finally:
             self._face.stop()
+
+    def _lost(self, reason: SecureChatError | None) -> None:
+        self._offline(reason)
+        self._conversation.refresh()
 
     def _leave(self) -> None:
         if self._left_at_s is None:

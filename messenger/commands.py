@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from errors import UsageError
 from messenger.account import normalise_user_id
-from messenger.ui.text import HELD_ROWS, log_lines, own_keys_line
+from messenger.archive import Wanted, day, expression
+from messenger.ui.text import HELD_ROWS, contact_line, log_lines, own_keys_line
 
 if TYPE_CHECKING:
     from messenger.conversation import Conversation
+
+SHOWN_AT_OPENING: Final = 20  # messages of a conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,49 @@ class Command:
     run: Callable[[Conversation, str, int], None]  # conversation, the rest of the line, now
 
 
-def _to(conversation: Conversation, argument: str, _now: int) -> None:
-    conversation.choose(normalise_user_id(argument))
+def _to(conversation: Conversation, argument: str, now: int) -> None:
+    if argument:
+        conversation.choose(normalise_user_id(argument), now=now)
+    else:
+        conversation.close()
+
+
+def _history(conversation: Conversation, argument: str, _now: int) -> None:
+    who, number = argument, ""
+    *before, last = argument.split() or [""]
+    if re.fullmatch("[1-9][0-9]{0,5}", last) and (before or not conversation.knows(last)):
+        who, number = " ".join(before), last
+    conversation.show_latest(conversation.meant(who), int(number) if number else SHOWN_AT_OPENING)
+
+
+def _search(conversation: Conversation, argument: str, _now: int) -> None:
+    conversation.show_found(wanted(argument.split()))
+
+
+def wanted(entry: list[str]) -> Wanted:
+    """Read what a person looks for: words, and with:WHO, since:DATE, until:DATE among them.
+
+    Raises:
+        UsageError: One of them cannot be, or there is no word.
+    """
+    words, peer, since, until = list[str](), None, Wanted().since, Wanted().until
+    for word in entry:
+        key, _, value = word.partition(":")
+        if key == "with":
+            peer = normalise_user_id(value)
+        elif key == "since":
+            since = day(value)
+        elif key == "until":
+            until = day(value, after=1)
+        else:
+            words.append(word)
+    expression(" ".join(words))
+    return Wanted(" ".join(words), peer, since, until)
+
+
+def _status(conversation: Conversation, _argument: str, _now: int) -> None:
+    conversation.refresh()
+    conversation.tell(f"* {conversation.status()}")
 
 
 def _accept(conversation: Conversation, argument: str, now: int) -> None:
@@ -91,7 +136,7 @@ def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
     people = conversation.messenger.contacts.all()
     for user_id, trust in people:
-        conversation.tell(f"  {user_id}  {trust}")
+        conversation.tell(contact_line(user_id, trust))
     if not people:
         conversation.tell("* no contacts yet")
 
@@ -111,7 +156,15 @@ def _quit(conversation: Conversation, _argument: str, _now: int) -> None:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("to", "WHO", "write to somebody from now on", _to),
+        Command("to", "[WHO]", "write to somebody from now on, and see only what they write; alone: to nobody", _to),
+        Command("history", "[WHO] [NUMBER]", "the last messages with somebody", _history),
+        Command(
+            "search",
+            "WORDS [with:WHO] [since:DATE] [until:DATE]",
+            "messages in which all words, or words that begin so, stand; a date is 2026-12-31",
+            _search,
+        ),
+        Command("status", "", "whether you are online, how far your last message is, what is unread", _status),
         Command("accept", "WHO", "remember the new key of a contact whose key has changed", _accept),
         Command("keep", "WHO", "stay with the remembered key of a contact whose key has changed", _keep),
         Command(

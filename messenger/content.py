@@ -44,12 +44,12 @@ class Text(Frame, frozen=True, kw_only=True, tag_field="kind", tag="text"):
 
 
 class ReceiptContent(Frame, frozen=True, kw_only=True, tag_field="kind", tag="receipt"):
-    """What has become of messages at a device: stored and shown, or not opened, so that they must be sent again."""
+    """What has become of messages at a device: stored, read, or not opened, so that they must be sent again."""
 
     counter: Integer  # how many messages its sender has written to its recipient, so that a withheld one shows
     ids: Annotated[list[EnvelopeId], Meta(min_length=1, max_length=MAX_RECEIPTS)]
     log: KnownLog
-    state: Annotated[str, Meta(pattern=r"\A(delivered|unopened)\Z")]
+    state: Annotated[str, Meta(pattern=r"\A(delivered|read|unopened)\Z")]
 
 
 class Notice(Frame, frozen=True, kw_only=True, tag_field="kind", tag="notice"):

@@ -11,25 +11,47 @@ from typing import Protocol
 from errors import UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.account import normalise_user_id
+from messenger.archive import Wanted
+from messenger.commands import SHOWN_AT_OPENING
 from messenger.engine import Messenger
-from messenger.events import AccountErased, EnvelopeRefused, Event, MessageReceived, MessagesMissing, StateChanged
+from messenger.events import (
+    AccountErased,
+    EnvelopeRefused,
+    Event,
+    MessageReceived,
+    MessagesMissing,
+    Online,
+    StateChanged,
+)
 from messenger.inbox import Shown
 from messenger.line import Output
-from messenger.ui.text import event_line, message_line, safety_number_lines
+from messenger.ui.text import event_line, message_line, progress, safety_number_lines, said_line, unread_line
 from protocol import Frame
 
-ABOUT_MESSAGES = (MessageReceived, MessagesMissing, StateChanged, EnvelopeRefused)  # the rest is about the program
+ABOUT_MESSAGES = MessageReceived | MessagesMissing | EnvelopeRefused  # the rest is about the program
+ON_THE_WAY = {"accepted", "delivered", "read"}  # states that are no news but of progress
 NO_RECIPIENT = "Enter recipient phone number (or 'quit' to exit): "
+MAX_SHOWN_AT_ONCE = 50  # messages; beyond that the last of them, and how many there are
 
 
 class Screen(Protocol):
     """What a conversation is shown on: a face of messenger/ui, or a part of one."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person looks at it as it moves; otherwise nothing is left out for their sake."""
 
     def show(self, line: str) -> None:
         """Show a line of the conversation, flushed before this returns."""
 
     def tell(self, line: str) -> None:
         """Show a line about everything else."""
+
+    def progress(self, line: str) -> None:
+        """Show a line about an own message's way, unless the status says it."""
+
+    def refresh(self) -> None:
+        """Show the prompt and the status as they are now."""
 
     def draw(self, text: str) -> None:
         """Show a text as a QR code, where one can be seen."""
@@ -61,26 +83,69 @@ class Conversation:
         self._send = send
         self._recipient: str | None = None
         self._prompt = NO_RECIPIENT
+        self._status = ""
+        self._unread: dict[str, int] = {}  # messages that were not shown here, by contact
+        self._catching_up = False  # whether more have waited than anybody wants to see pass by
         self._shown_numbers: dict[str, str] = {}
+
+    # ------------------------------------------------------------ what stands below
 
     def prompt(self) -> str:
         """Return the prompt, which names the recipient; without one nothing is sent. Any thread may ask."""
         return self._prompt
 
-    def _note_trust(self) -> None:
-        """Have the prompt say how far the recipient's key is trusted by now."""
+    def status(self) -> str:
+        """Return how things stand, in a line. Any thread may ask."""
+        return self._status
+
+    def refresh(self) -> None:
+        """Have prompt and status say how things stand by now."""
+        self._prompt, parts = NO_RECIPIENT, ["online" if self.messenger.online else "offline"]
         if self._recipient is not None:
             self._prompt = f"Enter message to {self._recipient} ({self._trust(self._recipient)}): "
+            last = self.messenger.archive.last_sent(self._recipient)
+            parts += [f"last to {self._recipient}: {progress(last)}"] if last is not None else []
+        if self._unread:
+            parts.append(f"unread: {unread_line(self._unread)}")
+        self._status = " | ".join(parts)
+        self._screen.refresh()
 
     def _trust(self, user_id: str) -> str:
         """Return how far somebody's key is trusted, in a word."""
         contact = self.messenger.contacts.find(user_id)
         return contact.trust if contact is not None else "new"
 
-    def choose(self, recipient: str) -> None:
-        """Write to somebody from now on."""
+    # ------------------------------------------------------------ one conversation of many
+
+    def begin(self, *, now: int) -> None:
+        """Show what came before the program last ended, and who has written what is unread."""
+        self.show_events(list(self.messenger.resume()), now=now)
+        self._unread = self.messenger.archive.unread()
+        if self._unread:
+            self.tell(f"* unread: {unread_line(self._unread)}. /to WHO shows it")
+        self.refresh()
+
+    def choose(self, recipient: str, *, now: int) -> None:
+        """Write to somebody from now on: shows what was said last, and only what they write until there is another."""
+        if recipient == self._recipient:
+            return
         self._recipient = recipient
-        self._note_trust()
+        unread = self._unread.pop(recipient, 0)
+        self.show_latest(recipient, min(max(SHOWN_AT_OPENING, unread), MAX_SHOWN_AT_ONCE))
+        if unread:
+            self.perform(self.messenger.read(recipient, now=now), now=now)
+
+    def close(self) -> None:
+        """Write to nobody for now: shows what everybody writes."""
+        self._recipient = None
+
+    def show_latest(self, peer: str, limit: int) -> None:
+        """Show the last messages with somebody, and how many there are if there are more."""
+        latest, count = self.messenger.archive.latest(peer, limit=limit), self.messenger.archive.count(peer)
+        if count > len(latest):
+            self.tell(f"* the last {len(latest)} of {count} messages with {peer}; /history {peer} {count} shows all")
+        for said in latest:
+            self._screen.show(said_line(said))
 
     # ------------------------------------------------------------ from the person
 
@@ -90,7 +155,7 @@ class Conversation:
             self._enter(entry, now)
         except (UsageError, UntrustedKeyError) as error:
             self.tell(f"! {describe(error)}")
-        self._note_trust()
+        self.refresh()
 
     def _enter(self, entry: str, now: int) -> None:
         line = entry.strip()
@@ -103,9 +168,36 @@ class Conversation:
             self.write(normalise_user_id(recipient), text, now=now)
         elif self._recipient is None:
             if line:
-                self.choose(normalise_user_id(line))
+                self.choose(normalise_user_id(line), now=now)
         elif line:
             self.write(self._recipient, entry.replace("//", "/", 1) if line.startswith("//") else entry, now=now)
+
+    def meant(self, name: str) -> str:
+        """Return whom a command is about: who is named, or the recipient.
+
+        Raises:
+            UsageError: Neither.
+        """
+        if name:
+            return normalise_user_id(name)
+        if self._recipient is None:
+            message = "with whom?"
+            raise UsageError(message, hint="name somebody, or choose a recipient first: /to WHO")
+        return self._recipient
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a word is the name of a contact."""
+        return self.messenger.contacts.find(name) is not None
+
+    def show_found(self, wanted: Wanted) -> None:
+        """Show the newest messages that are looked for."""
+        found = self.messenger.archive.find(wanted, limit=MAX_SHOWN_AT_ONCE)
+        if len(found) == MAX_SHOWN_AT_ONCE:
+            self.tell(f"* the newest {MAX_SHOWN_AT_ONCE}; there may be more: narrow it with since:, until: or with:")
+        for said in found:
+            self._screen.show(said_line(said))
+        if not found:
+            self.tell("* nothing found")
 
     def show_safety_number(self, peer: str) -> None:
         """Show what the person and a contact compare.
@@ -153,16 +245,52 @@ class Conversation:
 
     def show_events(self, events: list[Event], *, now: int) -> None:
         """Show events in their order."""
-        shown: list[Shown] = []
+        here: list[Shown] = []
+        elsewhere: list[Shown] = []
         for event in events:
-            if isinstance(event, ABOUT_MESSAGES):
-                self._screen.show(event_line(event))
-            else:
-                self.tell(event_line(event))
-            if isinstance(event, AccountErased):
-                self.leave()
+            if isinstance(event, MessageReceived) and not self._is_looked_at(event.peer):
+                self._count(event.peer)
+                elsewhere.append((event.peer, event.id))
+                continue
+            self._show(event)
             if isinstance(event, MessageReceived):
-                shown.append((event.peer, event.id))
-        self._note_trust()
-        if shown:
-            self.perform(self.messenger.shown(shown, now=now), now=now)
+                here.append((event.peer, event.id))
+            elif isinstance(event, AccountErased):
+                self.leave()
+            elif isinstance(event, Online):
+                self._catching_up = event.pending > MAX_SHOWN_AT_ONCE
+        for messages, read in ((here, True), (elsewhere, False)):
+            if messages:
+                self.perform(self.messenger.shown(messages, read=read, now=now), now=now)
+        if self._catching_up and self.messenger.caught_up:
+            self._catching_up = False
+            self._sum_up()
+        self.refresh()
+
+    def _is_looked_at(self, peer: str) -> bool:
+        """Tell whether what somebody writes is shown as it comes."""
+        if not self._screen.watched:
+            return True
+        return not self._catching_up if self._recipient is None else peer == self._recipient
+
+    def _count(self, peer: str) -> None:
+        """Note a message of somebody whom the person does not look at now."""
+        unread = self._unread[peer] = self._unread.get(peer, 0) + 1
+        if unread == 1 and not self._catching_up:
+            self.tell(f"* {peer} has written: /to {peer} shows it")
+
+    def _sum_up(self) -> None:
+        """Say what has come while the person was away."""
+        if self._unread:
+            self.tell(f"* unread: {unread_line(self._unread)}. /to WHO shows it; the last {SHOWN_AT_OPENING}:")
+            for said in self.messenger.archive.find(Wanted(), limit=SHOWN_AT_OPENING):
+                self._screen.show(said_line(said))
+
+    def _show(self, event: Event) -> None:
+        line = event_line(event)
+        if isinstance(event, StateChanged) and event.state in ON_THE_WAY:
+            self._screen.progress(line)
+        elif isinstance(event, ABOUT_MESSAGES | StateChanged):
+            self._screen.show(line)
+        else:
+            self.tell(line)

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from errors import Code, CryptoError, UsageError
 from messenger.account import Account
+from messenger.archive import Archive
 from messenger.beginnings import Beginnings
 from messenger.contacts import Contacts, Sight, Trust
-from messenger.content import MAX_RECEIPTS, check_text
+from messenger.content import check_text
 from messenger.database import Database
 from messenger.events import ErasureRefused, Event, Online
 from messenger.history import History
@@ -28,6 +29,7 @@ from messenger.log_replica import LogReplica
 from messenger.log_watch import LogWatch
 from messenger.outbox import Outbox
 from messenger.protection import Protection
+from messenger.receipts import Receipts
 from messenger.rotation import Rotation
 from messenger.sealing import Sealer
 from messenger.sending import Sending
@@ -73,7 +75,13 @@ class Messenger:
     """One account's conversation with everybody, through one relay."""
 
     def __init__(
-        self, keyring: Keyring, database: Database, *, spoken: Sequence[int] = SPOKEN, minimum_suite: int = max(SPOKEN)
+        self,
+        keyring: Keyring,
+        database: Database,
+        *,
+        spoken: Sequence[int] = SPOKEN,
+        minimum_suite: int = max(SPOKEN),
+        read_receipts: bool = True,
     ) -> None:
         """Go on where the account's database ends.
 
@@ -82,6 +90,7 @@ class Messenger:
             database: What it remembers.
             spoken: The suites that it speaks.
             minimum_suite: Nothing goes out under a lower one.
+            read_receipts: Whether contacts hear that their messages were read.
         """
         self.keyring = keyring
         sessions, prekeys = Sessions(database), OwnPrekeys(database)
@@ -89,12 +98,14 @@ class Messenger:
         self._protection = Protection(table, minimum=minimum_suite)
         self.contacts = Contacts(database)
         self.history = History(database)
+        self.archive = Archive(database)
         self.outbox = Outbox(database)
         self.database = database
         self._sweep_at = 0
         self._line = Line()
         self._login = LogIn(self._line, keyring)
         self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection)
+        self._receipts = Receipts(self._inbox, self.history, self.outbox, of_reading=read_receipts)
         self.log = LogReplica(database)
         self._identities = Identities(self._line, keyring, self.contacts, self.log)
         self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
@@ -155,9 +166,7 @@ class Messenger:
         for peer, log in self._inbox.heard:
             self._watch.heard(peer, log, output, now=now)
         self._inbox.heard.clear()
-        for peer, ids in self._inbox.take_unopened().items():
-            for at in range(0, len(ids), MAX_RECEIPTS):
-                self.outbox.add_receipt(self.outbox.new_id(now), peer, ids[at : at + MAX_RECEIPTS], "unopened")
+        self._receipts.unopened(now=now)
         for peer, message_id in self._inbox.wanted_again:
             self._sending.send_again(peer, message_id, output, now=now)
         self._inbox.wanted_again.clear()
@@ -188,6 +197,11 @@ class Messenger:
     def stocked(self) -> bool:
         """Whether the server has let us in, and was left the prekeys that it lacked if it takes any."""
         return self._line.online and self._line.present.stock is Stocking.SETTLED
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that waited at the relay has come."""
+        return self._line.online and self._line.present.expected <= 0
 
     @property
     def settled(self) -> bool:
@@ -474,10 +488,20 @@ class Messenger:
         elif unknown is not None:
             self._inbox.put_aside(unknown)
 
-    def shown(self, messages: list[Shown], *, now: int) -> Output:
-        """Take note that messages were shown: acknowledge them, and let their senders know."""
+    def shown(self, messages: list[Shown], *, read: bool = False, now: int) -> Output:
+        """Take note that messages were shown: acknowledge them, and let their senders know.
+
+        Args:
+            messages: Those of the events.
+            read: Whether somebody reads them there; otherwise they are unread until `read`.
+            now: Seconds since 1970.
+        """
         with self._step(now) as output:
-            for peer, ids in self._inbox.shown(messages).items():
-                for at in range(0, len(ids), MAX_RECEIPTS):
-                    self.outbox.add_receipt(self.outbox.new_id(now), peer, ids[at : at + MAX_RECEIPTS])
+            self._receipts.shown(messages, read=read, now=now)
+        return output
+
+    def read(self, peer: str, *, now: int) -> Output:
+        """Take note that everything of a contact that was shown was read, and let them know."""
+        with self._step(now) as output:
+            self._receipts.read(peer, now=now)
         return output

@@ -63,6 +63,18 @@ class History:
             )
         )  # fmt: skip
 
+    def mark_read(self, peer: str, message_ids: list[bytes] | None = None) -> list[bytes]:
+        """Note that messages that were shown were read, by default all of a contact's; return those that is news of."""
+        rows = self._db.rows(
+            "SELECT id FROM message WHERE peer = ? AND direction = 'in' AND state = 'shown' ORDER BY ordinal", peer
+        )
+        news = [row[0] for row in rows if message_ids is None or row[0] in message_ids]
+        for message_id in news:
+            self._db.run(
+                "UPDATE message SET state = 'read' WHERE peer = ? AND direction = 'in' AND id = ?", peer, message_id
+            )
+        return news
+
     # ------------------------------------------------------------ out
 
     def add_sent(self, peer: str, message_id: bytes, text: str, *, now: int) -> None:

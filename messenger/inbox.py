@@ -29,6 +29,10 @@ from records import IdentityRecord
 MAX_ASKED: Final = 1000  # over one link, of one contact: as many as wait in a mailbox
 MAX_RECEIPTS_ASKED: Final = 20  # the same: an answer to an answer must come to an end
 Shown = tuple[str, bytes]  # peer and message id
+_BEFORE: Final = {  # what a receipt says, and what a message may have been until then
+    "delivered": ("queued", "accepted", "expired"),
+    "read": ("queued", "accepted", "expired", "delivered"),
+}
 
 
 @dataclass(slots=True)
@@ -280,13 +284,13 @@ class Inbox:
         self.events.append(message)
 
     def _confirm(self, peer: str, receipt: ReceiptContent) -> None:
-        """Note that own messages were delivered, or not opened; ids of others than this contact's change nothing."""
+        """Note what became of own messages; ids of others than this contact's change nothing."""
         if receipt.state == "unopened":
             self.wanted_again += [(peer, message_id) for message_id in receipt.ids]
             return
         for message_id in receipt.ids:
-            if self._history.advance(peer, message_id, "delivered", only_from=("queued", "accepted", "expired")):
-                self.events.append(StateChanged(message_id, peer, "delivered"))
+            if self._history.advance(peer, message_id, receipt.state, only_from=_BEFORE[receipt.state]):
+                self.events.append(StateChanged(message_id, peer, receipt.state))
 
     def _refuse(self, sender_id: str, sequence: int) -> None:
         """Throw an envelope away: it does not come again, and the person hears of it, not the sender."""

@@ -62,9 +62,11 @@ MAY_IMPORT = {
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
     "talk": {"errors", "messenger", "session"},
     "one_shot": {"errors", "messenger", "session"},
+    "local": {"errors", "messenger", "session", "one_shot"},
+    "client_options": {"command_line", "messenger"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
-    "client": GROUND | {"messenger", "session", "entrance", "talk", "one_shot"},
+    "client": GROUND | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local"},
 }
 for allowed in MAY_IMPORT.values():
     if "protocol" in allowed:  # what is said is made of what is signed

@@ -12,6 +12,10 @@ from typing import Protocol
 class Face(Protocol):
     """A screen."""
 
+    @property
+    def watched(self) -> bool:
+        """Whether a person looks at it as it moves; otherwise nothing is left out for their sake."""
+
     def ask(self, prompt: str, *, secret: bool = False) -> str:
         """Ask one question before the conversation begins and return the answer, without its line end.
 
@@ -29,13 +33,20 @@ class Face(Protocol):
     def draw(self, text: str) -> None:
         """Show a text as a QR code, where one can be seen."""
 
-    def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
+    def progress(self, line: str) -> None:
+        """Show a line about an own message's way, unless the status says it; from any thread."""
+
+    def converse(self, prompt: Callable[[], str], status: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over what the person types, an entry at a time, until they end it.
 
         Args:
             prompt: Names the recipient; asked again before each entry.
+            status: How things stand, in a line, for a face that has a place where it can change.
             submit: Carries out an entry.
         """
+
+    def refresh(self) -> None:
+        """Show the prompt and the status as they are now; from any thread."""
 
     def stop(self) -> None:
         """End `converse` from another thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from messenger.archive import Said
 from messenger.events import (
     ContactErased,
     EnvelopeRefused,
@@ -25,11 +26,33 @@ VERSION = 1  # of these lines; keys are added under it, never changed
 def json_line(event: Event) -> str | None:
     """Return the line for an event, all of it printable ASCII, or None for what is not printed."""
     data = _data(event)
-    if data is None:
-        return None
-    return json.dumps({"v": VERSION, **data}).replace(
-        "\x7f", "\\u007f"
-    )  # DEL: the one control that JSON leaves as it is
+    return _line(data) if data is not None else None
+
+
+def said_json(said: Said) -> str:
+    """Return the line for a message of the archive."""
+    return _line(
+        {
+            "type": "message",
+            "id": said.id.hex(),
+            "to" if said.outgoing else "from": said.peer,
+            "text": said.text,
+            "timestamp": said.timestamp,
+            "stored_at": said.stored_at,
+            "state": said.state,
+            **({"reason": said.reason} if said.reason is not None else {}),
+        }
+    )
+
+
+def contact_json(user_id: str, trust: str) -> str:
+    """Return the line for a contact."""
+    return _line({"type": "contact", "user_id": user_id, "trust": trust})
+
+
+def _line(data: dict[str, object]) -> str:
+    text = json.dumps({"v": VERSION, **data})
+    return text.replace("\x7f", "\\u007f")  # DEL: the one control that JSON leaves as it is
 
 
 def _data(event: Event) -> dict[str, object] | None:  # noqa: C901, PLR0911 - a table, a row for each event

@@ -21,6 +21,8 @@ from messenger.ui.terminal import fitted
 class LineFace:
     """A prompt at the bottom of the terminal, and lines above it."""
 
+    watched = True
+
     def __init__(self, words: Sequence[str]) -> None:
         """Prepare the prompt.
 
@@ -49,17 +51,27 @@ class LineFace:
         with self._writing:
             print(text, flush=True)
 
+    def progress(self, line: str) -> None:
+        """Show nothing: the status below the prompt says how far the last message has come."""
+
+    def refresh(self) -> None:
+        """Show the prompt and the status as they are now."""
+        app = self._session.app if self._session is not None else None
+        if app is not None and app.is_running:
+            app.invalidate()
+
     def draw(self, text: str) -> None:
         """Show a text as a QR code."""
         self.show(qr_code(text))
 
-    def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
+    def converse(self, prompt: Callable[[], str], status: Callable[[], str], submit: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""
         completer = WordCompleter(self._words, sentence=True)
         self._session = PromptSession(
             history=InMemoryHistory(),
             completer=completer,
             complete_while_typing=False,
+            bottom_toolbar=lambda: status() or None,
             erase_when_done=True,  # the line that shows the message takes its place
         )
         with patch_stdout():

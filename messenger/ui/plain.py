@@ -67,6 +67,11 @@ class PlainFace:
         self._reader: threading.Thread | None = None
         self._writing = threading.Lock()  # both streams may be one terminal
 
+    @property
+    def watched(self) -> bool:
+        """Whether a person types: a pipe gets everything as it comes."""
+        return self._interactive
+
     def ask(self, prompt: str, *, secret: bool = False) -> str:
         """Ask one question; a secret is not echoed."""
         if not self._answers:
@@ -92,6 +97,10 @@ class PlainFace:
         """Show a line of the conversation."""
         self._write(self._conversation, line)
 
+    def progress(self, line: str) -> None:
+        """Show a line about an own message's way."""
+        self.show(line)
+
     def _write(self, stream: TextIO, line: str) -> None:
         if stream.isatty():
             line = fitted(line)
@@ -102,8 +111,9 @@ class PlainFace:
     def draw(self, text: str) -> None:
         """Show nothing: a QR code is no use to a pipe or a screen reader, and its text was told before."""
 
-    def converse(self, prompt: Callable[[], str], submit: Callable[[str], None]) -> None:
-        """Hand over each line of standard input until it ends."""
+    def converse(self, prompt: Callable[[], str], status: Callable[[], str], submit: Callable[[str], None]) -> None:
+        """Hand over each line of standard input until it ends; the status has no place that could change."""
+        del status
         if self._reader is None:
             self._reader = threading.Thread(target=self._read_ahead, name="lines", daemon=True)
             self._reader.start()
@@ -114,6 +124,9 @@ class PlainFace:
             if entry is None:
                 return
             submit(entry)
+
+    def refresh(self) -> None:
+        """Show nothing: what was written stays as it is."""
 
     def _next_entry(self) -> str | None:
         while True:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import unicodedata
+from collections.abc import Mapping
 from typing import Final
 
 import wcwidth
 
 from errors import EXPLANATIONS, Code
 from messenger.account import Account
+from messenger.archive import Said
 from messenger.contacts import COUNTERS_SKIPPED
 from messenger.events import (
     AccountErased,
@@ -70,6 +72,30 @@ def message_line(sender: str, text: str, timestamp: int) -> str:
     """Return what a message looks like: when by the sender's clock, who, what."""
     body = sanitise(text).replace("\n", "\n" + CONTINUATION)
     return f"[{clock(timestamp)}] {sender}: {body}"
+
+
+def said_line(said: Said) -> str:
+    """Return what a message of the archive looks like: an own one with how far it has come."""
+    if not said.outgoing:
+        return message_line(said.peer, said.text, said.timestamp)
+    return f"{message_line(f'you to {said.peer}', said.text, said.timestamp)} ({progress(said)})"
+
+
+def progress(said: Said) -> str:
+    """Return how far an own message has come, in a word, or why it did not."""
+    if said.state in {"rejected", "identity-changed"}:
+        return f"not sent: {reason_line(said.reason)}"
+    return "never fetched" if said.state == "expired" else said.state
+
+
+def contact_line(user_id: str, trust: str) -> str:
+    """Return what a contact looks like in a list."""
+    return f"  {user_id}  {trust}"
+
+
+def unread_line(unread: Mapping[str, int]) -> str:
+    """Return who has written what is unread: `bob 2, carol 1`."""
+    return ", ".join(f"{peer} {count}" for peer, count in unread.items())
 
 
 def folded(text: str, columns: int) -> str:

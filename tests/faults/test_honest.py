@@ -39,7 +39,7 @@ def test_an_honest_client_reaches_no_limit(tmp_path: Path, trial: Trial) -> None
             writer.expect(r"\* accepted: bob", count=kept)
             with bob.converse() as again:
                 again.expect(f"{sent[-1]}$")
-                writer.expect(r"\* delivered: bob", count=len(sent))
+                writer.expect(r"\* read: bob", count=len(sent))
                 again.type("quit")
                 assert again.end() == 0
             writer.type("quit")

@@ -117,7 +117,7 @@ def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> Non
         finally:
             over.set()
             talker.join()
-        a.expect(r"\* delivered: bob", count=len(sent))
+        a.expect(r"\* read: bob", count=len(sent))
         a.type("quit")
         b.type("quit")
         assert a.end() == b.end() == 0

@@ -38,6 +38,7 @@ class Person:
         self.links = 0
         self.link: str | None = None
         self.looks = True  # whether messages are shown as they come
+        self.read_receipts = True
         self.events: list[Event] = []
         self.open()
 
@@ -45,7 +46,13 @@ class Person:
         self.database = Database(self.path, PASSWORD)
         spoken = self.town.suites
         keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following, suites=spoken)
-        self.messenger = Messenger(keyring, self.database, spoken=spoken, minimum_suite=max(spoken))
+        self.messenger = Messenger(
+            keyring,
+            self.database,
+            spoken=spoken,
+            minimum_suite=max(spoken),
+            read_receipts=self.read_receipts,
+        )
         self.take(Output(events=self.messenger.resume()))
 
     def restart(self) -> None:

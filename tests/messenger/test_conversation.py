@@ -9,7 +9,7 @@ import pytest
 from crypto_utils import PrivateKeys
 from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
-from messenger.events import AccountErased, IdentityRotated, ServerHolds
+from messenger.events import AccountErased, IdentityRotated, MessageReceived, ServerHolds
 from messenger.ui.text import event_line
 from tests.messenger.people import Person, Town
 
@@ -17,12 +17,16 @@ from tests.messenger.people import Person, Town
 class Desk:
     """A person's screen and keyboard."""
 
+    watched = True
+
     def __init__(self, person: Person) -> None:
         self.person = person
         self.shown: list[str] = []
         self.told: list[str] = []
         self.left = False
         self.drawn: list[str] = []
+        self.refreshed = 0
+        self.seen = 0  # of the person's events
         self.conversation = Conversation(
             person.messenger,
             self,
@@ -36,6 +40,12 @@ class Desk:
     def tell(self, line: str) -> None:
         self.told.append(line)
 
+    def progress(self, line: str) -> None:
+        self.shown.append(line)
+
+    def refresh(self) -> None:
+        self.refreshed += 1
+
     def draw(self, text: str) -> None:
         self.drawn.append(text)
 
@@ -46,6 +56,12 @@ class Desk:
         for entry in entries:
             self.conversation.enter(entry, now=self.person.town.now)
             self.person.town.run()
+
+    def see(self) -> None:
+        """Look at what has come since."""
+        events, self.seen = self.person.events[self.seen :], len(self.person.events)
+        self.conversation.show_events(events, now=self.person.town.now)
+        self.person.town.run()
 
 
 @pytest.fixture
@@ -130,10 +146,10 @@ def test_a_message_to_somebody_else_in_passing(desk: Desk, bob: Person) -> None:
 
 
 def test_a_slash_is_a_command_and_two_are_a_slash(desk: Desk, bob: Person) -> None:
-    desk.type("/to bob", "//shrug", "/shrug", "/to", "/help me")
+    desk.type("/to bob", "//shrug", "/shrug", "/accept", "/help me")
     assert bob.read == ["/shrug"]
     assert [line.splitlines()[0] for line in desk.told] == [
-        "! there is no command 'shrug'", "! /to wants WHO", "! /help wants no argument",
+        "! there is no command 'shrug'", "! /accept wants WHO", "! /help wants no argument",
     ]  # fmt: skip
 
 
@@ -252,3 +268,175 @@ def test_an_account_is_erased_only_with_its_own_number(desk: Desk) -> None:
     assert desk.person.messenger.online
     desk.conversation.show_events([AccountErased(3)], now=1)
     assert desk.left
+
+
+# ---------------------------------------------------------------- many conversations
+
+
+@pytest.fixture
+def carol(town: Town) -> Person:
+    return town.person("carol")
+
+
+@pytest.fixture
+def looking(desk: Desk) -> Desk:
+    """A desk whose person sees what the desk shows, and nothing else."""
+    desk.person.looks = False
+    return desk
+
+
+def test_a_conversation_opens_with_what_was_said_last(looking: Desk, bob: Person) -> None:
+    for number in range(25):
+        bob.write("alice", f"number {number}")
+    looking.see()
+    looking.shown.clear()
+    looking.type("/to bob")
+    assert [line.rpartition(" ")[2] for line in looking.shown] == [str(number) for number in range(5, 25)]
+    assert looking.told[-1] == "* the last 20 of 25 messages with bob; /history bob 25 shows all"
+    looking.shown.clear()
+    looking.type("/to bob", "/history bob 2", "/history 3")
+    assert [line.rpartition(" ")[2] for line in looking.shown] == ["23", "24", "22", "23", "24"]
+
+
+def test_what_others_write_is_unread_until_their_conversation_opens(looking: Desk, bob: Person, carol: Person) -> None:
+    looking.type("/to bob", "hello")
+    sent = [carol.write("alice", "one"), carol.write("alice", "two"), bob.write("alice", "here")]
+    looking.see()
+    assert [line.partition(" ")[2] for line in looking.shown if "carol" in line] == []
+    assert looking.shown[-1].endswith("bob: here")
+    assert [line for line in looking.told if "carol" in line][-1] == "* carol has written: /to carol shows it"
+    assert looking.conversation.status() == "online | last to bob: delivered | unread: carol 2"
+    assert [carol.state(each) for each in sent[:2]] == ["delivered", "delivered"]
+    assert bob.state(sent[2]) == "read"
+    looking.type("/to carol")
+    assert [line.partition("] ")[2] for line in looking.shown[-2:]] == ["carol: one", "carol: two"]
+    assert [carol.state(each) for each in sent[:2]] == ["read", "read"]
+    assert looking.conversation.status() == "online"
+
+
+def test_without_a_recipient_everything_is_shown(looking: Desk, bob: Person, carol: Person) -> None:
+    looking.type("/to bob", "/to")
+    assert looking.conversation.prompt() == NO_RECIPIENT
+    carol.write("alice", "hello")
+    looking.see()
+    assert looking.shown[-1].endswith("carol: hello")
+    assert "unread" not in looking.conversation.status()
+
+
+def test_what_is_unread_outlives_the_program(looking: Desk, bob: Person, carol: Person) -> None:
+    looking.type("/to bob")
+    carol.write("alice", "are you there?")
+    looking.see()
+    looking.person.restart()
+    again = Desk(looking.person)
+    again.conversation.begin(now=looking.person.town.now)
+    assert again.told == ["* unread: carol 1. /to WHO shows it"]
+    again.type("carol")
+    assert again.shown[-1].endswith("carol: are you there?")
+    assert again.conversation.status() == "offline"
+
+
+def test_what_was_stored_and_not_shown_is_shown_at_the_start(looking: Desk, bob: Person) -> None:
+    bob.write("alice", "before the crash")
+    looking.person.restart()
+    again = Desk(looking.person)
+    again.conversation.begin(now=looking.person.town.now)
+    assert again.shown[-1].endswith("bob: before the crash")
+    assert again.told == []
+
+
+def test_more_than_anybody_wants_to_see_pass_by_is_summed_up(looking: Desk, bob: Person, carol: Person) -> None:
+    alice = looking.person
+    bob.write("alice", "hello")
+    looking.see()
+    looking.type("@bob hello", "@carol hello")
+    alice.go_offline()
+    for number in range(60):
+        (bob if number % 2 else carol).write("alice", f"number {number}")
+    looking.shown.clear()
+    looking.told.clear()
+    looking.seen = len(alice.events)
+    alice.go_online()
+    looking.see()
+    assert looking.told == ["* online, 60 waiting", "* unread: carol 30, bob 30. /to WHO shows it; the last 20:"]
+    assert [line.rpartition(" ")[2] for line in looking.shown] == [str(number) for number in range(40, 60)]
+    bob.write("alice", "and another")
+    looking.see()
+    assert looking.shown[-1].endswith("bob: and another")
+
+
+def test_the_status_says_how_far_the_last_message_has_come(looking: Desk, bob: Person) -> None:
+    alice = looking.person
+    bob.looks = False
+    alice.go_offline()
+    looking.type("/to bob", "hello")
+    assert looking.conversation.status() == "offline | last to bob: queued"
+    alice.go_online()
+    looking.see()
+    assert looking.conversation.status() == "online | last to bob: accepted"
+    messages = [(event.peer, event.id) for event in bob.events if isinstance(event, MessageReceived)]
+    bob.take(bob.messenger.shown(messages, now=bob.town.now))
+    bob.town.run()
+    looking.see()
+    assert looking.conversation.status() == "online | last to bob: delivered"
+    bob.take(bob.messenger.read("alice", now=bob.town.now))
+    bob.town.run()
+    looking.see()
+    assert looking.conversation.status() == "online | last to bob: read"
+    looking.told.clear()
+    looking.type("/status")
+    assert looking.told == ["* online | last to bob: read"]
+    assert looking.refreshed
+
+
+def test_messages_are_found(looking: Desk, bob: Person, carol: Person) -> None:
+    bob.write("alice", "Grüße aus Köln")
+    carol.write("alice", "lunch in Koln?")
+    looking.see()
+    looking.type("/to carol", "yes, kolnisch")
+    looking.shown.clear()
+    looking.type("/search koln", "/search köln with:bob", "/search koln lunch")
+    assert [line.partition("] ")[2] for line in looking.shown] == [
+        "bob: Grüße aus Köln", "carol: lunch in Koln?", "you to carol: yes, kolnisch (delivered)",
+        "bob: Grüße aus Köln",
+        "carol: lunch in Koln?",
+    ]  # fmt: skip
+    looking.told.clear()
+    looking.type(
+        "/search nothing", "/search", "/search ???", "/search koln since:today", "/search koln until:2001-01-01"
+    )
+    assert [line.splitlines()[0] for line in looking.told] == [
+        "* nothing found", "! /search wants WORDS [with:WHO] [since:DATE] [until:DATE]",
+        "! there is no word to look for", "! 'today' is no day",
+        "* nothing found",
+    ]  # fmt: skip
+    looking.shown.clear()
+    looking.type("/search koln since:2001-01-01 until:2100-12-31")
+    assert len(looking.shown) == 3
+
+
+def test_the_newest_of_many_are_found(looking: Desk, bob: Person) -> None:
+    for number in range(60):
+        bob.write("alice", f"number {number}")
+    looking.see()
+    looking.shown.clear()
+    looking.type("/search number")
+    assert [line.rpartition(" ")[2] for line in looking.shown] == [str(number) for number in range(10, 60)]
+    assert looking.told[-1].startswith("* the newest 50; there may be more")
+
+
+def test_a_history_is_somebodys(looking: Desk, bob: Person) -> None:
+    looking.type("/history")
+    assert looking.told[-1].startswith("! with whom?")
+    looking.type("/to bob", "hello", "/to", "/history bob", "/history bob 1", "/history b 20")
+    assert [line.partition("] ")[2] for line in looking.shown[1:]] == 2 * ["you to bob: hello (delivered)"]
+    assert looking.told[-1].startswith("! ")
+
+
+def test_a_pipe_gets_everything_as_it_comes(looking: Desk, bob: Person, carol: Person) -> None:
+    looking.watched = False
+    looking.type("/to bob")
+    sent = carol.write("alice", "hello")
+    looking.see()
+    assert looking.shown[-1].endswith("carol: hello")
+    assert carol.state(sent) == "read"

@@ -7,11 +7,38 @@ import os
 import re
 import sys
 import termios
+import time
 from collections.abc import Callable
 
 import pexpect
+import pyte
 
 from tests.system.programs import CLIENT, ROOT
+
+ROWS, COLUMNS = 24, 160
+
+
+class Screen(pyte.Screen):
+    """What stands in the window; it answers where its cursor is, as every terminal does."""
+
+    def __init__(self, answer: Callable[[str], object]) -> None:
+        super().__init__(COLUMNS, ROWS)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
+
+
+class Written(io.StringIO):
+    """All that came from the program, which also goes to the screen."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._stream = pyte.Stream(screen)
+
+    def write(self, text: str) -> int:
+        self._stream.feed(text)
+        return super().write(text)
 
 
 class Terminal:
@@ -21,14 +48,23 @@ class Terminal:
         """Start it; `before` is done in its process first."""
         self.child = pexpect.spawn(
             sys.executable, [CLIENT, *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
-            dimensions=(24, 160), preexec_fn=before,
-            env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"},
+            dimensions=(ROWS, COLUMNS), preexec_fn=before,
+            env={**os.environ, "TERM": "xterm-256color"},
         )  # fmt: skip
         self._found = termios.tcgetattr(self.child.child_fd)
-        self.written = self.child.logfile_read = io.StringIO()
+        self._screen = Screen(self.child.send)
+        self.written = self.child.logfile_read = Written(self._screen)
 
     def expect(self, pattern: str) -> None:
         self.child.expect(pattern)
+
+    def see(self, text: str, *, within_s: float = 20) -> list[str]:
+        """Wait until a text stands on the screen, as a person sees it, and return the screen."""
+        deadline_s = time.monotonic() + within_s
+        while not any(text in line for line in self._screen.display):
+            assert time.monotonic() < deadline_s, "\n".join(self._screen.display)
+            self.child.expect([r".+", pexpect.TIMEOUT], timeout=0.1)
+        return [line.rstrip() for line in self._screen.display]
 
     def type(self, text: str, *, enter: bool = True) -> None:
         self.child.send(text + ("\r" if enter else ""))

@@ -327,7 +327,7 @@ def test_a_conversation_with_restarts_in_between(tmp_path: Path) -> None:
             with bob.converse() as b:
                 a.type("bob", "one")
                 b.expect("alice: one")
-                a.expect(r"\* delivered: bob")
+                a.expect(r"\* read: bob")
                 b.type("alice", "so you are no stranger", "quit")
                 assert b.end() == 0
                 a.expect("bob: so you")
@@ -348,7 +348,7 @@ def test_a_conversation_with_restarts_in_between(tmp_path: Path) -> None:
                     assert not any("missing" in line for line in b.lines)
                     shown = [line.rpartition(" ")[2] for line in b.lines if "alice: " in line]
                     assert shown == ["two", "three", "four", "five"]
-                    a.expect(r"\* delivered: bob", count=5)
+                    a.expect(r"\* read: bob", count=5)
                     b.type("alice", "six", "quit")
                     assert b.end() == 0
                     a.expect("bob: six")
@@ -394,6 +394,57 @@ def test_recv_follow_stays(alice: Person, bob: Person) -> None:
         assert follower.end(signal.SIGTERM) == 143
 
 
+# ---------------------------------------------------------------- what was said
+
+
+def test_what_was_said_is_shown_found_and_exported(server: Server, folder: Path, tmp_path: Path) -> None:
+    hans, ida = registered(folder, "hans", server), registered(folder, "ida", server)
+    assert ida.run("send", "hans", "lunch in K\u00f6ln\x1b[2J?")[0] == ExitCode.OK
+    assert hans.run("recv")[0] == ExitCode.OK
+    assert hans.run("send", "ida", "yes, lunch")[0] == ExitCode.OK
+    code, out, _ = hans.run("history", "ida")
+    assert (code, [line.partition("] ")[2] for line in out]) == (
+        ExitCode.OK,
+        ["ida: lunch in K\u00f6ln<U+001B>[2J?", "you to ida: yes, lunch (accepted)"],
+    )
+    assert len(hans.run("history", "ida", "-n", "1")[1]) == 1
+    assert hans.run("history", "nobody")[:2] == (ExitCode.OK, [])
+    assert [line.partition("] ")[2] for line in hans.run("search", "koln")[1]] == [
+        "ida: lunch in K\u00f6ln<U+001B>[2J?"
+    ]
+    assert len(hans.run("search", "lunch", "--with", "ida", "--since", "2026-01-01")[1]) == 2
+    assert hans.run("search", "lunch", "--until", "2026-01-01")[:2] == (ExitCode.OK, [])
+    for wrong in (["search", "???"], ["search", "lunch", "--since", "today"], ["history", "ida", "-n", "0"]):
+        assert hans.run(*wrong)[0] == ExitCode.USAGE
+    code, out, _ = hans.run("contacts", "--json")
+    assert [json.loads(line) for line in out] == [{"v": 1, "type": "contact", "user_id": "ida", "trust": "unverified"}]
+    assert hans.run("contacts")[1] == ["  ida  unverified"]
+    first, second = [json.loads(line) for line in hans.run("export", "--json")[1]]
+    assert (first["from"], first["text"], first["state"]) == ("ida", "lunch in K\u00f6ln\x1b[2J?", "read")
+    assert (second["to"], second["text"], second["state"]) == ("ida", "yes, lunch", "accepted")
+    file = tmp_path / "all.txt"
+    assert hans.run("export", "--output", str(file))[0] == ExitCode.OK
+    assert file.read_text().splitlines() == hans.run("export")[1]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert hans.run("export", "--output", str(file))[0] == ExitCode.USAGE
+    assert hans.run("export", "--output", str(tmp_path / "no" / "folder"))[0] == ExitCode.STORAGE
+
+
+def test_send_waits_as_long_as_is_wanted(server: Server, folder: Path) -> None:
+    jon, kim = registered(folder, "jon", server), registered(folder, "kim", server)
+    with Program(CLIENT, *kim.options, "recv", "--follow") as receiver:
+        assert jon.run("send", "kim", "first", "--wait", "read")[0] == ExitCode.OK
+        receiver.expect("jon: first")
+        assert receiver.end(signal.SIGTERM) == ExitCode.TERMINATED
+    assert kim.run("send", "jon", "so that jon is no stranger")[0] == ExitCode.OK
+    assert jon.run("history", "kim")[1][0].endswith("you to kim: first (read)")
+    with Program(CLIENT, *kim.options, "--read-receipts", "off", "recv", "--follow") as receiver:
+        assert jon.run("send", "kim", "second", "--wait", "delivered")[0] == ExitCode.OK
+        receiver.expect("jon: second")
+        assert receiver.end(signal.SIGTERM) == ExitCode.TERMINATED
+    assert any(line.endswith("you to kim: second (delivered)") for line in jon.run("history", "kim")[1])
+
+
 # ---------------------------------------------------------------- a terminal
 
 
@@ -417,7 +468,19 @@ def test_two_terminals_from_registration_to_quit(server: Server, tmp_path: Path)
     tina.expect("Enter message to theo ")
     tina.type("hello theo")
     theo.expect("tina: hello theo")
-    tina.expect("delivered: theo")
+    tina.see("online | last to theo: read")
+    tina.type("/to somebody")
+    tina.expect("Enter message to somebody ")
+    theo.type("/to tina")
+    theo.see("tina: hello theo")
+    theo.type("are you there?")
+    theo.see("last to tina: delivered")
+    tina.see("theo has written: /to theo shows it")
+    tina.see("unread: theo 1")
+    tina.type("/to theo")
+    theo.see("last to tina: read")
+    tina.see("theo: are you there?")
+    assert not any("unread: " in line for line in tina.see("online | last to theo: read"))
     theo.type("half a senten", enter=False)
     tina.type("\x1b[200~two\nlines\x1b[201~")  # a bracketed paste is one message
     theo.expect(r"tina: two\r*\n  \| lines")

@@ -25,7 +25,7 @@ def converse(face: LineFace, submit: Callable[[str], None]) -> None:
     watch = threading.Timer(10, lambda: face.interrupt(TimeoutError()))
     watch.start()
     try:
-        face.converse(lambda: "> ", submit)
+        face.converse(lambda: "> ", str, submit)
     finally:
         watch.cancel()
 
@@ -60,7 +60,7 @@ def test_an_open_prompt_is_stopped_by_another_thread(keyboard: PipeInput) -> Non
         threading.Timer(0.05, face.stop).start()
         return "> "
 
-    face.converse(prompt, lambda _entry: None)
+    face.converse(prompt, str, lambda _entry: None)
 
 
 @pytest.mark.usefixtures("keyboard")

@@ -1,0 +1,116 @@
+"""The client's command line: what it can be told, and how that is explained."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+import command_line
+from messenger.server_address import DEFAULT_PORT
+from messenger.suites import SPOKEN
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = command_line.parser("client", "SecureChat: messages that only the two of you can read.")
+    parser.add_argument(
+        "--server",
+        default=f"localhost:{DEFAULT_PORT}",
+        metavar="ADDRESS",
+        help="HOST:PORT, or the securechat:// line that the server prints (default: %(default)s)",
+    )
+    parser.add_argument("--user", metavar="ID", help="your phone number or handle (default: asked for)")
+    parser.add_argument(
+        "--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input"
+    )
+    parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
+    parser.add_argument(
+        "--suite",
+        type=int,
+        choices=SPOKEN,
+        default=max(SPOKEN),
+        help="the least that protects what you write: 1 is for contacts whose client is old, and has no forward secrecy"
+        " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--read-receipts",
+        choices=["on", "off"],
+        default="on",
+        help="whether those who write to you hear that you have read it (default: %(default)s)",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
+    actions.add_parser("register", help="create the account and leave")
+    _add_messages(actions)
+    _add_archive(actions)
+    _add_account(actions)
+    return parser.parse_args(arguments)
+
+
+def _add_messages(actions: Any) -> None:
+    send = actions.add_parser("send", help="send one message; ends 0 when the server has accepted it")
+    send.add_argument("to", metavar="TO", help="phone number or handle")
+    send.add_argument("text", metavar="TEXT", help="- reads it from standard input")
+    send.add_argument(
+        "--wait",
+        choices=["accepted", "delivered", "read"],
+        default="accepted",
+        help="end when it has come so far: at the server, at the other's device, or read (default: %(default)s)",
+    )
+    recv = actions.add_parser("recv", help="show what waits and leave")
+    recv.add_argument("--follow", action="store_true", help="stay, and show what comes")
+    recv.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_archive(actions: Any) -> None:
+    history = actions.add_parser("history", help="show the last messages with somebody")
+    history.add_argument("to", metavar="WHO", help="phone number or handle")
+    search = actions.add_parser("search", help="show messages in which all words, or words that begin so, stand")
+    search.add_argument("words", metavar="WORD", nargs="+")
+    export = actions.add_parser("export", help="write every message to standard output, or into a file")
+    export.add_argument("--output", metavar="PATH", type=Path, help="a new file, which only you can read")
+    for action in (history, search):
+        action.add_argument(
+            "-n", "--number", type=_number, default=20, help="the newest so many (default: %(default)s)"
+        )
+    for action in (search, export):
+        action.add_argument("--with", dest="peer", metavar="WHO", help="only with this person")
+        action.add_argument("--since", metavar="DATE", help="from this day on: 2026-12-31")
+        action.add_argument("--until", metavar="DATE", help="up to this day")
+    contacts = actions.add_parser("contacts", help="everybody you have met, and how far their key is trusted")
+    for action in (history, search, export, contacts):
+        action.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise ValueError
+    return int(text)
+
+
+def _add_account(actions: Any) -> None:
+    verify = actions.add_parser("verify", help="show the safety number that you have with somebody, or compare it")
+    verify.add_argument("to", metavar="WHO", help="phone number or handle")
+    verify.add_argument("number", nargs="*", metavar="NUMBER", help="the number that they see")
+    log = actions.add_parser("log", help="whether the server shows everybody the same keys; ends 8 if it does not")
+    log.add_argument("--forget", action="store_true", help="believe it again, and read its key log anew")
+    knows = actions.add_parser("server-knows", help="every row that the server holds about you")
+    knows.add_argument("--json", action="store_true", help="one JSON object a page")
+    erase = actions.add_parser("erase-me", help="have the server remove your account, for ever")
+    erase.add_argument("number", metavar="YOUR-NUMBER", help="your own number again: nobody gets it after you")
+    backup = actions.add_parser("backup", help="write the account into one file, which its password opens")
+    backup.add_argument("path", metavar="PATH", type=Path, help="a new file")
+    restore = actions.add_parser("restore", help="put an account back from such a file; it gets new keys")
+    restore.add_argument("path", metavar="PATH", type=Path, help="the file")
+    _add_keys(actions.add_parser("keys", help="your keys: show, rotate, revoke, change the password"))
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    what = keys.add_subparsers(dest="keys", metavar="WHAT", title="what to do (default: show them)")
+    what.add_parser("show", help="what there is to know of them")
+    what.add_parser("rotate", help="make new keys, which the old ones sign, and tell your contacts")
+    password = what.add_parser("password", help="protect them by another password")
+    password.add_argument("--new-password-file", metavar="PATH", help="its first line; - is standard input")
+    revoke = what.add_parser("revoke", help="end an account for ever; needs no password, and works on any machine")
+    revoke.add_argument("--certificate", required=True, metavar="PATH", help="the account's revocation certificate")

@@ -1,0 +1,162 @@
+"""One thing, and out: what the client does without the server when its command line names an action.
+
+Standard output has what was asked for. What must never be here is a rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from errors import StorageError, UsageError
+from messenger.account import AccountFiles, normalise_user_id
+from messenger.archive import Wanted, day, expression
+from messenger.backup import write_backup
+from messenger.engine import Messenger
+from messenger.opening import change_password
+from messenger.ui import Face
+from messenger.ui.json_lines import contact_json, said_json
+from messenger.ui.qr import qr_code
+from messenger.ui.text import contact_line, log_lines, own_keys_line, safety_number_lines, said_line
+from one_shot import log_alarm
+from session import wall_time
+
+
+class Local:
+    """The action that the options name, on an open account."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        face: Face,
+        messenger: Messenger,
+        files: AccountFiles,
+        *,
+        other_password: Callable[[], bytes],
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            options: The command line.
+            face: Where to show and tell.
+            messenger: The account.
+            files: Its files.
+            other_password: Asks for a new password.
+        """
+        self._options = options
+        self._face = face
+        self._messenger = messenger
+        self._files = files
+        self._other_password = other_password
+
+    def find(self) -> Callable[[], None] | None:
+        """Return the action, or None for one that needs the server."""
+        actions: dict[str | None, Callable[[], None]] = {
+            "verify": self._verify,
+            "log": self._log,
+            "backup": self._backup,
+            "history": self._history,
+            "search": self._search,
+            "export": self._export,
+            "contacts": self._contacts,
+        }
+        if self._options.action != "keys":
+            return actions.get(self._options.action)
+        keys: dict[str | None, Callable[[], None]] = {
+            None: self._show_keys,
+            "show": self._show_keys,
+            "password": self._change_password,
+        }
+        return keys.get(self._options.keys)
+
+    # ------------------------------------------------------------ what was said
+
+    def _history(self) -> None:
+        """Show the last messages with somebody."""
+        peer = normalise_user_id(self._options.to)
+        for said in self._messenger.archive.latest(peer, limit=self._options.number):
+            self._face.show(said_json(said) if self._options.json else said_line(said))
+
+    def _search(self) -> None:
+        """Show the newest messages that are looked for."""
+        words = " ".join(self._options.words)
+        expression(words)
+        for said in self._messenger.archive.find(self._wanted(words), limit=self._options.number):
+            self._face.show(said_json(said) if self._options.json else said_line(said))
+
+    def _wanted(self, words: str) -> Wanted:
+        options, everything = self._options, Wanted()
+        return Wanted(
+            words,
+            normalise_user_id(options.peer) if options.peer else None,
+            day(options.since) if options.since else everything.since,
+            day(options.until, after=1) if options.until else everything.until,
+        )
+
+    def _export(self) -> None:
+        """Write every message, of everybody or of one, to standard output or into a file for the owner only."""
+        line = said_json if self._options.json else said_line
+        lines = (line(said) for said in self._messenger.archive.each(self._wanted("")))
+        path: Path | None = self._options.output
+        if path is None:
+            for each in lines:
+                self._face.show(each)
+            return
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.writelines(f"{each}\n" for each in lines)
+        except FileExistsError:
+            message = f"{path} exists already"
+            raise UsageError(message, hint="exports are never overwritten: choose another name") from None
+        except OSError as error:
+            message = f"cannot write {path} ({error.strerror})"
+            raise StorageError(message, hint="choose another place") from error
+
+    def _contacts(self) -> None:
+        """Show everybody this account has met, and how far their key is trusted."""
+        for user_id, trust in self._messenger.contacts.all():
+            self._face.show(contact_json(user_id, trust) if self._options.json else contact_line(user_id, trust))
+
+    # ------------------------------------------------------------ keys
+
+    def _verify(self) -> None:
+        """Show a safety number, or compare it with the one that the other sees."""
+        messenger = self._messenger
+        peer, compared = normalise_user_id(self._options.to), "".join("".join(self._options.number).split())
+        if compared:
+            messenger.verify(peer, compared)
+            self._face.tell(f"* {peer} is verified: you have compared your keys")
+            return
+        contact = messenger.contacts.find(peer)
+        number = messenger.safety_number(peer)
+        trust = contact.trust if contact is not None else "new"
+        for line in safety_number_lines(peer, trust, number, same=f"client.py verify {peer} NUMBER"):
+            self._face.show(line)
+        if sys.stdout.isatty():
+            self._face.show(qr_code(number))
+
+    def _log(self) -> None:
+        """Say how the key log stands."""
+        if self._options.forget:
+            self._messenger.forget_log(now=wall_time())
+        for line in log_lines(self._messenger.log):
+            self._face.show(line)
+        if self._messenger.log.alarm is not None:  # that a contact says otherwise is no proof: the contact may lie
+            raise log_alarm("this server may show people different keys")
+
+    def _show_keys(self) -> None:
+        self._face.show(own_keys_line(self._messenger.account))
+
+    def _change_password(self) -> None:
+        change_password(self._messenger.keyring, self._messenger.database, self._files, self._other_password())
+        self._face.tell("* the new password holds from now on")
+
+    def _backup(self) -> None:
+        """Write the account into one file."""
+        write_backup(self._messenger.keyring, self._messenger.database, self._files, self._options.path)
+        self._face.tell(f"* {self._options.path} holds the account {self._files.user_id}; its password opens it.")
+        self._face.tell("  It serves once, and only until your keys change (keys rotate, restore): then make another.")

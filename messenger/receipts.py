@@ -1,0 +1,56 @@
+"""What contacts are told of their messages: that they are here, that they were read, or that they did not open."""
+
+from __future__ import annotations
+
+from messenger.content import MAX_RECEIPTS
+from messenger.history import History
+from messenger.inbox import Inbox, Shown
+from messenger.outbox import Outbox
+
+
+class Receipts:
+    """Queues receipts. Every change runs inside the caller's transaction."""
+
+    def __init__(self, inbox: Inbox, history: History, outbox: Outbox, *, of_reading: bool) -> None:
+        """Work for an account.
+
+        Args:
+            inbox: What came in.
+            history: What is known of it.
+            outbox: Where receipts are queued.
+            of_reading: Whether contacts hear of what was read; that it has arrived, they always do.
+        """
+        self._inbox = inbox
+        self._history = history
+        self._outbox = outbox
+        self._of_reading = of_reading
+
+    def shown(self, messages: list[Shown], *, read: bool, now: int) -> None:
+        """Note that messages were shown, to somebody who reads them or only where they can be found."""
+        due = self._inbox.shown(messages)
+        if not read:
+            self._queue(due, "delivered", now)
+            return
+        by_peer: dict[str, list[bytes]] = {}
+        for peer, message_id in messages:
+            by_peer.setdefault(peer, []).append(message_id)
+        were_read = {peer: self._history.mark_read(peer, ids) for peer, ids in by_peer.items()}
+        if self._of_reading:  # which says that they have arrived, too
+            self._queue(were_read, "read", now)
+        else:
+            self._queue(due, "delivered", now)
+
+    def read(self, peer: str, *, now: int) -> None:
+        """Note that everything that a contact has sent and was shown was read."""
+        were_read = self._history.mark_read(peer)
+        if self._of_reading:
+            self._queue({peer: were_read}, "read", now)
+
+    def unopened(self, *, now: int) -> None:
+        """Ask for what did not open to be sent again."""
+        self._queue(self._inbox.take_unopened(), "unopened", now)
+
+    def _queue(self, messages: dict[str, list[bytes]], state: str, now: int) -> None:
+        for peer, ids in messages.items():
+            for at in range(0, len(ids), MAX_RECEIPTS):
+                self._outbox.add_receipt(self._outbox.new_id(now), peer, ids[at : at + MAX_RECEIPTS], state)
