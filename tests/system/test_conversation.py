@@ -407,27 +407,11 @@ def test_what_was_said_is_shown_found_and_exported(server: Server, folder: Path,
         ExitCode.OK,
         ["ida: lunch in K\u00f6ln<U+001B>[2J?", "you to ida: yes, lunch (accepted)"],
     )
-    assert len(hans.run("history", "ida", "-n", "1")[1]) == 1
-    assert hans.run("history", "nobody")[:2] == (ExitCode.OK, [])
-    assert [line.partition("] ")[2] for line in hans.run("search", "koln")[1]] == [
-        "ida: lunch in K\u00f6ln<U+001B>[2J?"
-    ]
-    assert len(hans.run("search", "lunch", "--with", "ida", "--since", "2026-01-01")[1]) == 2
-    assert hans.run("search", "lunch", "--until", "2026-01-01")[:2] == (ExitCode.OK, [])
-    for wrong in (["search", "???"], ["search", "lunch", "--since", "today"], ["history", "ida", "-n", "0"]):
-        assert hans.run(*wrong)[0] == ExitCode.USAGE
-    code, out, _ = hans.run("contacts", "--json")
-    assert [json.loads(line) for line in out] == [{"v": 1, "type": "contact", "user_id": "ida", "trust": "unverified"}]
-    assert hans.run("contacts")[1] == ["  ida  unverified"]
-    first, second = [json.loads(line) for line in hans.run("export", "--json")[1]]
-    assert (first["from"], first["text"], first["state"]) == ("ida", "lunch in K\u00f6ln\x1b[2J?", "read")
-    assert (second["to"], second["text"], second["state"]) == ("ida", "yes, lunch", "accepted")
-    file = tmp_path / "all.txt"
-    assert hans.run("export", "--output", str(file))[0] == ExitCode.OK
-    assert file.read_text().splitlines() == hans.run("export")[1]
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert hans.run("export", "--output", str(file))[0] == ExitCode.USAGE
-    assert hans.run("export", "--output", str(tmp_path / "no" / "folder"))[0] == ExitCode.STORAGE
+    code, out, _ = hans.run("search", "koln", "--json")
+    assert [(json.loads(line)["from"], json.loads(line)["state"]) for line in out] == [("ida", "read")]
+    assert hans.run("search", "???")[0] == ExitCode.USAGE
+    assert hans.run("export", "--output", str(tmp_path / "all.txt"))[0] == ExitCode.OK
+    assert len((tmp_path / "all.txt").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_send_waits_as_long_as_is_wanted(server: Server, folder: Path) -> None:

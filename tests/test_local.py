@@ -1,0 +1,113 @@
+"""What the command line does without the server, on an open account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from client_options import parse_arguments
+from crypto_utils import PrivateKeys
+from errors import StorageError, UsageError
+from local import Local
+from messenger.account import AccountFiles
+from tests.messenger.people import Person, Town
+
+
+class Paper:
+    """A face that keeps what it is given."""
+
+    watched = False
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+        self.told: list[str] = []
+
+    def show(self, line: str) -> None:
+        self.shown.append(line)
+
+    def tell(self, line: str) -> None:
+        self.told.append(line)
+
+
+Run = Callable[..., list[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, some_keys: list[PrivateKeys], quick_database: None, few_prekeys: None) -> Iterator[Run]:
+    """Runs an action of alice, to whom bob has written, and returns what was shown."""
+    town = Town(tmp_path, some_keys)
+    alice, bob = town.person("alice"), town.person("bob")
+    alice.write("bob", "hello")
+    bob.write("alice", "lunch in Köln\x1b[2J?")
+    alice.write("bob", "yes, lunch\ntoday")
+    yield lambda *arguments: _run(alice, tmp_path, *arguments)
+    town.close()
+
+
+def _run(person: Person, folder: Path, *arguments: str) -> list[str]:
+    paper, options = Paper(), parse_arguments([*arguments])
+    files = AccountFiles(folder / "keys", person.user_id)
+    local = Local(options, paper, person.messenger, files, other_password=lambda: b"another")  # type: ignore[arg-type]
+    action = local.find()
+    assert action is not None
+    action()
+    return paper.shown
+
+
+def said(lines: list[str]) -> list[str]:
+    return [line.partition("] ")[2] for line in lines]
+
+
+LUNCH = "bob: lunch in Köln<U+001B>[2J?"
+TODAY = "you to bob: yes, lunch\n  | today (delivered)"
+
+
+def test_a_history_ends_with_the_newest(run: Run) -> None:
+    assert said(run("history", "bob")) == ["you to bob: hello (delivered)", LUNCH, TODAY]
+    assert said(run("history", "bob", "-n", "1")) == [TODAY]
+    assert run("history", "nobody") == []
+
+
+def test_a_search_is_narrowed_by_people_and_days(run: Run) -> None:
+    assert said(run("search", "koln")) == [LUNCH]
+    assert said(run("search", "lunch", "--with", "bob", "--since", "2000-01-01")) == [LUNCH, TODAY]
+    assert run("search", "lunch", "--until", "2000-01-01") == run("search", "lunch", "--with", "carol") == []
+    for wrong in (["search", "???"], ["search", "x", "--since", "today"], ["search", "x", "--with", "../x"]):
+        with pytest.raises(UsageError):
+            run(*wrong)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "9999999999"])
+def test_how_many_is_a_number(run: Run, number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("history", "bob", "-n", number)
+    assert "--number" in capsys.readouterr().err
+
+
+def test_lines_for_programs_have_every_field(run: Run) -> None:
+    first, second = [json.loads(line) for line in run("search", "lunch", "--json")]
+    assert first == {
+        "v": 1, "type": "message", "id": first["id"], "from": "bob", "text": "lunch in Köln\x1b[2J?",
+        "timestamp": first["timestamp"], "stored_at": first["stored_at"], "state": "shown",
+    }  # fmt: skip
+    assert (second["to"], second["state"], "from" in second) == ("bob", "delivered", False)
+    assert [json.loads(line) for line in run("contacts", "--json")] == [
+        {"v": 1, "type": "contact", "user_id": "bob", "trust": "unverified"}
+    ]
+    assert run("contacts") == ["  bob  unverified"]
+
+
+def test_an_export_is_everything_and_overwrites_nothing(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "all.txt"
+    assert run("export", "--output", str(path)) == []
+    assert path.read_text(encoding="utf-8") == "".join(f"{line}\n" for line in run("export"))
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UsageError):
+        run("export", "--output", str(path))
+    with pytest.raises(StorageError):
+        run("export", "--output", str(tmp_path / "no" / "folder"))
+    assert len(run("export", "--json", "--with", "bob")) == 3
+    assert run("export", "--with", "carol") == []
