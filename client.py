@@ -34,8 +34,8 @@ from key_files import read_key_file
 from local import Local
 from messenger.account import AccountFiles
 from messenger.backup import restore
-from messenger.commands import COMMANDS
 from messenger.engine import Messenger
+from messenger.preferences import Preferences
 from messenger.ui import Face
 from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
@@ -60,7 +60,7 @@ def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if options.plain or options.action is not None or not terminal:
         return PlainFace(lines, sys.stdout, sys.stderr, answers=options.plain)
-    return LineFace([f"/{name} " for name in COMMANDS])
+    return LineFace()
 
 
 # ---------------------------------------------------------------- what the program does
@@ -114,12 +114,7 @@ class Client:
                 hint = "create it: client.py register; or put it back from a backup: client.py restore"
                 raise UsageError(message, hint=hint)
             with closing(database):
-                messenger = Messenger(
-                    keyring,
-                    database,
-                    minimum_suite=self._options.suite,
-                    read_receipts=self._options.read_receipts == "on",
-                )
+                messenger = Messenger(keyring, database, self._preferences)
                 self._act(entrance, messenger, files)
 
     def _act(self, entrance: Entrance, messenger: Messenger, files: AccountFiles) -> None:
@@ -142,6 +137,15 @@ class Client:
                 entrance.register_again(messenger.account)
             else:
                 return
+
+    @property
+    def _preferences(self) -> Preferences:
+        options = self._options
+        return Preferences(
+            minimum_suite=options.suite,
+            read_receipts=options.read_receipts == "on",
+            requests=options.requests == "on",
+        )
 
     @property
     def _persistent(self) -> bool:

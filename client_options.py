@@ -40,6 +40,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         default="on",
         help="whether those who write to you hear that you have read it (default: %(default)s)",
     )
+    parser.add_argument(
+        "--requests",
+        choices=["on", "off"],
+        default="on",
+        help="whether strangers hear nothing of their messages until you answer or allow them (default: %(default)s)",
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
     actions.add_parser("register", help="create the account and leave")
     _add_messages(actions)
@@ -66,6 +72,8 @@ def _add_messages(actions: Any) -> None:
 def _add_archive(actions: Any) -> None:
     history = actions.add_parser("history", help="show the last messages with somebody")
     history.add_argument("to", metavar="WHO", help="phone number or handle")
+    why = actions.add_parser("why", help="the way of your last message to somebody, or why it did not go")
+    why.add_argument("to", metavar="WHO", help="phone number or handle")
     search = actions.add_parser("search", help="show messages in which all words, or words that begin so, stand")
     search.add_argument("words", metavar="WORD", nargs="+")
     export = actions.add_parser("export", help="write every message to standard output, or into a file")
@@ -79,7 +87,11 @@ def _add_archive(actions: Any) -> None:
         action.add_argument("--since", metavar="DATE", help="from this day on: 2026-12-31")
         action.add_argument("--until", metavar="DATE", help="up to this day")
     contacts = actions.add_parser("contacts", help="everybody you have met, and how far their key is trusted")
-    for action in (history, search, export, contacts):
+    allow = actions.add_parser("allow", help="let somebody in who has written to you, or whom you have blocked")
+    block = actions.add_parser("block", help="see nothing of somebody any more")
+    for action in (allow, block):
+        action.add_argument("to", metavar="WHO", help="phone number or handle")
+    for action in (history, why, search, export, contacts):
         action.add_argument("--json", action="store_true", help="one JSON object a line")
 
 

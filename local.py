@@ -13,14 +13,14 @@ from pathlib import Path
 
 from errors import StorageError, UsageError
 from messenger.account import AccountFiles, normalise_user_id
-from messenger.archive import Wanted, day, expression
+from messenger.archive import Wanted, day, expression, last_way
 from messenger.backup import write_backup
 from messenger.engine import Messenger
 from messenger.opening import change_password
 from messenger.ui import Face
 from messenger.ui.json_lines import contact_json, said_json
 from messenger.ui.qr import qr_code
-from messenger.ui.text import contact_line, log_lines, own_keys_line, safety_number_lines, said_line
+from messenger.ui.text import contact_line, log_lines, own_keys_line, safety_number_lines, said_line, why_lines
 from one_shot import log_alarm
 from session import wall_time
 
@@ -60,8 +60,11 @@ class Local:
             "backup": self._backup,
             "history": self._history,
             "search": self._search,
+            "why": self._why,
             "export": self._export,
             "contacts": self._contacts,
+            "allow": self._allow,
+            "block": self._block,
         }
         if self._options.action != "keys":
             return actions.get(self._options.action)
@@ -79,6 +82,12 @@ class Local:
         peer = normalise_user_id(self._options.to)
         for said in self._messenger.archive.latest(peer, limit=self._options.number):
             self._face.show(said_json(said) if self._options.json else said_line(said))
+
+    def _why(self) -> None:
+        """Show the way of the last message to somebody."""
+        said, steps = last_way(self._messenger.archive, normalise_user_id(self._options.to))
+        for line in [said_json(said, steps)] if self._options.json else why_lines(said, steps):
+            self._face.show(line)
 
     def _search(self) -> None:
         """Show the newest messages that are looked for."""
@@ -118,8 +127,20 @@ class Local:
 
     def _contacts(self) -> None:
         """Show everybody this account has met, and how far their key is trusted."""
+        line, standings = contact_json if self._options.json else contact_line, self._messenger.door.all()
         for user_id, trust in self._messenger.contacts.all():
-            self._face.show(contact_json(user_id, trust) if self._options.json else contact_line(user_id, trust))
+            self._face.show(line(user_id, trust, standings[user_id]))
+
+    def _allow(self) -> None:
+        """Let somebody in; what they hear of that goes out when the client runs next."""
+        peer = normalise_user_id(self._options.to)
+        self._messenger.allow(peer, now=wall_time())
+        self._face.tell(f"* {peer} is let in")
+
+    def _block(self) -> None:
+        peer = normalise_user_id(self._options.to)
+        self._messenger.block(peer, now=wall_time())
+        self._face.tell(f"* {peer} is blocked: you see nothing of them any more")
 
     # ------------------------------------------------------------ keys
 

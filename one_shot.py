@@ -20,6 +20,7 @@ from messenger.events import (
     IdentityChanged,
     LogAlarm,
     MessageReceived,
+    MessageRequested,
     Online,
     OwnRotationRefused,
     ServerHolds,
@@ -35,7 +36,12 @@ from messenger.ui.text import HELD_ROWS, alarm_line, event_line
 from session import Session, wall_time
 
 TIMEOUT_S: Final = 30
-_IN_PASSING: Final = (MessageReceived, StateChanged, Online)  # messages stay unread, and wait for `recv`
+_IN_PASSING: Final = (
+    MessageReceived,
+    MessageRequested,
+    StateChanged,
+    Online,
+)  # messages stay unread, and wait for `recv`
 
 _FAILED: Final = {"rejected", "identity-changed", "expired"}  # states of a message that goes no further
 _FAR_ENOUGH: Final = {
@@ -158,7 +164,7 @@ class OneShot:
                 perform(self._messenger.shown(shown, read=True, now=wall_time()))
 
         self._take = take
-        perform(Output(events=list(self._messenger.resume())))
+        perform(Output(events=self._messenger.resume()))
         if self._options.follow:
             self._session.run(lambda: False, perform=perform, offline=self._offline)
         self._session.run(lambda: self._messenger.settled, perform=perform, timeout_s=TIMEOUT_S)

@@ -55,7 +55,7 @@ class Talk:
         """
         worker = Worker(self._work)
         try:
-            self._face.converse(self._conversation.prompt, self._conversation.status, partial(self._enter, worker))
+            self._face.converse(self._conversation, partial(self._enter, worker))
         except BaseException:
             self._patience_s = 0
             raise

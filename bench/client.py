@@ -36,6 +36,7 @@ from messenger.database import Database
 from messenger.engine import Messenger
 from messenger.keyring import Keyring
 from messenger.line import Output
+from messenger.preferences import Preferences
 from messenger.suites import SPOKEN
 from protocol import Accepted, Delivery, Envelope, LoggedIn, Welcome, canonical, decode_frame, encode_frame
 
@@ -59,7 +60,7 @@ Statement = tuple[str, tuple[object, ...]]
 # ---------------------------------------------------------------- two people without a network
 
 
-SUITE: Final[dict[str, Any]] = {"spoken": (1,), "minimum_suite": 1}
+PREFERENCES: Final = Preferences(spoken=(1,), minimum_suite=1, requests=False)
 
 
 class Recorded(Database):
@@ -100,14 +101,14 @@ class Person:
     def __init__(self, folder: Path, account: Account, other: Account) -> None:
         path, password = folder / f"{account.user_id}.db", PASSWORD.encode()
         database = Database(path, password)
-        messenger = Messenger(Keyring(account, database), database, **SUITE)
+        messenger = Messenger(Keyring(account, database), database, PREFERENCES)
         with database.transaction():
             messenger.contacts.see([other.record], [], now=0)
         database.close()
         self.copy = Path(shutil.copy(path, path.with_suffix(".copy")))
         self.account = account
         self.database = Recorded(path, password)
-        self.messenger = Messenger(Keyring(account, self.database), self.database, **SUITE)
+        self.messenger = Messenger(Keyring(account, self.database), self.database, PREFERENCES)
         self.messenger.connected(bytes(32))
         self.messenger.receive([Welcome(nonce=bytes(32), version=1)], now=0)
         self.messenger.receive([LoggedIn(log_key=bytes(294), pending=0, retention_s=1)], now=0)

@@ -13,6 +13,7 @@ from messenger.database import Database
 PAGE: Final = 500  # messages read at once: an archive of any size is never in memory whole
 _END: Final = 2**63 - 1  # above every ordinal and every time
 
+_ORDER: Final = ("accepted", "delivered", "read", "expired", "rejected", "identity-changed")  # within a second
 _SELECT: Final = "SELECT ordinal, peer, direction, id, text, timestamp, stored_at, state, reason FROM message"
 
 
@@ -71,6 +72,11 @@ class Archive:
         row = self._db.row(f"{_SELECT} WHERE peer = ? AND direction = 'out' ORDER BY ordinal DESC LIMIT 1", peer)
         return _said(row) if row else None
 
+    def steps(self, said: Said) -> list[tuple[str, int]]:
+        """Return the states that an own message has reached, and when, seconds since 1970 by our clock."""
+        rows = self._db.rows("SELECT state, at FROM step WHERE ordinal = ?", said.ordinal)
+        return sorted([(state, at) for state, at in rows], key=lambda step: (step[1], _ORDER.index(step[0])))
+
     def find(self, wanted: Wanted, *, limit: int) -> list[Said]:
         """Return the newest messages of those that are looked for, in the order of arrival.
 
@@ -103,6 +109,19 @@ class Archive:
     def _number(self, sql: str, *values: object) -> int:
         row = self._db.row(sql, *values)
         return int(row[0]) if row else 0
+
+
+def last_way(archive: Archive, peer: str) -> tuple[Said, list[tuple[str, int]]]:
+    """Return the newest own message to somebody, and how far it came when.
+
+    Raises:
+        UsageError: There is none.
+    """
+    said = archive.last_sent(peer)
+    if said is None:
+        message = f"you have not written to {peer}"
+        raise UsageError(message, hint="/contacts lists whom you have met")
+    return said, archive.steps(said)
 
 
 def expression(words: str) -> str:

@@ -68,6 +68,10 @@ def wanted(entry: list[str]) -> Wanted:
     return Wanted(" ".join(words), peer, since, until)
 
 
+def _why(conversation: Conversation, argument: str, _now: int) -> None:
+    conversation.explain(conversation.meant(argument))
+
+
 def _status(conversation: Conversation, _argument: str, _now: int) -> None:
     conversation.refresh()
     conversation.tell(f"* {conversation.status()}")
@@ -134,11 +138,23 @@ def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
-    people = conversation.messenger.contacts.all()
+    people, standings = conversation.messenger.contacts.all(), conversation.messenger.door.all()
     for user_id, trust in people:
-        conversation.tell(contact_line(user_id, trust))
+        conversation.tell(contact_line(user_id, trust, standings[user_id]))
     if not people:
         conversation.tell("* no contacts yet")
+
+
+def _allow(conversation: Conversation, argument: str, now: int) -> None:
+    peer = normalise_user_id(argument)
+    conversation.perform(conversation.messenger.allow(peer, now=now), now=now)
+    conversation.tell(f"* {peer} is let in")
+
+
+def _block(conversation: Conversation, argument: str, now: int) -> None:
+    peer = normalise_user_id(argument)
+    conversation.perform(conversation.messenger.block(peer, now=now), now=now)
+    conversation.tell(f"* {peer} is blocked: you see nothing of them any more. /allow {peer} ends that")
 
 
 def _help(conversation: Conversation, _argument: str, _now: int) -> None:
@@ -164,6 +180,7 @@ COMMANDS = {
             "messages in which all words, or words that begin so, stand; a date is 2026-12-31",
             _search,
         ),
+        Command("why", "[WHO]", "the way of your last message to somebody, step by step, or why it did not go", _why),
         Command("status", "", "whether you are online, how far your last message is, what is unread", _status),
         Command("accept", "WHO", "remember the new key of a contact whose key has changed", _accept),
         Command("keep", "WHO", "stay with the remembered key of a contact whose key has changed", _keep),
@@ -177,11 +194,19 @@ COMMANDS = {
         Command("log", "[forget]", "whether the server shows everybody the same keys; forget begins anew", _log),
         Command("server-knows", "", "every row that the server holds about you, and what it cannot see", _server_knows),
         Command("erase-me", "[YOUR NUMBER]", "have the server remove your account, for ever", _erase_me),
+        Command("allow", "WHO", "let somebody in who has written to you, or whom you have blocked", _allow),
+        Command("block", "WHO", "see nothing of somebody any more", _block),
         Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
         Command("help", "", "this list", _help),
         Command("quit", "", "leave (`quit` alone does the same)", _quit),
     )
 }
+
+
+def words(people: list[str]) -> list[str]:
+    """Return every command, and every one that is about somebody with each of these people."""
+    about = [command.name for command in COMMANDS.values() if command.arguments.strip("[]").startswith("WHO")]
+    return [f"/{name} " for name in COMMANDS] + [f"/{name} {peer} " for name in about for peer in people]
 
 
 def run(line: str, conversation: Conversation, now: int) -> None:

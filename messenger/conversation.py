@@ -11,11 +11,12 @@ from typing import Protocol
 from errors import UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.account import normalise_user_id
-from messenger.archive import Wanted
+from messenger.archive import Wanted, last_way
 from messenger.commands import SHOWN_AT_OPENING
 from messenger.engine import Messenger
 from messenger.events import (
     AccountErased,
+    ContactPinned,
     EnvelopeRefused,
     Event,
     MessageReceived,
@@ -25,7 +26,7 @@ from messenger.events import (
 )
 from messenger.inbox import Shown
 from messenger.line import Output
-from messenger.ui.text import event_line, message_line, progress, safety_number_lines, said_line, unread_line
+from messenger.ui.text import event_line, message_line, progress, safety_number_lines, said_line, unread_line, why_lines
 from protocol import Frame
 
 ABOUT_MESSAGES = MessageReceived | MessagesMissing | EnvelopeRefused  # the rest is about the program
@@ -84,6 +85,7 @@ class Conversation:
         self._recipient: str | None = None
         self._prompt = NO_RECIPIENT
         self._status = ""
+        self._words: list[str] = []
         self._unread: dict[str, int] = {}  # messages that were not shown here, by contact
         self._catching_up = False  # whether more have waited than anybody wants to see pass by
         self._shown_numbers: dict[str, str] = {}
@@ -97,6 +99,15 @@ class Conversation:
     def status(self) -> str:
         """Return how things stand, in a line. Any thread may ask."""
         return self._status
+
+    def words(self) -> list[str]:
+        """Return what an entry may begin with: names, commands and commands with names. Any thread may ask."""
+        return self._words
+
+    def _meet(self) -> None:
+        """Have `words` know everybody."""
+        people = [user_id for user_id, _ in self.messenger.contacts.all()]
+        self._words = commands.words(people) + [f"@{peer} " for peer in people] + people
 
     def refresh(self) -> None:
         """Have prompt and status say how things stand by now."""
@@ -119,7 +130,8 @@ class Conversation:
 
     def begin(self, *, now: int) -> None:
         """Show what came before the program last ended, and who has written what is unread."""
-        self.show_events(list(self.messenger.resume()), now=now)
+        self._meet()
+        self.show_events(self.messenger.resume(), now=now)
         self._unread = self.messenger.archive.unread()
         if self._unread:
             self.tell(f"* unread: {unread_line(self._unread)}. /to WHO shows it")
@@ -199,6 +211,15 @@ class Conversation:
         if not found:
             self.tell("* nothing found")
 
+    def explain(self, peer: str) -> None:
+        """Show the way of the last message to somebody.
+
+        Raises:
+            UsageError: There is none.
+        """
+        for line in why_lines(*last_way(self.messenger.archive, peer)):
+            self.tell(line)
+
     def show_safety_number(self, peer: str) -> None:
         """Show what the person and a contact compare.
 
@@ -255,6 +276,8 @@ class Conversation:
             self._show(event)
             if isinstance(event, MessageReceived):
                 here.append((event.peer, event.id))
+            elif isinstance(event, ContactPinned):
+                self._meet()
             elif isinstance(event, AccountErased):
                 self.leave()
             elif isinstance(event, Online):

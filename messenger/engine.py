@@ -7,7 +7,7 @@ Each call is one transaction; the frames it returns may be sent because what the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from messenger.beginnings import Beginnings
 from messenger.contacts import Contacts, Sight, Trust
 from messenger.content import check_text
 from messenger.database import Database
+from messenger.door import Door, Standing
 from messenger.events import ErasureRefused, Event, Online
 from messenger.history import History
 from messenger.identities import Identities, refuse_stopped
@@ -28,6 +29,7 @@ from messenger.log_in import LogIn
 from messenger.log_replica import LogReplica
 from messenger.log_watch import LogWatch
 from messenger.outbox import Outbox
+from messenger.preferences import Preferences
 from messenger.protection import Protection
 from messenger.receipts import Receipts
 from messenger.rotation import Rotation
@@ -35,7 +37,7 @@ from messenger.sealing import Sealer
 from messenger.sending import Sending
 from messenger.server_data import ServerData
 from messenger.stock import Stock
-from messenger.suites import SPOKEN, suites
+from messenger.suites import suites
 from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.sessions import Sessions
 from protocol import (
@@ -68,34 +70,25 @@ from protocol import (
     frame_type,
 )
 
+DEFAULTS: Final = Preferences()
 SWEEP_EVERY_S: Final = 60  # how long the database's log holds keys that are forgotten
 
 
 class Messenger:
     """One account's conversation with everybody, through one relay."""
 
-    def __init__(
-        self,
-        keyring: Keyring,
-        database: Database,
-        *,
-        spoken: Sequence[int] = SPOKEN,
-        minimum_suite: int = max(SPOKEN),
-        read_receipts: bool = True,
-    ) -> None:
+    def __init__(self, keyring: Keyring, database: Database, preferences: Preferences = DEFAULTS) -> None:
         """Go on where the account's database ends.
 
         Args:
             keyring: The account's identities.
             database: What it remembers.
-            spoken: The suites that it speaks.
-            minimum_suite: Nothing goes out under a lower one.
-            read_receipts: Whether contacts hear that their messages were read.
+            preferences: What the person has chosen.
         """
         self.keyring = keyring
         sessions, prekeys = Sessions(database), OwnPrekeys(database)
-        table = {number: suite for number, suite in suites(sessions, prekeys).items() if number in spoken}
-        self._protection = Protection(table, minimum=minimum_suite)
+        table = {number: suite for number, suite in suites(sessions, prekeys).items() if number in preferences.spoken}
+        self._protection = Protection(table, minimum=preferences.minimum_suite)
         self.contacts = Contacts(database)
         self.history = History(database)
         self.archive = Archive(database)
@@ -104,8 +97,11 @@ class Messenger:
         self._sweep_at = 0
         self._line = Line()
         self._login = LogIn(self._line, keyring)
-        self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection)
-        self._receipts = Receipts(self._inbox, self.history, self.outbox, of_reading=read_receipts)
+        self.door = Door(database, ajar=not preferences.requests)
+        self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection, self.door)
+        self._receipts = Receipts(
+            self._inbox, self.history, self.outbox, self.door, of_reading=preferences.read_receipts
+        )
         self.log = LogReplica(database)
         self._identities = Identities(self._line, keyring, self.contacts, self.log)
         self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
@@ -151,7 +147,7 @@ class Messenger:
     @contextmanager
     def _step(self, now: int) -> Iterator[Output]:
         """Run one step in one transaction, and send what has become possible by it."""
-        output = Output()
+        output = Output(now=now)
         with self.database.transaction():
             yield output
             self._collect(output, now)
@@ -310,11 +306,40 @@ class Messenger:
             message = "that is your own number"
             raise UsageError(message, hint="write to somebody else")
         refuse_stopped(self.contacts.find(peer))
+        if self.door.of(peer) is Standing.BLOCKED:
+            message = f"you have blocked {peer}"
+            raise UsageError(message, hint=f"/allow {peer} ends that")
         message_id = self.outbox.new_id(now)
         with self._step(now) as output:
+            self._let_in(peer, now)
             self.history.add_sent(peer, message_id, text, now=now)
             self.outbox.add_message(message_id, peer)
         return message_id, output
+
+    def allow(self, peer: str, *, now: int) -> Output:
+        """Let a contact in: the person's decision; they hear what became of their messages.
+
+        Raises:
+            UsageError: They are no contact.
+        """
+        with self._step(now) as output:
+            self._let_in(peer, now)
+            self.door.allow(peer)
+        return output
+
+    def _let_in(self, peer: str, now: int) -> None:
+        if self.door.of(peer) is Standing.REQUEST:
+            self._receipts.catch_up(peer, now=now)
+
+    def block(self, peer: str, *, now: int) -> Output:
+        """See nothing of a contact any more: the person's decision.
+
+        Raises:
+            UsageError: They are no contact.
+        """
+        with self._step(now) as output:
+            self.door.block(peer)
+        return output
 
     # ------------------------------------------------------------ identities
 
@@ -477,7 +502,7 @@ class Messenger:
 
     def resume(self) -> list[Event]:
         """Return what was stored but not shown when the program last ended; to be called once, at the start."""
-        return list(self._inbox.resume())
+        return self._inbox.resume()
 
     def _delivery(self, frame: Delivery, output: Output, now: int) -> None:
         link = self._line.present

@@ -35,6 +35,13 @@ class MessageReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRequested:
+    """Somebody writes who was never written to; they hear nothing of it until they are let in. Said once a start."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesMissing:
     """Messages of this contact that should have come before the next one have not."""
 
@@ -188,6 +195,7 @@ Event = (
     Online
     | LoginRefused
     | MessageReceived
+    | MessageRequested
     | MessagesMissing
     | StateChanged
     | ContactPinned

@@ -75,6 +75,17 @@ class History:
             )
         return news
 
+    def taken_in(self, peer: str) -> dict[str, list[bytes]]:
+        """Return a contact's messages that were shown, and those that were read."""
+        rows = self._db.rows(
+            "SELECT state, id FROM message WHERE peer = ? AND direction = 'in' AND state != 'stored' ORDER BY ordinal",
+            peer,
+        )
+        found: dict[str, list[bytes]] = {}
+        for state, message_id in rows:
+            found.setdefault(state, []).append(message_id)
+        return found
+
     # ------------------------------------------------------------ out
 
     def add_sent(self, peer: str, message_id: bytes, text: str, *, now: int) -> None:
@@ -115,17 +126,25 @@ class History:
         """Give an own message its place in the order."""
         self._db.run("UPDATE message SET counter = ? WHERE direction = 'out' AND id = ?", counter, message_id)
 
-    def advance(
-        self, peer: str, message_id: bytes, state: str, *, only_from: tuple[str, ...], reason: str | None = None
+    def advance(  # noqa: PLR0913 - what there is to say of it
+        self,
+        peer: str,
+        message_id: bytes,
+        state: str,
+        *,
+        only_from: tuple[str, ...],
+        now: int,
+        reason: str | None = None,
     ) -> bool:
         """Move an own message to a state from one of those before it; return whether that is news."""
         marks = ", ".join("?" * len(only_from))
-        return bool(
-            self._db.run(
-                f"UPDATE message SET state = ?, reason = ? WHERE peer = ? AND direction = 'out' AND id = ? AND state IN ({marks})",  # noqa: S608, E501 - only question marks
-                state, reason, peer, message_id, *only_from,
-            )
+        row = self._db.row(
+            f"UPDATE message SET state = ?, reason = ? WHERE peer = ? AND direction = 'out' AND id = ? AND state IN ({marks}) RETURNING ordinal",  # noqa: S608, E501 - only question marks
+            state, reason, peer, message_id, *only_from,
         )  # fmt: skip
+        if row is not None:
+            self._db.run("INSERT OR REPLACE INTO step VALUES (?, ?, ?)", row[0], state, now)
+        return row is not None
 
     def renew(self, peer: str, message_id: bytes, new_id: bytes, *, now: int) -> bool:
         """Queue an own message once more, under another id; return whether there is one that may go out again.

@@ -10,11 +10,13 @@ from messenger.account import Account
 from messenger.contacts import COUNTERS_SKIPPED, Contact, Contacts, Trust
 from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, unpack
 from messenger.database import Database
+from messenger.door import Door, Standing
 from messenger.events import (
     ContactRestored,
     EnvelopeRefused,
     Event,
     MessageReceived,
+    MessageRequested,
     MessagesMissing,
     MessageUnopened,
     StateChanged,
@@ -55,17 +57,25 @@ class Sealed:
 class Inbox:
     """Takes in deliveries. Nothing is acknowledged before it is stored here, and a message not before it is shown."""
 
-    def __init__(
-        self, keyring: Keyring, database: Database, contacts: Contacts, history: History, protection: Protection
+    def __init__(  # noqa: PLR0913 - the parts that it joins
+        self,
+        keyring: Keyring,
+        database: Database,
+        contacts: Contacts,
+        history: History,
+        protection: Protection,
+        door: Door,
     ) -> None:
         """Work for an account; every change runs inside the caller's transaction."""
         self._protection = protection
+        self._door = door
         self._keyring = keyring
         self._db = database
         self._contacts = contacts
         self._history = history
         self._unknown: dict[str, Waiting] = {}
         self._unshown: dict[Shown, int] = {}  # messages given out to be shown: their sequences
+        self._introduced: set[str] = set()  # strangers of whom the person was told since the start
         self.acknowledged: list[int] = []  # sequences that the relay may forget; the engine takes them
         self.events: list[Event] = []  # the engine takes them
         self._asked: dict[tuple[str, bool], int] = {}  # how often over this link, by contact, and whether for messages
@@ -225,6 +235,12 @@ class Inbox:
         self.heard.append((envelope.sender_id, content.log))
         if sealed.sender is contact.record:
             self._contacts.forget_former(contact.user_id)
+        if (
+            self._door.of(contact.user_id) is Standing.BLOCKED
+        ):  # what counts the messages goes on, so that nothing is missing afterwards
+            self._contacts.note_opened(contact.user_id, suite=envelope.suite, counter=content.counter)
+            self.acknowledged.append(sequence)
+            return
         if isinstance(content, Notice) and content.about == "restored":
             self._contacts.count_anew(contact.user_id, content.counter)
             self.events.append(ContactRestored(contact.user_id))
@@ -232,10 +248,11 @@ class Inbox:
             self._note_counter(contact, envelope.suite, content)
         if isinstance(content, Text):
             trust = contact.trust if sealed.sender is contact.record else Trust.UNVERIFIED  # that one was not compared
+            self.events += self._introduced_now(contact.user_id)
             self._store(envelope, content, trust, sequence, now=now)
             return
         if isinstance(content, ReceiptContent):
-            self._confirm(envelope.sender_id, content)
+            self._confirm(envelope.sender_id, content, now)
         self.acknowledged.append(sequence)
 
     def _verified_content(self, sealed: Sealed, *, now: int) -> Content:
@@ -283,13 +300,13 @@ class Inbox:
         self._unshown[message.peer, message.id] = sequence
         self.events.append(message)
 
-    def _confirm(self, peer: str, receipt: ReceiptContent) -> None:
+    def _confirm(self, peer: str, receipt: ReceiptContent, now: int) -> None:
         """Note what became of own messages; ids of others than this contact's change nothing."""
         if receipt.state == "unopened":
             self.wanted_again += [(peer, message_id) for message_id in receipt.ids]
             return
         for message_id in receipt.ids:
-            if self._history.advance(peer, message_id, receipt.state, only_from=_BEFORE[receipt.state]):
+            if self._history.advance(peer, message_id, receipt.state, only_from=_BEFORE[receipt.state], now=now):
                 self.events.append(StateChanged(message_id, peer, receipt.state))
 
     def _refuse(self, sender_id: str, sequence: int) -> None:
@@ -307,12 +324,20 @@ class Inbox:
 
     # ------------------------------------------------------------ shown
 
-    def resume(self) -> list[MessageReceived]:
+    def resume(self) -> list[Event]:
         """Return the messages that were stored but not shown when the program last ended."""
-        messages = self._history.unshown()
-        for message in messages:
+        events: list[Event] = []
+        for message in self._history.unshown():
             self._unshown.setdefault((message.peer, message.id), 0)
-        return messages
+            events += [*self._introduced_now(message.peer), message]
+        return events
+
+    def _introduced_now(self, peer: str) -> list[Event]:
+        """Return the event that somebody is a stranger, where the person was not told since the start."""
+        if peer in self._introduced or self._door.of(peer) is not Standing.REQUEST:
+            return []
+        self._introduced.add(peer)
+        return [MessageRequested(peer)]
 
     def shown(self, messages: list[Shown]) -> dict[str, list[bytes]]:
         """Note that messages were shown, so that the relay may forget them.

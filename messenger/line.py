@@ -18,6 +18,7 @@ class Output:
 
     frames: list[Frame] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    now: int = 0  # when it was taken, seconds since 1970
 
 
 class Stocking(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from messenger.content import MAX_RECEIPTS
+from messenger.door import Door, Standing
 from messenger.history import History
 from messenger.inbox import Inbox, Shown
 from messenger.outbox import Outbox
@@ -11,44 +12,55 @@ from messenger.outbox import Outbox
 class Receipts:
     """Queues receipts. Every change runs inside the caller's transaction."""
 
-    def __init__(self, inbox: Inbox, history: History, outbox: Outbox, *, of_reading: bool) -> None:
+    def __init__(self, inbox: Inbox, history: History, outbox: Outbox, door: Door, *, of_reading: bool) -> None:
         """Work for an account.
 
         Args:
             inbox: What came in.
             history: What is known of it.
             outbox: Where receipts are queued.
+            door: Who hears anything.
             of_reading: Whether contacts hear of what was read; that it has arrived, they always do.
         """
         self._inbox = inbox
         self._history = history
         self._outbox = outbox
+        self._door = door
         self._of_reading = of_reading
 
     def shown(self, messages: list[Shown], *, read: bool, now: int) -> None:
         """Note that messages were shown, to somebody who reads them or only where they can be found."""
         due = self._inbox.shown(messages)
         if not read:
-            self._queue(due, "delivered", now)
+            self._tell(due, "delivered", now)
             return
         by_peer: dict[str, list[bytes]] = {}
         for peer, message_id in messages:
             by_peer.setdefault(peer, []).append(message_id)
         were_read = {peer: self._history.mark_read(peer, ids) for peer, ids in by_peer.items()}
         if self._of_reading:  # which says that they have arrived, too
-            self._queue(were_read, "read", now)
+            self._tell(were_read, "read", now)
         else:
-            self._queue(due, "delivered", now)
+            self._tell(due, "delivered", now)
 
     def read(self, peer: str, *, now: int) -> None:
         """Note that everything that a contact has sent and was shown was read."""
         were_read = self._history.mark_read(peer)
         if self._of_reading:
-            self._queue({peer: were_read}, "read", now)
+            self._tell({peer: were_read}, "read", now)
+
+    def catch_up(self, peer: str, *, now: int) -> None:
+        """Tell a contact who was let in what became of their messages until then."""
+        for state, ids in self._history.taken_in(peer).items():
+            self._queue({peer: ids}, "read" if state == "read" and self._of_reading else "delivered", now)
 
     def unopened(self, *, now: int) -> None:
         """Ask for what did not open to be sent again."""
         self._queue(self._inbox.take_unopened(), "unopened", now)
+
+    def _tell(self, messages: dict[str, list[bytes]], state: str, now: int) -> None:
+        """Queue receipts for those who are let in: to others they would say when somebody is there."""
+        self._queue({peer: messages[peer] for peer in messages if self._door.of(peer) is Standing.KNOWN}, state, now)
 
     def _queue(self, messages: dict[str, list[bytes]], state: str, now: int) -> None:
         for peer, ids in messages.items():

@@ -184,7 +184,7 @@ class Sending:
         reason: Code | None = None,
     ) -> None:
         """Move an own message to a state, and tell the person if that is news."""
-        if self._history.advance(peer, message_id, state, only_from=only_from, reason=reason):
+        if self._history.advance(peer, message_id, state, only_from=only_from, reason=reason, now=output.now):
             output.events.append(StateChanged(message_id, peer, state, reason))
 
     # ------------------------------------------------------------ prekeys (docs/PROTOCOL.md sections 4.9 and 11.5)

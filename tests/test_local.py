@@ -71,6 +71,15 @@ def test_a_history_ends_with_the_newest(run: Run) -> None:
     assert run("history", "nobody") == []
 
 
+def test_the_way_of_the_last_message_is_told(run: Run) -> None:
+    lines = run("why", "bob")
+    assert [line.split(": ")[0].split()[-1] for line in lines[1:]] == ["written", "accepted", "delivered"]
+    (line,) = run("why", "bob", "--json")
+    assert list(json.loads(line)["steps"]) == ["accepted", "delivered"]
+    with pytest.raises(UsageError):
+        run("why", "carol")
+
+
 def test_a_search_is_narrowed_by_people_and_days(run: Run) -> None:
     assert said(run("search", "koln")) == [LUNCH]
     assert said(run("search", "lunch", "--with", "bob", "--since", "2000-01-01")) == [LUNCH, TODAY]
@@ -95,7 +104,7 @@ def test_lines_for_programs_have_every_field(run: Run) -> None:
     }  # fmt: skip
     assert (second["to"], second["state"], "from" in second) == ("bob", "delivered", False)
     assert [json.loads(line) for line in run("contacts", "--json")] == [
-        {"v": 1, "type": "contact", "user_id": "bob", "trust": "unverified"}
+        {"v": 1, "type": "contact", "user_id": "bob", "trust": "unverified", "standing": "known"}
     ]
     assert run("contacts") == ["  bob  unverified"]
 
@@ -111,3 +120,13 @@ def test_an_export_is_everything_and_overwrites_nothing(run: Run, tmp_path: Path
         run("export", "--output", str(tmp_path / "no" / "folder"))
     assert len(run("export", "--json", "--with", "bob")) == 3
     assert run("export", "--with", "carol") == []
+
+
+def test_people_are_let_in_and_blocked(run: Run) -> None:
+    run("block", "bob")
+    assert run("contacts") == ["  bob  unverified, blocked"]
+    run("allow", "bob")
+    assert run("contacts") == ["  bob  unverified"]
+    for action in ("allow", "block"):
+        with pytest.raises(UsageError):
+            run(action, "carol")

@@ -31,6 +31,8 @@ CREATE INDEX message_counter ON message (peer, direction, counter);
 CREATE INDEX message_state ON message (state) WHERE state IN ('stored', 'shown', 'accepted');
 CREATE INDEX message_first_id ON message (first_id) WHERE first_id IS NOT NULL;
 CREATE INDEX message_peer ON message (peer, ordinal);
+CREATE INDEX message_sent ON message (peer, ordinal) WHERE direction = 'out';
+CREATE INDEX message_unread ON message (peer, ordinal) WHERE direction = 'in' AND state = 'shown';
 
 -- The words of all messages; what is removed leaves no trace in it.
 CREATE VIRTUAL TABLE message_text USING fts5 (

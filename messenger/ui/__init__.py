@@ -9,6 +9,19 @@ from collections.abc import Callable
 from typing import Protocol
 
 
+class Dialogue(Protocol):
+    """What a face shows around what a person types; any thread may ask."""
+
+    def prompt(self) -> str:
+        """Name the recipient; asked again before each entry."""
+
+    def status(self) -> str:
+        """Say how things stand, in a line, for a face that has a place where it can change."""
+
+    def words(self) -> list[str]:
+        """Return what an entry may begin with, for a face that completes it."""
+
+
 class Face(Protocol):
     """A screen."""
 
@@ -36,12 +49,11 @@ class Face(Protocol):
     def progress(self, line: str) -> None:
         """Show a line about an own message's way, unless the status says it; from any thread."""
 
-    def converse(self, prompt: Callable[[], str], status: Callable[[], str], submit: Callable[[str], None]) -> None:
+    def converse(self, dialogue: Dialogue, submit: Callable[[str], None]) -> None:
         """Hand over what the person types, an entry at a time, until they end it.
 
         Args:
-            prompt: Names the recipient; asked again before each entry.
-            status: How things stand, in a line, for a face that has a place where it can change.
+            dialogue: What stands around the entry.
             submit: Carries out an entry.
         """
 

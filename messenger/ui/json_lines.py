@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from messenger.archive import Said
 from messenger.events import (
@@ -16,6 +17,7 @@ from messenger.events import (
     LogDisagrees,
     LogWithheld,
     MessageReceived,
+    MessageRequested,
     MessagesMissing,
     ServerHolds,
 )
@@ -29,8 +31,8 @@ def json_line(event: Event) -> str | None:
     return _line(data) if data is not None else None
 
 
-def said_json(said: Said) -> str:
-    """Return the line for a message of the archive."""
+def said_json(said: Said, steps: Sequence[tuple[str, int]] = ()) -> str:
+    """Return the line for a message of the archive, with the times at which it reached its states if they are given."""
     return _line(
         {
             "type": "message",
@@ -41,13 +43,14 @@ def said_json(said: Said) -> str:
             "stored_at": said.stored_at,
             "state": said.state,
             **({"reason": said.reason} if said.reason is not None else {}),
+            **({"steps": dict(steps)} if steps else {}),
         }
     )
 
 
-def contact_json(user_id: str, trust: str) -> str:
+def contact_json(user_id: str, trust: str, standing: str) -> str:
     """Return the line for a contact."""
-    return _line({"type": "contact", "user_id": user_id, "trust": trust})
+    return _line({"type": "contact", "user_id": user_id, "trust": trust, "standing": standing})
 
 
 def _line(data: dict[str, object]) -> str:
@@ -55,11 +58,13 @@ def _line(data: dict[str, object]) -> str:
     return text.replace("\x7f", "\\u007f")  # DEL: the one control that JSON leaves as it is
 
 
-def _data(event: Event) -> dict[str, object] | None:  # noqa: C901, PLR0911 - a table, a row for each event
+def _data(event: Event) -> dict[str, object] | None:  # noqa: C901, PLR0911, PLR0912 - a table, a row for each event
     match event:
         case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter, trust=trust):
             outside = {"id": message_id.hex(), "from": peer, "trust": trust, "text": text}
             return {"type": "message", **outside, "timestamp": timestamp, "counter": counter}
+        case MessageRequested(peer=peer):
+            return {"type": "request", "from": peer}
         case MessagesMissing(peer=peer, count=count):
             return {"type": "missing", "from": peer, "count": count}
         case IdentityChanged(peer=peer):

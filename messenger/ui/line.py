@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import getpass
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from messenger.ui import Dialogue
 from messenger.ui.qr import qr_code
 from messenger.ui.terminal import fitted
+
+
+def _keys() -> KeyBindings:
+    """Return the keys that are ours: Alt-Enter begins another line."""
+    keys = KeyBindings()
+
+    @keys.add("escape", "enter")
+    def _another_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys
 
 
 class LineFace:
@@ -23,13 +36,8 @@ class LineFace:
 
     watched = True
 
-    def __init__(self, words: Sequence[str]) -> None:
-        """Prepare the prompt.
-
-        Args:
-            words: What the tab key completes at the beginning of a line.
-        """
-        self._words = list(words)
+    def __init__(self) -> None:
+        """Prepare the prompt."""
         self._writing = threading.Lock()
         self._session: PromptSession[str] | None = None
         self._stopped = False
@@ -64,20 +72,22 @@ class LineFace:
         """Show a text as a QR code."""
         self.show(qr_code(text))
 
-    def converse(self, prompt: Callable[[], str], status: Callable[[], str], submit: Callable[[str], None]) -> None:
+    def converse(self, dialogue: Dialogue, submit: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""
-        completer = WordCompleter(self._words, sentence=True)
+        completer = WordCompleter(dialogue.words, sentence=True)
         self._session = PromptSession(
             history=InMemoryHistory(),
             completer=completer,
             complete_while_typing=False,
-            bottom_toolbar=lambda: status() or None,
+            enable_open_in_editor=True,  # Ctrl-X Ctrl-E
+            key_bindings=_keys(),
+            bottom_toolbar=lambda: dialogue.status() or None,
             erase_when_done=True,  # the line that shows the message takes its place
         )
         with patch_stdout():
             while True:
                 try:
-                    entry = self._session.prompt(prompt, pre_run=self._leave_if_stopped)
+                    entry = self._session.prompt(dialogue.prompt, pre_run=self._leave_if_stopped)
                 except KeyboardInterrupt:
                     if not self._session.default_buffer.text:
                         raise

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, TextIO
 
+from messenger.ui import Dialogue
 from messenger.ui.terminal import fitted
 
 _READ_SIZE: Final = 64 * 1024  # bytes
@@ -111,15 +112,14 @@ class PlainFace:
     def draw(self, text: str) -> None:
         """Show nothing: a QR code is no use to a pipe or a screen reader, and its text was told before."""
 
-    def converse(self, prompt: Callable[[], str], status: Callable[[], str], submit: Callable[[str], None]) -> None:
+    def converse(self, dialogue: Dialogue, submit: Callable[[str], None]) -> None:
         """Hand over each line of standard input until it ends; the status has no place that could change."""
-        del status
         if self._reader is None:
             self._reader = threading.Thread(target=self._read_ahead, name="lines", daemon=True)
             self._reader.start()
         while True:
             if self._interactive:
-                self._prompt(prompt())
+                self._prompt(dialogue.prompt())
             entry = self._next_entry()
             if entry is None:
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import wcwidth
@@ -29,6 +29,7 @@ from messenger.events import (
     LoginRefused,
     LogWithheld,
     MessageReceived,
+    MessageRequested,
     MessagesMissing,
     MessageUnopened,
     Online,
@@ -88,9 +89,35 @@ def progress(said: Said) -> str:
     return "never fetched" if said.state == "expired" else said.state
 
 
-def contact_line(user_id: str, trust: str) -> str:
+def why_lines(said: Said, steps: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the lines that tell the way of an own message: when it came how far, on whose word, and what to do.
+
+    Args:
+        said: The message.
+        steps: The states that it has reached, each with its time.
+    """
+    peer = said.peer
+    words = {
+        "accepted": "the server says that it has it on its disk",
+        "delivered": f"{peer}'s device has it on its disk, and has signed that",
+        "read": f"{peer}'s device says that it was shown, and has signed that",
+        "expired": f"{peer} did not fetch it as long as the server keeps it: send it again",
+        "rejected": f"not sent: {reason_line(said.reason)}",
+        "identity-changed": f"not sent: the key of {peer} has changed. Ask them on another way, then /accept or /keep",
+    }
+    lines = [message_line(f"* you to {peer}", said.text, said.timestamp)]
+    lines += [f"  {clock(said.stored_at)} written: on your disk"]
+    lines += [f"  {clock(at)} {state}: {words[state]}" for state, at in steps]
+    waits = {
+        "queued": f"  It waits here, and goes out by itself when the server can be reached and has the keys of {peer}.",
+        "accepted": f"  Not heard of since: {peer} is not online, or has not let you in.",
+    }
+    return lines + ([waits[said.state]] if said.state in waits else [])
+
+
+def contact_line(user_id: str, trust: str, standing: str) -> str:
     """Return what a contact looks like in a list."""
-    return f"  {user_id}  {trust}"
+    return f"  {user_id}  {trust}" + ("" if standing == "known" else f", {standing}")
 
 
 def unread_line(unread: Mapping[str, int]) -> str:
@@ -223,6 +250,11 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
     match event:
         case MessageReceived(peer=peer, text=text, timestamp=timestamp, trust=trust):
             return message_line(f"{peer} (verified)" if trust == "verified" else peer, text, timestamp)
+        case MessageRequested(peer=peer):
+            return (
+                f"* {peer} is nobody you have written to. They do not hear whether you have seen this until you answer,"
+                f" or type /allow {peer}; /block {peer} has you see nothing of them."
+            )
         case MessagesMissing(peer=peer, count=count) if count >= COUNTERS_SKIPPED:  # after a restored backup
             return f"! messages from {peer} missing; how many, nobody knows"
         case MessagesMissing(peer=peer, count=count):

@@ -37,3 +37,16 @@ def test_a_phone_is_watched_without_ringing(stage: Stage, weak: bool, monkeypatc
     assert bool(answers) is weak
     if not weak:
         assert stage.bob.read == read
+
+
+def test_a_stranger_sees_when_a_device_is_on(stage: Stage, weak: bool) -> None:
+    """A message that is new and is shown, from somebody whom its reader has never written to."""
+    mallory, victim = stage.town.person("mallory"), stage.bob
+    victim.requests = not weak
+    victim.restart()
+    victim.go_online()
+    probe = mallory.write("bob", "you have won")
+    victim.take(victim.messenger.read("mallory", now=stage.town.now))
+    stage.town.run()
+    assert victim.read[-1] == "you have won"
+    assert (mallory.state(probe) != "accepted") is weak

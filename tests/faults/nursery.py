@@ -22,6 +22,7 @@ from messenger.engine import Messenger
 from messenger.events import MessageReceived
 from messenger.keyring import Keyring
 from messenger.line import Output
+from messenger.preferences import Preferences
 from messenger.server_address import locate
 from session import Session, wall_time
 from tests.system.programs import PASSWORD
@@ -44,7 +45,7 @@ class Life:
         """What a life does first."""
         self._file = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         database = Database(self.data / f"{self.account.user_id}.db", PASSWORD.encode())
-        self.messenger = Messenger(Keyring(self.account, database), database)
+        self.messenger = Messenger(Keyring(self.account, database), database, Preferences(requests=False))
         self.session = Session(self.messenger, locate(self.server, self.keys), self.keys, persistent=True)
 
     def note(self, *words: str) -> None:

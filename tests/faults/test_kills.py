@@ -96,6 +96,8 @@ def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> Non
     with alice.converse() as a, bob.converse() as b:
         a.expect("online")
         b.expect("online")
+        b.type("@alice hello")
+        a.expect("bob: hello")
         a.type("bob")
 
         def talk() -> None:

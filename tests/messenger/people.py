@@ -15,6 +15,7 @@ from messenger.engine import Messenger
 from messenger.events import Event, MessageReceived
 from messenger.keyring import Keyring
 from messenger.line import Output
+from messenger.preferences import Preferences
 from messenger.suites import SPOKEN
 from protocol import Frame, Identity, canonical, decode_frame
 from records import IdentityRecord, Revocation
@@ -39,6 +40,7 @@ class Person:
         self.link: str | None = None
         self.looks = True  # whether messages are shown as they come
         self.read_receipts = True
+        self.requests = False  # whether strangers hear nothing until they are let in
         self.events: list[Event] = []
         self.open()
 
@@ -46,13 +48,8 @@ class Person:
         self.database = Database(self.path, PASSWORD)
         spoken = self.town.suites
         keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following, suites=spoken)
-        self.messenger = Messenger(
-            keyring,
-            self.database,
-            spoken=spoken,
-            minimum_suite=max(spoken),
-            read_receipts=self.read_receipts,
-        )
+        preferences = Preferences(spoken, max(spoken), self.read_receipts, self.requests)
+        self.messenger = Messenger(keyring, self.database, preferences)
         self.take(Output(events=self.messenger.resume()))
 
     def restart(self) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from errors import Code, UsageError
 from messenger import archive as module
-from messenger.archive import Archive, Wanted, day, expression
+from messenger.archive import Archive, Wanted, day, expression, last_way
 from messenger.database import Database
 from messenger.events import MessageReceived
 from messenger.history import History
@@ -63,8 +63,11 @@ def test_conversations_are_apart_and_in_the_order_of_arrival(archive: Archive, h
 
 def test_why_a_message_was_not_sent_is_kept(archive: Archive, history: History) -> None:
     history.add_sent("bob", number(1), "hello", now=1)
-    history.advance("bob", number(1), "rejected", only_from=("queued",), reason="mailbox_full")
-    assert archive.latest("bob", limit=1)[0].reason is Code.MAILBOX_FULL
+    history.advance("bob", number(1), "rejected", only_from=("queued",), reason="mailbox_full", now=5)
+    said, steps = last_way(archive, "bob")
+    assert (said.reason, steps) == (Code.MAILBOX_FULL, [("rejected", 5)])
+    with pytest.raises(UsageError):
+        last_way(archive, "carol")
 
 
 def test_unread_is_what_came_and_was_not_read(archive: Archive, history: History) -> None:

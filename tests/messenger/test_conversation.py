@@ -9,8 +9,8 @@ import pytest
 from crypto_utils import PrivateKeys
 from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
-from messenger.events import AccountErased, IdentityRotated, MessageReceived, ServerHolds
-from messenger.ui.text import event_line
+from messenger.events import AccountErased, IdentityRotated, MessageReceived, MessageRequested, ServerHolds
+from messenger.ui.text import clock, event_line
 from tests.messenger.people import Person, Town
 
 
@@ -440,3 +440,69 @@ def test_a_pipe_gets_everything_as_it_comes(looking: Desk, bob: Person, carol: P
     looking.see()
     assert looking.shown[-1].endswith("carol: hello")
     assert carol.state(sent) == "read"
+
+
+def test_names_and_commands_are_completed(looking: Desk, bob: Person) -> None:
+    looking.conversation.begin(now=bob.town.now)
+    assert "/help " in looking.conversation.words()
+    assert "bob" not in looking.conversation.words()
+    bob.write("alice", "hello")
+    looking.see()
+    assert {"bob", "@bob ", "/to bob ", "/block bob "} <= set(looking.conversation.words())
+    assert "/help bob " not in looking.conversation.words()
+
+
+def test_people_are_let_in_and_blocked(looking: Desk, bob: Person) -> None:
+    looking.person.requests = True
+    looking.person.restart()
+    looking = Desk(looking.person)
+    looking.person.go_online()
+    sent = bob.write("alice", "hello")
+    looking.see()
+    assert "* bob is nobody you have written to." in "\n".join(looking.told)
+    assert bob.state(sent) == "accepted"
+    looking.type("/contacts", "/allow bob")
+    assert looking.told[-2:] == ["  bob  unverified, request", "* bob is let in"]
+    assert bob.state(sent) == "read"
+    looking.type("/block bob", "@bob hello")
+    assert looking.told[-1].startswith("! you have blocked bob")
+    bob.write("alice", "hello?")
+    looking.see()
+    assert not any(line.endswith("hello?") for line in looking.shown)
+
+
+def test_a_stranger_is_named_as_one_also_after_a_restart(looking: Desk, bob: Person) -> None:
+    looking.person.requests = True
+    looking.person.restart()
+    looking.person.go_online()
+    bob.write("alice", "hello")
+    looking.person.restart()
+    assert looking.person.saw(MessageRequested) == [MessageRequested("bob")] * 2
+
+
+def test_the_way_of_a_message_is_told(looking: Desk, bob: Person) -> None:
+    alice, town = looking.person, bob.town
+    looking.type("/why", "/why bob")
+    assert [line.splitlines()[0] for line in looking.told] == ["! with whom?", "! you have not written to bob"]
+    alice.go_offline()
+    looking.type("/to bob", "hello\nbob", "/why")
+    assert looking.told[-1].startswith("  It waits here")
+    bob.go_offline()
+    alice.go_online()
+    looking.type("/why")
+    assert looking.told[-2:] == [
+        f"  {clock(town.now)} accepted: the server says that it has it on its disk",
+        "  Not heard of since: bob is not online, or has not let you in.",
+    ]
+    town.world.pass_time(60)
+    bob.go_online()
+    looking.told.clear()
+    looking.type("/why bob")
+    assert looking.told[0].endswith("* you to bob: hello\n  | bob")
+    assert [line.split(": ")[0].split()[-1] for line in looking.told[1:]] == ["written", "accepted", "delivered"]
+    assert looking.told[-1].startswith(f"  {clock(town.now)} delivered: bob's device")
+
+
+def test_why_a_message_did_not_go_is_told_with_what_to_do(looking: Desk) -> None:
+    looking.type("@nobody hello", "/why nobody")
+    assert "rejected: not sent: no such account on this server (check the number" in looking.told[-1]

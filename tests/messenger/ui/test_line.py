@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from prompt_toolkit import PromptSession
@@ -12,6 +13,7 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from messenger.ui.line import LineFace
+from tests.messenger.ui.quiet import Quiet
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def converse(face: LineFace, submit: Callable[[str], None]) -> None:
     watch = threading.Timer(10, lambda: face.interrupt(TimeoutError()))
     watch.start()
     try:
-        face.converse(lambda: "> ", str, submit)
+        face.converse(Quiet(), submit)
     finally:
         watch.cancel()
 
@@ -33,40 +35,89 @@ def converse(face: LineFace, submit: Callable[[str], None]) -> None:
 def test_each_line_is_an_entry_and_control_d_ends(keyboard: PipeInput) -> None:
     entries: list[str] = []
     keyboard.send_text("one\rtwo\r\x04")
-    converse(LineFace([]), entries.append)
+    converse(LineFace(), entries.append)
     assert entries == ["one", "two"]
 
 
 def test_a_paste_of_several_lines_is_one_entry(keyboard: PipeInput) -> None:
     entries: list[str] = []
     keyboard.send_text("\x1b[200~one\ntwo\x1b[201~\r\x04")
-    converse(LineFace([]), entries.append)
+    converse(LineFace(), entries.append)
     assert entries == ["one\ntwo"]
+
+
+def test_alt_enter_begins_another_line(keyboard: PipeInput) -> None:
+    entries: list[str] = []
+    keyboard.send_text("one\x1b\rtwo\r\x04")
+    converse(LineFace(), entries.append)
+    assert entries == ["one\ntwo"]
+
+
+def test_a_text_is_written_in_an_editor(keyboard: PipeInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(
+        f'#!/bin/sh\ncp "$1" {tmp_path}/given\nstat -c %a "$1" > {tmp_path}/mode\nprintf \'a\\nb\\n\' > "$1"\n'
+    )
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    entries: list[str] = []
+    keyboard.send_text("begun\x18\x05")
+    threading.Timer(1.0, keyboard.send_text, ["\x04"]).start()
+    converse(LineFace(), entries.append)
+    assert entries == ["a\nb"]
+    assert (tmp_path / "given").read_text() == "begun"
+    assert (tmp_path / "mode").read_text() == "600\n"
 
 
 def test_control_c_clears_a_line_and_leaves_an_empty_one(keyboard: PipeInput) -> None:
     entries: list[str] = []
     keyboard.send_text("a line\x03kept\r\x03")
     with pytest.raises(KeyboardInterrupt):
-        converse(LineFace([]), entries.append)
+        converse(LineFace(), entries.append)
     assert entries == ["kept"]
+
+
+def test_the_tab_key_completes_commands_and_names(keyboard: PipeInput) -> None:
+    entries: list[str] = []
+    keyboard.send_text("/to b\t")
+    threading.Timer(0.5, keyboard.send_text, ["\r\x04"]).start()  # it is completed meanwhile, in another thread
+    LineFace().converse(Quiet(words=["/to ", "/to bob ", "bob"]), entries.append)
+    assert entries == ["/to bob "]
+
+
+def test_the_status_stands_below_and_is_drawn_anew(keyboard: PipeInput) -> None:
+    face, asked = LineFace(), list[str]()
+    dialogue = Quiet()
+
+    def status() -> str:
+        asked.append("asked")
+        if len(asked) == 1:  # it is drawn, so the prompt is open
+            threading.Timer(0.05, face.refresh).start()
+        else:
+            threading.Timer(0.05, face.stop).start()
+        return "online"
+
+    dialogue.status = status
+    face.refresh()  # nothing is open
+    face.converse(dialogue, lambda _entry: None)
+    assert len(asked) > 1
 
 
 def test_an_open_prompt_is_stopped_by_another_thread(keyboard: PipeInput) -> None:
     del keyboard
-    face = LineFace([])
+    face = LineFace()
 
     def prompt() -> str:  # asked for while the prompt is drawn, so it is open
         threading.Timer(0.05, face.stop).start()
         return "> "
 
-    face.converse(prompt, str, lambda _entry: None)
+    face.converse(Quiet(prompt), lambda _entry: None)
 
 
 @pytest.mark.usefixtures("keyboard")
 def test_a_stop_between_two_prompts_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The session may end after an entry was carried out and before the next prompt is open."""
-    face = LineFace([])
+    face = LineFace()
     real = PromptSession.prompt
 
     def late(*arguments: object, **options: object) -> object:
@@ -79,7 +130,7 @@ def test_a_stop_between_two_prompts_is_not_lost(monkeypatch: pytest.MonkeyPatch)
 
 def test_one_stop_ends_one_conversation(keyboard: PipeInput) -> None:
     """After a stop one may ask and converse again: the server had forgotten the account."""
-    face = LineFace([])
+    face = LineFace()
     face.stop()
     converse(face, lambda _entry: None)
     keyboard.send_text("123456\r")
@@ -91,4 +142,4 @@ def test_one_stop_ends_one_conversation(keyboard: PipeInput) -> None:
 
 
 def test_nothing_is_open_to_be_interrupted() -> None:
-    assert not LineFace([]).interrupt(EOFError())
+    assert not LineFace().interrupt(EOFError())
