@@ -62,8 +62,8 @@ class Archive:
         """Return how many messages of each contact were stored and not read, by their names."""
         return dict(
             self._db.rows(
-                "SELECT peer, count(*) FROM message WHERE direction = 'in' AND state IN ('stored', 'shown')"
-                " GROUP BY peer ORDER BY peer"
+                "SELECT peer, count(*) FROM (SELECT peer FROM message WHERE state = 'stored'"
+                " UNION ALL SELECT peer FROM message WHERE state = 'shown') GROUP BY peer ORDER BY peer"
             )
         )
 

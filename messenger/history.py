@@ -65,9 +65,7 @@ class History:
 
     def mark_read(self, peer: str, message_ids: list[bytes] | None = None) -> list[bytes]:
         """Note that messages that were shown were read, by default all of a contact's; return those that is news of."""
-        rows = self._db.rows(
-            "SELECT id FROM message WHERE peer = ? AND direction = 'in' AND state = 'shown' ORDER BY ordinal", peer
-        )
+        rows = self._db.rows("SELECT id FROM message WHERE peer = ? AND state = 'shown' ORDER BY ordinal", peer)
         news = [row[0] for row in rows if message_ids is None or row[0] in message_ids]
         for message_id in news:
             self._db.run(
@@ -115,9 +113,9 @@ class History:
     def highest_out(self, peer: str) -> int:
         """Return the highest counter among the messages to a contact's present identity that went out, or still may."""
         row = self._db.row(
-            "SELECT max(counter_base, coalesce((SELECT max(counter) FROM message WHERE peer = user_id"
-            " AND direction = 'out' AND state NOT IN ('rejected', 'identity-changed') AND ordinal > counted_from), 0))"
-            " FROM contact WHERE user_id = ?",
+            "SELECT max(counter_base, coalesce((SELECT counter FROM message INDEXED BY message_counter"
+            " WHERE peer = user_id AND direction = 'out' AND state NOT IN ('rejected', 'identity-changed')"
+            " AND ordinal > counted_from ORDER BY counter DESC LIMIT 1), 0)) FROM contact WHERE user_id = ?",
             peer,
         )
         return row[0] if row else 0

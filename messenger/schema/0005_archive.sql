@@ -17,7 +17,7 @@ CREATE TABLE message_2 (
     reason     TEXT,             -- of a rejection: the relay's code
     first_id   BLOB,             -- by which one that was sent again is still asked for
     sent_again INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (peer, direction, id)
+    UNIQUE (direction, id, peer)
 ) STRICT;
 
 INSERT INTO message_2
@@ -28,11 +28,12 @@ DROP TABLE message;
 ALTER TABLE message_2 RENAME TO message;
 
 CREATE INDEX message_counter ON message (peer, direction, counter);
-CREATE INDEX message_state ON message (state) WHERE state IN ('stored', 'shown', 'accepted');
 CREATE INDEX message_first_id ON message (first_id) WHERE first_id IS NOT NULL;
 CREATE INDEX message_peer ON message (peer, ordinal);
 CREATE INDEX message_sent ON message (peer, ordinal) WHERE direction = 'out';
-CREATE INDEX message_unread ON message (peer, ordinal) WHERE direction = 'in' AND state = 'shown';
+CREATE INDEX message_stored ON message (ordinal) WHERE state = 'stored';
+CREATE INDEX message_shown ON message (peer, ordinal) WHERE state = 'shown';
+CREATE INDEX message_accepted ON message (ordinal) WHERE state = 'accepted';
 
 -- The words of all messages; what is removed leaves no trace in it.
 CREATE VIRTUAL TABLE message_text USING fts5 (

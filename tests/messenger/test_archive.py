@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_utils import PrivateKeys
 from errors import Code, UsageError
+from identity import create_record
 from messenger import archive as module
 from messenger.archive import Archive, Wanted, day, expression, last_way
+from messenger.contacts import Contacts
 from messenger.database import Database
+from messenger.door import Door
 from messenger.events import MessageReceived
 from messenger.history import History
 
@@ -194,3 +198,43 @@ def test_a_database_of_before_gets_its_index(tmp_path: Path, monkeypatch: pytest
             ("an answer", "queued"),
         ]
         assert len(archive.find(Wanted("before"), limit=5)) == 1
+
+
+def test_nothing_that_happens_with_each_message_looks_through_all_of_them(
+    database: Database,
+    archive: Archive,
+    history: History,
+    some_keys: list[PrivateKeys],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    for name in ("rows", "row", "run"):
+        real = getattr(Database, name)
+
+        def recorded(self: Database, sql: str, *values: object, real: Callable[..., object] = real) -> object:
+            asked.append((sql, values))
+            return real(self, sql, *values)
+
+        monkeypatch.setattr(Database, name, recorded)
+    history.add_sent("bob", number(1), "hello", now=1)
+    history.set_counter(number(1), 1)
+    history.advance("bob", number(1), "accepted", only_from=("queued",), now=1)
+    with database.transaction():
+        Contacts(database).see([create_record(some_keys[1], "bob", created=1, suites=[1])], [], now=1)
+    history.renew("bob", number(1), number(2), now=1)
+    come(history, "bob", "hello")
+    for ask in (
+        lambda: history.text(number(2)), lambda: history.state(number(1)), lambda: history.highest_out("bob"),
+        lambda: history.undelivered(before=1), history.unshown, lambda: history.mark_shown("bob", number(2)),
+        lambda: history.mark_read("bob", [number(2)]), archive.unread, lambda: archive.latest("bob", limit=5),
+        lambda: archive.last_sent("bob"), lambda: archive.find(Wanted("hello"), limit=5),
+        lambda: Door(database, ajar=False).of("bob"), lambda: Contacts(database).find("bob"),
+    ):  # fmt: skip
+        ask()
+    monkeypatch.undo()
+    for sql, values in asked:
+        plan = [row[3] for row in database.rows(f"EXPLAIN QUERY PLAN {sql}", *values)]
+        slow = [
+            step for step in plan if step == "SCAN message" or step.startswith("SCAN message USING INDEX message_peer")
+        ]
+        assert slow == [], sql
