@@ -37,7 +37,6 @@ from messenger.backup import restore
 from messenger.engine import Messenger
 from messenger.preferences import Preferences
 from messenger.ui import Face
-from messenger.ui.line import LineFace
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.terminal import take_over
 from one_shot import OneShot
@@ -60,6 +59,8 @@ def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if options.plain or options.action is not None or not terminal:
         return PlainFace(lines, sys.stdout, sys.stderr, answers=options.plain)
+    from messenger.ui.line import LineFace  # noqa: PLC0415 - a quarter of the start, which other actions need not
+
     return LineFace()
 
 

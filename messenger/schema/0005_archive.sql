@@ -37,7 +37,7 @@ CREATE INDEX message_accepted ON message (ordinal) WHERE state = 'accepted';
 
 -- The words of all messages; what is removed leaves no trace in it.
 CREATE VIRTUAL TABLE message_text USING fts5 (
-    text, content = 'message', content_rowid = 'ordinal', tokenize = 'unicode61 remove_diacritics 2'
+    text, content = 'message', content_rowid = 'ordinal', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
 );
 INSERT INTO message_text (message_text, rank) VALUES ('secure-delete', 1);
 INSERT INTO message_text (message_text) VALUES ('rebuild');
