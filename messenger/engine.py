@@ -419,7 +419,10 @@ class Messenger:
 
     def _decide(self, peer: str, decision: Callable[[str], None], *, now: int) -> Output:
         contact = self.contacts.find(peer)
-        if contact is None or contact.trust is not Trust.CHANGED:
+        if contact is None:
+            message = f"{peer} is no contact yet"
+            raise UsageError(message, hint="/contacts lists those who are")
+        if contact.trust is not Trust.CHANGED:
             message = f"there is nothing to decide: the key of {peer} has not changed"
             raise UsageError(message, hint="/contacts lists whose key has")
         with self._step(now) as output:

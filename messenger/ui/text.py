@@ -139,7 +139,7 @@ def folded(text: str, columns: int) -> str:
     for line in text.split("\n"):
         mark = CONTINUATION if columns > 2 * len(CONTINUATION) else ""
         parts += wcwidth.wrap(
-            line, columns, subsequent_indent=mark, replace_whitespace=False, drop_whitespace=False
+            line, columns, subsequent_indent=mark, replace_whitespace=False
         ) or [""]  # fmt: skip
     return "\n".join(parts)
 

@@ -201,6 +201,10 @@ def test_help_and_contacts(desk: Desk, bob: Person) -> None:
 
 def test_accepting_what_has_not_changed_is_a_mistake(desk: Desk, bob: Person) -> None:
     desk.type("/accept bob", "/keep bob")
+    assert [told.splitlines()[0] for told in desk.told] == ["! bob is no contact yet"] * 2
+    desk.type("@bob hello")
+    desk.told.clear()
+    desk.type("/accept bob", "/keep bob")
     assert all("nothing to decide" in told for told in desk.told)
     assert len(desk.told) == 2
 

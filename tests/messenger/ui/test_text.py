@@ -83,7 +83,7 @@ def test_a_text_as_wide_as_the_terminal_cannot_pass_for_another_person() -> None
 
 @pytest.mark.parametrize(
     ("text", "columns", "shown"),
-    [("", 80, ""), ("short", 80, "short"), ("one two", 4, "one \ntwo"), ("中文字", 4, "中文\n字"), ("ab", 1, "a\nb")],
+    [("", 80, ""), ("short", 80, "short"), ("one two", 4, "one\ntwo"), ("中文字", 4, "中文\n字"), ("ab", 1, "a\nb")],
 )
 def test_lines_are_broken_at_words_and_at_cells(text: str, columns: int, shown: str) -> None:
     assert folded(text, columns) == shown
