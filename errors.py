@@ -96,8 +96,7 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.UNKNOWN_ACCOUNT: ("the server does not know this account", "register it"),
     Code.AUTHENTICATION_FAILED: (
         "the server did not accept the proof of identity",
-        "new keys were made, or a backup restored, since these: use that copy of your files; if it was not you:"
-        " client.py keys revoke",
+        "new keys were made, or a backup restored, since these: use those; if it was not you: client.py keys revoke",
     ),
     Code.ACCOUNT_REVOKED: (
         "this account was revoked, for ever",
