@@ -97,7 +97,8 @@ def _add_archive(actions: Any) -> None:
 
 def _number(text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise ValueError
+        message = "give a number from 1 on"
+        raise argparse.ArgumentTypeError(message)
     return int(text)
 
 

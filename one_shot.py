@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from errors import Code, NetworkError, Refused, SecureChatError, UntrustedKeyError
+from errors import Code, NetworkError, Refused, SecureChatError, TimeoutExpiredError, UntrustedKeyError
 from messenger.account import normalise_user_id
 from messenger.engine import Messenger
 from messenger.events import (
@@ -43,7 +43,7 @@ _IN_PASSING: Final = (
     Online,
 )  # messages stay unread, and wait for `recv`
 
-_FAILED: Final = {"rejected", "identity-changed", "expired"}  # states of a message that goes no further
+_FAILED: Final = {"rejected", "identity-changed"}  # states of a message that goes no further
 _FAR_ENOUGH: Final = {
     "accepted": {"accepted", "delivered", "read"} | _FAILED,
     "delivered": {"delivered", "read"} | _FAILED,
@@ -137,12 +137,17 @@ class OneShot:
             what = "queued, and goes out when this client runs next" if state == "queued" else f"{state}"
             _explain(error, f"the message is {what}")
             raise
+        except TimeoutExpiredError as error:
+            state = messenger.history.state(sent)[0]
+            if state != "queued":
+                error.hint = f"the message is {state}, and need not be sent again; client.py why {recipient} tells more"
+            raise
         if messenger.log.alarm is not None and not self._alarmed:
             self._face.tell(alarm_line(messenger.log.alarm))
         state, reason = messenger.history.state(sent)
         if state == "identity-changed":
             raise identity_changed(recipient)
-        if state in {"rejected", "expired"}:
+        if state == "rejected":
             raise rejected(recipient, reason)
 
     def _receive(self) -> None:

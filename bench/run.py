@@ -83,7 +83,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]],
     Returns:
         The medians by server and scenario, and what failed.
     """
-    runs: dict[str, dict[str, list[Figures]]] = {}
+    runs: dict[str, dict[str, list[Figures]]] = {name: {} for name, _, _ in chosen(options)}  # ours is the first
     failed = []
     for number in range(1, options.rounds + 1):
         for name, scenario, run in chosen(options):
@@ -93,7 +93,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]],
                 failed.append(f"{name}, {scenario}: {type(error).__name__} {error}"[:300])
                 print(failed[-1], flush=True)
             else:
-                runs.setdefault(name, {}).setdefault(scenario, []).append(figures)
+                runs[name].setdefault(scenario, []).append(figures)
                 shown = {key: round(value, 2) for key, value in figures.items()}
                 print(number, name, scenario, shown, flush=True)
     return {name: {scenario: median(each) for scenario, each in of.items()} for name, of in runs.items()}, failed

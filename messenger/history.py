@@ -53,25 +53,21 @@ class History:
         )
         return [MessageReceived(*row) for row in rows]
 
-    def mark_shown(self, peer: str, message_id: bytes) -> bool:
-        """Note that a message was shown; return whether that is news."""
+    def mark_shown(self, peer: str, message_id: bytes, *, read: bool = False) -> bool:
+        """Note that a message was shown, to a reader or where it can be found; return whether that is news."""
         return bool(
             self._db.run(
-                "UPDATE message SET state = 'shown'"
+                "UPDATE message SET state = ?"
                 " WHERE peer = ? AND direction = 'in' AND id = ? AND state = 'stored'",
-                peer, message_id,
+                "read" if read else "shown", peer, message_id,
             )
         )  # fmt: skip
 
-    def mark_read(self, peer: str, message_ids: list[bytes] | None = None) -> list[bytes]:
-        """Note that messages that were shown were read, by default all of a contact's; return those that is news of."""
+    def mark_read(self, peer: str) -> list[bytes]:
+        """Note that all of a contact's messages that were shown were read; return those that is news of, in order."""
         rows = self._db.rows("SELECT id FROM message WHERE peer = ? AND state = 'shown' ORDER BY ordinal", peer)
-        news = [row[0] for row in rows if message_ids is None or row[0] in message_ids]
-        for message_id in news:
-            self._db.run(
-                "UPDATE message SET state = 'read' WHERE peer = ? AND direction = 'in' AND id = ?", peer, message_id
-            )
-        return news
+        self._db.run("UPDATE message SET state = 'read' WHERE peer = ? AND state = 'shown'", peer)
+        return [message_id for (message_id,) in rows]
 
     def taken_in(self, peer: str) -> dict[str, list[bytes]]:
         """Return a contact's messages that were shown, and those that were read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -224,6 +225,9 @@ class Inbox:
 
     def _open(self, sealed: Sealed, sequence: int, *, now: int) -> None:
         envelope, contact = sealed.envelope, sealed.contact
+        if self._door.of(contact.user_id) is Standing.BLOCKED:
+            self._pass_over(sealed, sequence, now=now)
+            return
         try:
             content = self._verified_content(sealed, now=now)
         except UnopenedError:
@@ -235,12 +239,6 @@ class Inbox:
         self.heard.append((envelope.sender_id, content.log))
         if sealed.sender is contact.record:
             self._contacts.forget_former(contact.user_id)
-        if (
-            self._door.of(contact.user_id) is Standing.BLOCKED
-        ):  # what counts the messages goes on, so that nothing is missing afterwards
-            self._contacts.note_opened(contact.user_id, suite=envelope.suite, counter=content.counter)
-            self.acknowledged.append(sequence)
-            return
         if isinstance(content, Notice) and content.about == "restored":
             self._contacts.count_anew(contact.user_id, content.counter)
             self.events.append(ContactRestored(contact.user_id))
@@ -253,6 +251,13 @@ class Inbox:
             return
         if isinstance(content, ReceiptContent):
             self._confirm(envelope.sender_id, content, now)
+        self.acknowledged.append(sequence)
+
+    def _pass_over(self, sealed: Sealed, sequence: int, *, now: int) -> None:
+        """Let what is blocked go by, unseen and unanswered; session and count go on, or it would be missing later."""
+        with suppress(CryptoError):
+            content = self._verified_content(sealed, now=now)
+            self._contacts.note_opened(sealed.contact.user_id, suite=sealed.envelope.suite, counter=content.counter)
         self.acknowledged.append(sequence)
 
     def _verified_content(self, sealed: Sealed, *, now: int) -> Content:
@@ -339,8 +344,8 @@ class Inbox:
         self._introduced.add(peer)
         return [MessageRequested(peer)]
 
-    def shown(self, messages: list[Shown]) -> dict[str, list[bytes]]:
-        """Note that messages were shown, so that the relay may forget them.
+    def shown(self, messages: list[Shown], *, read: bool) -> dict[str, list[bytes]]:
+        """Note that messages were shown, and perhaps read, so that the relay may forget them.
 
         Returns:
             For each contact the messages whose receipt is due: those shown for the first time.
@@ -348,6 +353,6 @@ class Inbox:
         due: dict[str, list[bytes]] = {}
         for peer, message_id in messages:
             self.acknowledged.append(self._unshown.pop((peer, message_id), 0))
-            if self._history.mark_shown(peer, message_id):
+            if self._history.mark_shown(peer, message_id, read=read):
                 due.setdefault(peer, []).append(message_id)
         return due

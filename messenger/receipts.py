@@ -30,18 +30,10 @@ class Receipts:
 
     def shown(self, messages: list[Shown], *, read: bool, now: int) -> None:
         """Note that messages were shown, to somebody who reads them or only where they can be found."""
-        due = self._inbox.shown(messages)
-        if not read:
-            self._tell(due, "delivered", now)
-            return
-        by_peer: dict[str, list[bytes]] = {}
-        for peer, message_id in messages:
-            by_peer.setdefault(peer, []).append(message_id)
-        were_read = {peer: self._history.mark_read(peer, ids) for peer, ids in by_peer.items()}
-        if self._of_reading:  # which says that they have arrived, too
-            self._tell(were_read, "read", now)
-        else:
-            self._tell(due, "delivered", now)
+        due = self._inbox.shown(messages, read=read)
+        self._tell(
+            due, "read" if read and self._of_reading else "delivered", now
+        )  # that it was read says that it is here
 
     def read(self, peer: str, *, now: int) -> None:
         """Note that everything that a contact has sent and was shown was read."""

@@ -93,7 +93,7 @@ def test_a_search_is_narrowed_by_people_and_days(run: Run) -> None:
 def test_how_many_is_a_number(run: Run, number: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("history", "bob", "-n", number)
-    assert "--number" in capsys.readouterr().err
+    assert "--number: give a number from 1 on" in capsys.readouterr().err
 
 
 def test_lines_for_programs_have_every_field(run: Run) -> None:

@@ -17,7 +17,7 @@ def test_a_phone_is_watched_without_ringing(stage: Stage, weak: bool, monkeypatc
     if weak:  # a target that confirms whatever comes
         shown: Any = History.mark_shown
         monkeypatch.setattr(History, "was_seen", lambda *_: False)
-        monkeypatch.setattr(History, "mark_shown", lambda *arguments: shown(*arguments) or True)
+        monkeypatch.setattr(History, "mark_shown", lambda *arguments, **how: shown(*arguments, **how) or True)
         monkeypatch.setattr(History, "add_received", lambda *_, **__: None)
     probe = sealed(stage.alice, stage.bob, Text(counter=2, log=NO_LOG, text="are you there?"))
     stage.deliver(stage.bob, probe)

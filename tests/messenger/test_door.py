@@ -108,6 +108,16 @@ def test_nothing_is_seen_of_who_is_blocked_and_nothing_is_missing_afterwards(
     assert [alice.state(each) for each in sent] == ["accepted"] * 3
 
 
+def test_nothing_is_asked_of_who_is_blocked(alice: Person, bob: Person, receipts: list[Frame]) -> None:
+    """Their message does not open: bob has lost the session."""
+    alice.write("bob", "hello")
+    bob.take(bob.messenger.block("alice", now=bob.town.now))
+    bob.database.run("DELETE FROM session")
+    before = len(bob.events)
+    alice.write("bob", "hello?")
+    assert (bob.events[before:], receipts, bob.messenger.settled) == ([], [], True)
+
+
 def test_who_was_written_to_is_known_whoever_looks_first(alice: Person, bob: Person, receipts: list[Frame]) -> None:
     bob.write("alice", "hello")
     alice.write("bob", "hello")
