@@ -31,9 +31,8 @@ class Receipts:
     def shown(self, messages: list[Shown], *, read: bool, now: int) -> None:
         """Note that messages were shown, to somebody who reads them or only where they can be found."""
         due = self._inbox.shown(messages, read=read)
-        self._tell(
-            due, "read" if read and self._of_reading else "delivered", now
-        )  # that it was read says that it is here
+        state = "read" if read and self._of_reading else "delivered"  # that it was read says that it is here, too
+        self._tell(due, state, now)
 
     def read(self, peer: str, *, now: int) -> None:
         """Note that everything that a contact has sent and was shown was read."""
