@@ -134,12 +134,12 @@ class Local:
     def _allow(self) -> None:
         """Let somebody in; what they hear of that goes out when the client runs next."""
         peer = normalise_user_id(self._options.to)
-        self._messenger.allow(peer, now=wall_time())
+        self._messenger.decisions.allow(peer, now=wall_time())
         self._face.tell(f"* {peer} is let in")
 
     def _block(self) -> None:
         peer = normalise_user_id(self._options.to)
-        self._messenger.block(peer, now=wall_time())
+        self._messenger.decisions.block(peer, now=wall_time())
         self._face.tell(f"* {peer} is blocked: you see nothing of them any more")
 
     # ------------------------------------------------------------ keys
@@ -149,11 +149,11 @@ class Local:
         messenger = self._messenger
         peer, compared = normalise_user_id(self._options.to), "".join("".join(self._options.number).split())
         if compared:
-            messenger.verify(peer, compared)
+            messenger.decisions.verify(peer, compared, now=wall_time())
             self._face.tell(f"* {peer} is verified: you have compared your keys")
             return
         contact = messenger.contacts.find(peer)
-        number = messenger.safety_number(peer)
+        number = messenger.decisions.safety_number(peer)
         trust = contact.trust if contact is not None else "new"
         for line in safety_number_lines(peer, trust, number, same=f"client.py verify {peer} NUMBER"):
             self._face.show(line)

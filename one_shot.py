@@ -128,7 +128,7 @@ class OneShot:
         messenger, recipient = self._messenger, normalise_user_id(self._options.to)
         if self._sent is None:
             text = self._lines.read_all() if self._options.text == "-" else self._options.text
-            self._sent, _ = messenger.send_text(recipient, text, now=wall_time())
+            self._sent, _ = messenger.writing.send_text(recipient, text, now=wall_time())
         sent, enough = self._sent, _FAR_ENOUGH[self._options.wait]
         try:
             self._until(lambda: messenger.history.state(sent)[0] in enough)

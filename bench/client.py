@@ -138,7 +138,7 @@ class Exchange:
         """Bring one message all the way, and its receipt back."""
         ours, theirs = self.sender.messenger, self.recipient.messenger
         sent = self._step(
-            "send", self.sender, lambda: ours.send_text(self.recipient.account.user_id, TEXT, now=sequence)[1]
+            "send", self.sender, lambda: ours.writing.send_text(self.recipient.account.user_id, TEXT, now=sequence)[1]
         )
         envelope = _envelope(sent)
         self.envelopes.append(envelope)

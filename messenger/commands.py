@@ -79,24 +79,25 @@ def _status(conversation: Conversation, _argument: str, _now: int) -> None:
 
 def _accept(conversation: Conversation, argument: str, now: int) -> None:
     peer = normalise_user_id(argument)
-    conversation.perform(conversation.messenger.accept(peer, now=now), now=now)
+    conversation.perform(conversation.messenger.decisions.accept(peer, now=now), now=now)
     conversation.tell(f"* the new key of {peer} is remembered from now on")
 
 
 def _keep(conversation: Conversation, argument: str, now: int) -> None:
     peer = normalise_user_id(argument)
-    conversation.perform(conversation.messenger.keep(peer, now=now), now=now)
+    conversation.perform(conversation.messenger.decisions.keep(peer, now=now), now=now)
     conversation.tell(f"* the key of {peer} that was remembered stays; what came under the other is thrown away")
 
 
-def _verify(conversation: Conversation, argument: str, _now: int) -> None:
+def _verify(conversation: Conversation, argument: str, now: int) -> None:
     """Show the safety number, or take the person's word that the other has the same."""
     name, _, rest = argument.partition(" ")
     peer, answer = normalise_user_id(name), "".join(rest.split())
     if not answer:
         conversation.show_safety_number(peer)
         return
-    conversation.messenger.verify(peer, conversation.shown_number(peer) if answer == "ok" else answer)
+    number = conversation.shown_number(peer) if answer == "ok" else answer
+    conversation.perform(conversation.messenger.decisions.verify(peer, number, now=now), now=now)
     conversation.tell(f"* {peer} is verified: you have compared your keys")
 
 
@@ -147,13 +148,13 @@ def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
 
 def _allow(conversation: Conversation, argument: str, now: int) -> None:
     peer = normalise_user_id(argument)
-    conversation.perform(conversation.messenger.allow(peer, now=now), now=now)
+    conversation.perform(conversation.messenger.decisions.allow(peer, now=now), now=now)
     conversation.tell(f"* {peer} is let in")
 
 
 def _block(conversation: Conversation, argument: str, now: int) -> None:
     peer = normalise_user_id(argument)
-    conversation.perform(conversation.messenger.block(peer, now=now), now=now)
+    conversation.perform(conversation.messenger.decisions.block(peer, now=now), now=now)
     conversation.tell(f"* {peer} is blocked: you see nothing of them any more. /allow {peer} ends that")
 
 

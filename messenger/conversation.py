@@ -227,7 +227,7 @@ class Conversation:
             UsageError: They are no contact.
             UntrustedKeyError: Their key has changed or was revoked.
         """
-        number = self._shown_numbers[peer] = self.messenger.safety_number(peer)
+        number = self._shown_numbers[peer] = self.messenger.decisions.safety_number(peer)
         for line in safety_number_lines(peer, self._trust(peer), number, same=f"/verify {peer} ok"):
             self.tell(line)
         self._screen.draw(number)
@@ -250,7 +250,7 @@ class Conversation:
             UsageError: The text or the recipient cannot be.
             UntrustedKeyError: The recipient's key has changed.
         """
-        message_id, output = self.messenger.send_text(recipient, text, now=now)
+        message_id, output = self.messenger.writing.send_text(recipient, text, now=now)
         self._screen.show(message_line(f"you to {recipient}", text, now))
         if not self.messenger.online:
             self.tell("* queued: it goes out when the server can be reached")

@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from errors import Code, CryptoError, UsageError
 from messenger.account import Account
 from messenger.archive import Archive
 from messenger.beginnings import Beginnings
-from messenger.contacts import Contacts, Sight, Trust
-from messenger.content import check_text
+from messenger.contacts import Contacts
 from messenger.database import Database
-from messenger.door import Door, Standing
+from messenger.decisions import Decisions
+from messenger.door import Door
 from messenger.events import ErasureRefused, Event, Online
 from messenger.history import History
-from messenger.identities import Identities, refuse_stopped
+from messenger.identities import Identities
 from messenger.inbox import Inbox, Shown
+from messenger.introductions import Introductions
 from messenger.keyring import Keyring
 from messenger.line import Line, LinkState, Output, Stocking
 from messenger.log_in import LogIn
@@ -40,6 +40,7 @@ from messenger.stock import Stock
 from messenger.suites import suites
 from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.sessions import Sessions
+from messenger.writing import Writing
 from protocol import (
     MAX_ACKNOWLEDGED,
     VERSIONS,
@@ -113,12 +114,17 @@ class Messenger:
         self._sending = Sending(
             self._line, self._identities, self.contacts, self.history, self.outbox, sealer, beginnings
         )
+        introductions = Introductions(self._line, keyring, self._identities, self._watch, self._inbox, self._sending)
+        self.decisions = Decisions(
+            self._step, self._line, self.contacts, self._identities, self._inbox, self.door, self._receipts
+        )
+        self.writing = Writing(self._step, keyring, self.contacts, self.history, self.outbox, self.door, self.decisions)
         self._replies: Final[dict[type[Frame], Callable[[Any, Output, int], None]]] = {
             Welcome: lambda frame, output, _now: self._login.welcome(frame, output),
             LoggedIn: self._logged_in,
             Accepted: lambda frame, output, now: self._sending.accepted(frame, output, now=now),
             Rejected: lambda frame, output, now: self._sending.rejected(frame, output, now=now),
-            Identity: self._identity,
+            Identity: lambda frame, output, now: introductions.identity(frame, output, now=now),
             Log: lambda frame, output, now: self._watch.took(frame, output, now=now),
             Rows: lambda frame, output, _now: self._data.took(frame, output),
             Erased: lambda frame, output, _now: self._data.erased(frame, output),
@@ -133,7 +139,7 @@ class Messenger:
             frame_type(Rotate): self._rotation_refused,
             frame_type(PublishPrekeys): lambda frame, _output, now: self._stock.refused(frame, now=now),
             frame_type(FetchPrekeys): lambda frame, output, now: self._sending.no_prekeys(frame, output, now=now),
-            frame_type(FetchIdentity): self._nobody,
+            frame_type(FetchIdentity): lambda frame, output, now: introductions.nobody(frame, output, now=now),
             frame_type(FetchLog): lambda frame, _output, now: self._watch.put_off(frame.retry_after_s, now=now),
             frame_type(FetchRows): lambda frame, _output, now: self._data.put_off(frame.retry_after_s, now=now),
             frame_type(Erase): lambda frame, output, _now: output.events.append(ErasureRefused(frame.code)),
@@ -289,147 +295,7 @@ class Messenger:
             self._stock.ask(output, now=now)
         self._watch.tick(output, now=now)  # which does not read the log while the server is behind
 
-    # ------------------------------------------------------------ out
-
-    def send_text(self, peer: str, text: str, *, now: int) -> tuple[bytes, Output]:
-        """Queue a message, on disk before this returns, and send it when that is possible.
-
-        Returns:
-            The message's id, and what is to be done.
-
-        Raises:
-            UsageError: The text or the recipient cannot be.
-            UntrustedKeyError: The recipient's identity has changed and the person has not decided, or was revoked.
-        """
-        check_text(text)
-        if peer == self.account.user_id:
-            message = "that is your own number"
-            raise UsageError(message, hint="write to somebody else")
-        refuse_stopped(self.contacts.find(peer))
-        if self.door.of(peer) is Standing.BLOCKED:
-            message = f"you have blocked {peer}"
-            raise UsageError(message, hint=f"/allow {peer} ends that")
-        message_id = self.outbox.new_id(now)
-        with self._step(now) as output:
-            self._let_in(peer, now)
-            self.history.add_sent(peer, message_id, text, now=now)
-            self.outbox.add_message(message_id, peer)
-        return message_id, output
-
-    def allow(self, peer: str, *, now: int) -> Output:
-        """Let a contact in: the person's decision; they hear what became of their messages.
-
-        Raises:
-            UsageError: They are no contact.
-        """
-        with self._step(now) as output:
-            self._let_in(peer, now)
-            self.door.allow(peer)
-        return output
-
-    def _let_in(self, peer: str, now: int) -> None:
-        if self.door.of(peer) is Standing.REQUEST:
-            self._receipts.catch_up(peer, now=now)
-
-    def block(self, peer: str, *, now: int) -> Output:
-        """See nothing of a contact any more: the person's decision.
-
-        Raises:
-            UsageError: They are no contact.
-        """
-        with self._step(now) as output:
-            self.door.block(peer)
-        return output
-
-    # ------------------------------------------------------------ identities
-
-    def _identity(self, frame: Identity, output: Output, now: int) -> None:
-        user_id = frame.records[-1].user_id
-        if not self._identities.was_asked_for(user_id):
-            return
-        try:
-            index = self._watch.check_answer(frame, output, now=now)
-        except CryptoError:
-            self._identities.give_up(user_id)
-            self._sending.fail_all(user_id, output, "rejected", Code.UNTRUSTED_LOG)
-            self._inbox.put_aside(user_id)
-            return
-        try:
-            if user_id == self.account.user_id:
-                self._watch.learn_own(frame, output)
-                return
-            answer = self._identities.joined(frame, output)
-            if answer is None:
-                return
-            doubted = self._identities.no_longer_doubted(user_id)
-            sight = self._identities.take(answer, index, output, now=now)
-        except CryptoError:
-            self._identities.give_up(user_id)
-            self._give_up(user_id, output, Code.INVALID_RECORD)
-            return
-        if sight is Sight.ROTATED:
-            self._sending.seal_anew(user_id)
-        elif sight is Sight.CHANGED:
-            self._sending.fail_all(user_id, output, "identity-changed", None)
-        elif sight is Sight.SAME and doubted:  # the relay refuses the very key that its directory names
-            self._give_up(user_id, output, Code.KEY_CHANGED)
-        self._line.send_again()
-        if not self._identities.awaits(user_id):  # otherwise there are more of its records than came
-            self._inbox.identity_seen(user_id, now=now)
-
-    def _give_up(self, user_id: str, output: Output, reason: Code) -> None:
-        """End everything that waited for somebody's identity."""
-        self._sending.fail_all(user_id, output, "rejected", reason)
-        self._inbox.identity_unknown(user_id)
-
-    def safety_number(self, peer: str) -> str:
-        """Return the number that this account and a contact compare, 60 digits.
-
-        Raises:
-            UsageError: They are no contact.
-            UntrustedKeyError: Their identity has changed or was revoked.
-        """
-        return self._identities.safety_number(peer)
-
-    def verify(self, peer: str, number: str) -> None:
-        """Note that the two people have compared this safety number: the person's word.
-
-        Raises:
-            UsageError: They are no contact, or it is no number.
-            UntrustedKeyError: Their identity has changed or was revoked, or this is not the number.
-        """
-        with self.database.transaction():
-            self._identities.verify(peer, number)
-
-    def accept(self, peer: str, *, now: int) -> Output:
-        """Pin the identity that a contact has now: the person's decision.
-
-        Raises:
-            UsageError: There is nothing to decide.
-        """
-        return self._decide(peer, self.contacts.accept, now=now)
-
-    def keep(self, peer: str, *, now: int) -> Output:
-        """Stay with the identity that a contact had: the person's decision.
-
-        Raises:
-            UsageError: There is nothing to decide.
-        """
-        return self._decide(peer, self.contacts.keep, now=now)
-
-    def _decide(self, peer: str, decision: Callable[[str], None], *, now: int) -> Output:
-        contact = self.contacts.find(peer)
-        if contact is None:
-            message = f"{peer} is no contact yet"
-            raise UsageError(message, hint="/contacts lists those who are")
-        if contact.trust is not Trust.CHANGED:
-            message = f"there is nothing to decide: the key of {peer} has not changed"
-            raise UsageError(message, hint="/contacts lists whose key has")
-        with self._step(now) as output:
-            decision(peer)
-            self._inbox.release(peer, now=now)
-            self._line.send_again()
-        return output
+    # ------------------------------------------------------------ the account
 
     def rotate(self, *, now: int) -> Output:
         """Give this account new keys, signed by the present ones; the server and the contacts hear of it when they can.
@@ -484,18 +350,6 @@ class Messenger:
         command = self._refusals.get(frame.command)
         if command is not None:
             command(frame, output, now)
-
-    def _nobody(self, frame: Refusal, output: Output, now: int) -> None:
-        """Take note that the directory does not answer a look-up."""
-        if not self._identities.was_asked_for(frame.subject):
-            return
-        if frame.code is Code.RATE_LIMITED:
-            self._line.present.retry_at = now + frame.retry_after_s
-            return
-        self._identities.give_up(frame.subject)
-        if frame.subject == self.account.user_id:
-            self._watch.nothing_to_learn(output)
-        self._give_up(frame.subject, output, frame.code)
 
     def _rotation_refused(self, frame: Refusal, output: Output, now: int) -> None:
         self._rotation.refused(frame, output, now=now)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -19,6 +21,9 @@ class Output:
     frames: list[Frame] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     now: int = 0  # when it was taken, seconds since 1970
+
+
+Step = Callable[[int], AbstractContextManager[Output]]  # runs a step, given the time: one transaction
 
 
 class Stocking(Enum):

@@ -29,7 +29,9 @@ def test_the_server_reads_along_under_keys_of_its_own(
             return contacts._follow(contact, [contact.record, record], 1)
 
         monkeypatch.setattr(Contacts, "_offer", trusting)
-    stage.alice.messenger.verify("bob", stage.alice.messenger.safety_number("bob"))
+    stage.alice.messenger.decisions.verify(
+        "bob", stage.alice.messenger.decisions.safety_number("bob"), now=stage.town.now
+    )
     read: list[bytes] = []
 
     def outward(frame: Frame) -> list[Frame]:
@@ -52,4 +54,4 @@ def test_the_server_reads_along_under_keys_of_its_own(
         assert contact.trust is Trust.CHANGED
         assert stage.alice.saw(IdentityChanged) == [IdentityChanged("bob")]
         with pytest.raises(UntrustedKeyError):
-            stage.alice.messenger.send_text("bob", "more", now=1)
+            stage.alice.messenger.writing.send_text("bob", "more", now=1)

@@ -79,7 +79,7 @@ class Life:
 
     def _write_one(self, text: str) -> None:
         self.note("writes", text)
-        output = self.messenger.send_text("bob", text, now=wall_time())[1]
+        output = self.messenger.writing.send_text("bob", text, now=wall_time())[1]
         self.note("wrote", text)  # on disk: from here on it must arrive
         self.perform(output)
 

@@ -107,13 +107,13 @@ class Person:
     # ------------------------------------------------------------ what the person does
 
     def write(self, peer: str, text: str) -> bytes:
-        message_id, output = self.messenger.send_text(peer, text, now=self.town.now)
+        message_id, output = self.messenger.writing.send_text(peer, text, now=self.town.now)
         self.take(output)
         self.town.run()
         return message_id
 
     def accept(self, peer: str) -> None:
-        self.take(self.messenger.accept(peer, now=self.town.now))
+        self.take(self.messenger.decisions.accept(peer, now=self.town.now))
         self.town.run()
 
     def tick(self) -> None:

@@ -101,7 +101,7 @@ def test_the_prompt_says_how_far_the_key_is_trusted(desk: Desk, bob: Person, som
 def test_verify_shows_the_number_and_takes_an_answer(desk: Desk, bob: Person) -> None:
     desk.type("/verify bob", "@bob hello", "/verify bob")
     assert desk.told[0].startswith("! bob is no contact yet")
-    number = bob.messenger.safety_number("alice")
+    number = bob.messenger.decisions.safety_number("alice")
     assert desk.drawn == [number]
     shown = [line.strip() for line in desk.told if re.fullmatch(r"  \d{5}( \d{5}){3}", line)]
     assert "".join(shown).replace(" ", "") == number

@@ -67,11 +67,11 @@ def test_who_is_let_in_hears_how_far_each_message_has_come(alice: Person, bob: P
     second = alice.write("bob", "two")
     bob.looks = False
     third = alice.write("bob", "three")
-    bob.take(bob.messenger.allow("alice", now=bob.town.now))
+    bob.take(bob.messenger.decisions.allow("alice", now=bob.town.now))
     bob.town.run()
     assert [alice.state(each) for each in (first, second, third)] == ["read", "delivered", "accepted"]
     before = len(states(alice))
-    bob.take(bob.messenger.allow("alice", now=bob.town.now))
+    bob.take(bob.messenger.decisions.allow("alice", now=bob.town.now))
     bob.town.run()
     assert len(states(alice)) == before
 
@@ -82,7 +82,7 @@ def test_what_was_read_stays_with_who_wants_that(alice: Person, bob: Person) -> 
     bob.go_online()
     sent = alice.write("bob", "hello")
     bob.take(bob.messenger.read("alice", now=bob.town.now))
-    bob.take(bob.messenger.allow("alice", now=bob.town.now))
+    bob.take(bob.messenger.decisions.allow("alice", now=bob.town.now))
     bob.town.run()
     assert alice.state(sent) == "delivered"
 
@@ -91,7 +91,7 @@ def test_nothing_is_seen_of_who_is_blocked_and_nothing_is_missing_afterwards(
     alice: Person, bob: Person, receipts: list[Frame]
 ) -> None:
     alice.write("bob", "hello")
-    bob.take(bob.messenger.block("alice", now=bob.town.now))
+    bob.take(bob.messenger.decisions.block("alice", now=bob.town.now))
     bob.town.run()
     sent = [alice.write("bob", f"number {number}") for number in range(3)]
     assert bob.read == ["hello"]
@@ -100,8 +100,8 @@ def test_nothing_is_seen_of_who_is_blocked_and_nothing_is_missing_afterwards(
     assert (receipts, [alice.state(each) for each in sent]) == ([], ["accepted"] * 3)
     assert bob.messenger.door.all() == {"alice": Standing.BLOCKED}
     with pytest.raises(UsageError, match="blocked"):
-        bob.messenger.send_text("alice", "hello", now=bob.town.now)
-    bob.take(bob.messenger.allow("alice", now=bob.town.now))
+        bob.messenger.writing.send_text("alice", "hello", now=bob.town.now)
+    bob.take(bob.messenger.decisions.allow("alice", now=bob.town.now))
     alice.write("bob", "are you back?")
     assert bob.read == ["hello", "are you back?"]
     assert bob.saw(MessagesMissing) == bob.saw(EnvelopeRefused) == []
@@ -111,7 +111,7 @@ def test_nothing_is_seen_of_who_is_blocked_and_nothing_is_missing_afterwards(
 def test_nothing_is_asked_of_who_is_blocked(alice: Person, bob: Person, receipts: list[Frame]) -> None:
     """Their message does not open: bob has lost the session."""
     alice.write("bob", "hello")
-    bob.take(bob.messenger.block("alice", now=bob.town.now))
+    bob.take(bob.messenger.decisions.block("alice", now=bob.town.now))
     bob.database.run("DELETE FROM session")
     before = len(bob.events)
     alice.write("bob", "hello?")
@@ -128,6 +128,6 @@ def test_who_was_written_to_is_known_whoever_looks_first(alice: Person, bob: Per
 
 def test_nobody_can_be_let_in_who_was_never_met(bob: Person) -> None:
     assert bob.messenger.door.of("carol") is Standing.REQUEST
-    for decide in (bob.messenger.allow, bob.messenger.block):
+    for decide in (bob.messenger.decisions.allow, bob.messenger.decisions.block):
         with pytest.raises(UsageError, match="no contact"):
             decide("carol", now=bob.town.now)

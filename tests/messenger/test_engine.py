@@ -216,7 +216,7 @@ def test_a_receipt_that_finds_a_full_mailbox_is_kept_for_later(tmp_path: Path, s
 def test_texts_that_cannot_be_sent_are_refused_before_anything_happens(pair: tuple[Person, Person], text: str) -> None:
     alice, _ = pair
     with pytest.raises(UsageError):
-        alice.messenger.send_text("bob", text, now=1)
+        alice.messenger.writing.send_text("bob", text, now=1)
     assert alice.messenger.outbox.count_messages() == 0
 
 
@@ -312,7 +312,7 @@ def test_frames_that_are_doubled_delayed_or_lost_with_their_link(town: Town, tri
     sent = []
     for number in range(count):
         sent.append(f"number {number}")
-        _, output = alice.messenger.send_text("bob", sent[-1], now=town.now)
+        _, output = alice.messenger.writing.send_text("bob", sent[-1], now=town.now)
         alice.take(output)
         if chance.random() < 0.02:
             break_something(town, chance)
@@ -625,7 +625,7 @@ def test_the_remembered_key_can_be_kept(pair: tuple[Person, Person]) -> None:
     alice.town.inward = lambda frame: [frame]
     push(alice, forged(bob, alice, Text(counter=2, log=NO_LOG, text="it is still me")))
     assert alice.read == ["hi"]
-    alice.take(alice.messenger.keep("bob", now=alice.town.now))
+    alice.take(alice.messenger.decisions.keep("bob", now=alice.town.now))
     alice.town.run()
     assert alice.read == ["hi", "it is still me"]
     bob.looks = True
@@ -653,7 +653,7 @@ def test_not_even_a_receipt_goes_to_a_changed_key(pair: tuple[Person, Person]) -
     alice.take(alice.messenger.shown([("bob", alice.saw(MessageReceived)[0].id)], now=1))  # type: ignore[union-attr]
     alice.town.run()
     assert bob.state(message) == "accepted"
-    alice.take(alice.messenger.keep("bob", now=alice.town.now))
+    alice.take(alice.messenger.decisions.keep("bob", now=alice.town.now))
     alice.town.run()
     assert bob.state(message) == "delivered"
 

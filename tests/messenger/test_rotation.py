@@ -113,13 +113,13 @@ def test_both_go_on_after_a_rotation_and_the_contact_hears_of_it(town: Town) -> 
 
 def test_what_was_compared_must_be_compared_anew(town: Town) -> None:
     alice, bob = friends(town)
-    before = alice.messenger.safety_number("bob")
-    alice.messenger.verify("bob", bob.messenger.safety_number("alice"))
+    before = alice.messenger.decisions.safety_number("bob")
+    alice.messenger.decisions.verify("bob", bob.messenger.decisions.safety_number("alice"), now=town.now)
     assert trust(alice, "bob") is Trust.VERIFIED
     rotate(bob)
     assert alice.saw(IdentityRotated) == [IdentityRotated("bob", was_verified=True)]
     assert trust(alice, "bob") is Trust.UNVERIFIED
-    assert alice.messenger.safety_number("bob") == bob.messenger.safety_number("alice") != before
+    assert alice.messenger.decisions.safety_number("bob") == bob.messenger.decisions.safety_number("alice") != before
 
 
 def test_a_message_crosses_a_rotation_it_has_not_heard_of(town: Town) -> None:
@@ -347,7 +347,7 @@ def test_what_is_sealed_anew_keeps_its_place(town: Town) -> None:
     rotate(bob)
     assert alice.link is not None
     town.to_relay.append((alice.link, late[0]))
-    _, output = alice.messenger.send_text("bob", "two", now=town.now)
+    _, output = alice.messenger.writing.send_text("bob", "two", now=town.now)
     alice.take(output)
     town.run()
     assert bob.read[-2:] == ["one", "two"]
@@ -483,7 +483,7 @@ def test_what_an_old_key_has_signed_is_not_shown_as_verified(town: Town) -> None
     under_way = kept_back(town, lambda: alice.write("bob", "under way"))
     kept_back(town, lambda: rotate(alice))
     kept_back(town, lambda: bob.write("alice", "hello again"))
-    bob.messenger.verify("alice", bob.messenger.safety_number("alice"))
+    bob.messenger.decisions.verify("alice", bob.messenger.decisions.safety_number("alice"), now=town.now)
     bob.take(bob.messenger.receive(under_way, now=town.now))
     (shown,) = [event for event in bob.saw(MessageReceived) if isinstance(event, MessageReceived)][-1:]
     assert (shown.text, shown.trust) == ("under way", "unverified")
@@ -570,7 +570,7 @@ def test_a_key_that_the_old_one_has_not_signed_is_no_rotation(town: Town, some_k
     assert alice.saw(IdentityRotated) == []
     assert alice.saw(IdentityChanged) == [IdentityChanged("bob")]
     with pytest.raises(UntrustedKeyError):
-        alice.messenger.send_text("bob", "more", now=town.now)
+        alice.messenger.writing.send_text("bob", "more", now=town.now)
     assert bob.read == ["hello", "secret"]  # sealed for him, before the lie
 
 
@@ -614,9 +614,9 @@ def test_a_revoked_contact_is_written_to_and_read_no_more(town: Town) -> None:
     assert alice.messenger.history.state(message) == ("rejected", Code.ACCOUNT_REVOKED)
     assert trust(alice, "bob") is Trust.REVOKED
     with pytest.raises(UntrustedKeyError, match="revoked"):
-        alice.messenger.send_text("bob", "hello?", now=town.now)
+        alice.messenger.writing.send_text("bob", "hello?", now=town.now)
     with pytest.raises(UntrustedKeyError, match="revoked"):
-        alice.messenger.safety_number("bob")
+        alice.messenger.decisions.safety_number("bob")
     bob.go_online()
     assert bob.saw(LoginRefused) == [LoginRefused(Code.ACCOUNT_REVOKED, 0)]
 
@@ -658,7 +658,7 @@ def test_somebody_new_under_a_revoked_name_is_for_the_person_to_decide(
     with alice.database.transaction():
         alice.messenger.contacts.see([other], [], now=town.now)
     assert trust(alice, "bob") is Trust.CHANGED
-    alice.take(alice.messenger.keep("bob", now=town.now))
+    alice.take(alice.messenger.decisions.keep("bob", now=town.now))
     assert trust(alice, "bob") is Trust.REVOKED
     with alice.database.transaction():
         alice.messenger.contacts.see([other], [], now=town.now)
@@ -789,18 +789,18 @@ def test_two_people_see_the_same_number_and_others_another(town: Town) -> None:
     alice, bob = friends(town)
     carol = town.person("carol")
     carol.write("bob", "hello")
-    number = alice.messenger.safety_number("bob")
-    assert number == bob.messenger.safety_number("alice")
+    number = alice.messenger.decisions.safety_number("bob")
+    assert number == bob.messenger.decisions.safety_number("alice")
     assert len(number) == 60
     assert number.isdigit()
-    assert carol.messenger.safety_number("bob") != number
+    assert carol.messenger.decisions.safety_number("bob") != number
 
 
 def test_the_person_s_word_makes_a_contact_verified(town: Town) -> None:
     alice, bob = friends(town)
-    alice.messenger.verify("bob", alice.messenger.safety_number("bob"))
+    alice.messenger.decisions.verify("bob", alice.messenger.decisions.safety_number("bob"), now=town.now)
     assert trust(alice, "bob") is Trust.VERIFIED
-    bob.messenger.verify("alice", alice.messenger.safety_number("bob"))
+    bob.messenger.decisions.verify("alice", alice.messenger.decisions.safety_number("bob"), now=town.now)
     assert trust(bob, "alice") is Trust.VERIFIED
     alice.restart()
     assert trust(alice, "bob") is Trust.VERIFIED
@@ -809,7 +809,7 @@ def test_the_person_s_word_makes_a_contact_verified(town: Town) -> None:
 def test_another_number_verifies_nobody(town: Town) -> None:
     alice, _ = friends(town)
     with pytest.raises(UntrustedKeyError, match="not the safety number"):
-        alice.messenger.verify("bob", "0" * 60)
+        alice.messenger.decisions.verify("bob", "0" * 60, now=town.now)
     assert trust(alice, "bob") is Trust.UNVERIFIED
 
 
@@ -817,28 +817,28 @@ def test_what_is_no_number_is_a_mistake(town: Town) -> None:
     alice, _ = friends(town)
     for word in ("ok", "", "\u0663" * 60):
         with pytest.raises(UsageError, match="no safety number"):
-            alice.messenger.verify("bob", word)
+            alice.messenger.decisions.verify("bob", word, now=town.now)
 
 
 def test_somebody_never_met_cannot_be_compared(town: Town) -> None:
     alice = town.person("alice")
     with pytest.raises(UsageError, match="no contact yet"):
-        alice.messenger.safety_number("bob")
+        alice.messenger.decisions.safety_number("bob")
     with pytest.raises(UsageError, match="no contact yet"):
-        alice.messenger.verify("bob", "0" * 60)
+        alice.messenger.decisions.verify("bob", "0" * 60, now=town.now)
 
 
 def test_a_changed_contact_cannot_be_verified_before_the_person_has_decided(
     town: Town, some_keys: list[PrivateKeys]
 ) -> None:
     alice, _ = friends(town)
-    number = alice.messenger.safety_number("bob")
-    alice.messenger.verify("bob", number)
+    number = alice.messenger.decisions.safety_number("bob")
+    alice.messenger.decisions.verify("bob", number, now=town.now)
     other = create_record(some_keys[2], "bob", created=START_S, suites=[1])
     with alice.database.transaction():
         alice.messenger.contacts.see([other], [], now=town.now)
     with pytest.raises(UntrustedKeyError, match="has changed"):
-        alice.messenger.verify("bob", number)
+        alice.messenger.decisions.verify("bob", number, now=town.now)
     assert trust(alice, "bob") is Trust.CHANGED
 
 

@@ -112,7 +112,7 @@ def test_texts_of_up_to_256_bytes_have_one_size(town: Town) -> None:
 def test_both_begin_at_the_same_moment(town: Town) -> None:
     alice, bob = town.person("alice"), town.person("bob")
     for person, other in ((alice, "bob"), (bob, "alice")):
-        _, output = person.messenger.send_text(other, f"{person.user_id} first", now=town.now)
+        _, output = person.messenger.writing.send_text(other, f"{person.user_id} first", now=town.now)
         person.take(output)
     town.run()
     assert (alice.read, bob.read) == (["bob first"], ["alice first"])

@@ -165,7 +165,7 @@ def test_asking_again_while_there_is_no_link(town: Town) -> None:
         bob.messenger.outbox.add_receipt(bob.messenger.outbox.new_id(town.now), "alice", [message], "unopened")
     bob.write("alice", "y")
     alice.go_offline()
-    alice.messenger.keep("bob", now=town.now)
+    alice.messenger.decisions.keep("bob", now=town.now)
     assert state(alice, message) == ("queued", None)
 
 
@@ -213,7 +213,7 @@ def cross(town: Town, count: int) -> None:
     alice, bob = town.people["alice"], town.people["bob"]
     for number in range(count):
         for person, other in ((alice, "bob"), (bob, "alice")):
-            _, output = person.messenger.send_text(other, f"cross {number}", now=town.now)
+            _, output = person.messenger.writing.send_text(other, f"cross {number}", now=town.now)
             person.take(output)
         town.run()
 
