@@ -13,7 +13,7 @@ from pathlib import Path
 
 from errors import StorageError, UsageError
 from messenger.account import AccountFiles, normalise_user_id
-from messenger.archive import Wanted, day, expression, last_way
+from messenger.archive import Wanted, day
 from messenger.backup import write_backup
 from messenger.engine import Messenger
 from messenger.opening import change_password
@@ -85,18 +85,17 @@ class Local:
 
     def _why(self) -> None:
         """Show the way of the last message to somebody."""
-        said, steps = last_way(self._messenger.archive, normalise_user_id(self._options.to))
+        said, steps = self._messenger.archive.last_way(normalise_user_id(self._options.to))
         for line in [said_json(said, steps)] if self._options.json else why_lines(said, steps):
             self._face.show(line)
 
     def _search(self) -> None:
         """Show the newest messages that are looked for."""
         words = " ".join(self._options.words)
-        expression(words)
         for said in self._messenger.archive.find(self._wanted(words), limit=self._options.number):
             self._face.show(said_json(said) if self._options.json else said_line(said))
 
-    def _wanted(self, words: str) -> Wanted:
+    def _wanted(self, words: str | None) -> Wanted:
         options, everything = self._options, Wanted()
         return Wanted(
             words,
@@ -108,7 +107,7 @@ class Local:
     def _export(self) -> None:
         """Write every message, of everybody or of one, to standard output or into a file for the owner only."""
         line = said_json if self._options.json else said_line
-        lines = (line(said) for said in self._messenger.archive.each(self._wanted("")))
+        lines = (line(said) for said in self._messenger.archive.each(self._wanted(None)))
         path: Path | None = self._options.output
         if path is None:
             for each in lines:

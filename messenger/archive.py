@@ -9,34 +9,49 @@ from typing import Any, Final
 
 from errors import Code, UsageError
 from messenger.database import Database
+from messenger.events import Quote
+from messenger.history import quoted_of
 
 PAGE: Final = 500  # messages read at once: an archive of any size is never in memory whole
 _END: Final = 2**63 - 1  # above every ordinal and every time
 
 _ORDER: Final = ("accepted", "delivered", "read", "expired", "rejected", "identity-changed")  # within a second
-_SELECT: Final = "SELECT ordinal, peer, direction, id, text, timestamp, stored_at, state, reason FROM message"
+_SELECT: Final = (
+    "SELECT one.ordinal, one.peer, one.direction, one.id, one.text, one.timestamp, one.stored_at, one.state,"
+    " one.reason, one.edited_at, one.deleted_at, one.expires_at, other.ordinal, other.direction, other.id, other.text,"
+    " other.timestamp, mine.emoji, theirs.emoji"
+    " FROM message AS one LEFT JOIN message AS other ON other.ordinal = one.about"
+    " LEFT JOIN reaction AS mine ON mine.ordinal = one.ordinal AND mine.outgoing = 1"
+    " LEFT JOIN reaction AS theirs ON theirs.ordinal = one.ordinal AND theirs.outgoing = 0"
+    " WHERE one.kind = 'text' AND"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message that was written or came in."""
+    """A text that was written or came in."""
 
-    ordinal: int  # in the order of arrival
+    number: int  # in the order of arrival; by it a person names it
     peer: str
     outgoing: bool
     id: bytes
-    text: str
+    text: str  # as it is by now; empty when it was deleted
     timestamp: int  # by the sender's clock, seconds since 1970
     stored_at: int  # by ours
     state: str  # in: stored, shown, read; out: as in events.StateChanged, or queued
     reason: Code | None  # of a rejection
+    edited: bool
+    deleted: bool
+    expires_at: int | None  # by our clock
+    quote: Quote | None  # what it answers
+    reactions: tuple[str, str]  # ours and theirs; empty for none
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is looked for; an empty one is everything."""
 
-    words: str = ""  # each must stand in it, or begin a word that does
+    words: str | None = None  # each must stand in it, or begin a word that does; None: whatever stands there
     peer: str | None = None
     since: int = 0  # seconds since 1970, by our clock
     until: int = _END  # and before this
@@ -49,32 +64,71 @@ class Archive:
         """Read a database."""
         self._db = database
 
+    def get(self, peer: str, number: int) -> Said | None:
+        """Return the message of this number, if there is one in the conversation."""
+        row = self._db.row(f"{_SELECT} one.ordinal = ? AND one.peer = ?", number, peer)
+        return _said(row) if row else None
+
+    def number(self, peer: str, message_id: bytes) -> int | None:
+        """Return the number of the message of this id, an own one before one of theirs."""
+        row = self._db.row(
+            "SELECT ordinal FROM message WHERE direction = 'out' AND id = ?1 AND peer = ?2"
+            " UNION ALL SELECT ordinal FROM message WHERE direction = 'in' AND id = ?1 AND peer = ?2",
+            message_id, peer,
+        )  # fmt: skip
+        return row[0] if row else None
+
     def latest(self, peer: str, *, limit: int) -> list[Said]:
         """Return the last messages with somebody, in the order of arrival."""
-        rows = self._db.rows(f"{_SELECT} WHERE peer = ? ORDER BY ordinal DESC LIMIT ?", peer, limit)
+        rows = self._db.rows(f"{_SELECT} one.peer = ? ORDER BY one.ordinal DESC LIMIT ?", peer, limit)
         return [_said(row) for row in reversed(rows)]
 
     def count(self, peer: str) -> int:
         """Return how many messages there are with somebody."""
-        return self._number("SELECT count(*) FROM message WHERE peer = ?", peer)
+        ((count,),) = self._db.rows("SELECT count(*) FROM message WHERE peer = ? AND kind = 'text'", peer)
+        return int(count)
 
     def unread(self) -> dict[str, int]:
         """Return how many messages of each contact were stored and not read, by their names."""
         return dict(
             self._db.rows(
-                "SELECT peer, count(*) FROM (SELECT peer FROM message WHERE state = 'stored'"
-                " UNION ALL SELECT peer FROM message WHERE state = 'shown') GROUP BY peer ORDER BY peer"
+                "SELECT peer, count(*) FROM (SELECT peer FROM message WHERE state = 'stored' AND kind = 'text'"
+                " UNION ALL SELECT peer FROM message WHERE state = 'shown' AND kind = 'text')"
+                " GROUP BY peer ORDER BY peer"
             )
         )
 
     def last_sent(self, peer: str) -> Said | None:
-        """Return the newest own message to somebody."""
-        row = self._db.row(f"{_SELECT} WHERE peer = ? AND direction = 'out' ORDER BY ordinal DESC LIMIT 1", peer)
+        """Return the newest own message to somebody that was not deleted."""
+        return self._last(peer, "out")
+
+    def last_received(self, peer: str) -> Said | None:
+        """Return the newest message from somebody that was not deleted."""
+        return self._last(peer, "in")
+
+    def _last(self, peer: str, direction: str) -> Said | None:
+        row = self._db.row(
+            f"{_SELECT} one.peer = ? AND one.direction = ? AND one.deleted_at IS NULL"
+            " ORDER BY one.ordinal DESC LIMIT 1",
+            peer, direction,
+        )  # fmt: skip
         return _said(row) if row else None
+
+    def last_way(self, peer: str) -> tuple[Said, list[tuple[str, int]]]:
+        """Return the newest own message to somebody, and how far it came when.
+
+        Raises:
+            UsageError: There is none.
+        """
+        said = self.last_sent(peer)
+        if said is None:
+            message = f"you have not written to {peer}"
+            raise UsageError(message, hint="/contacts lists whom you have met")
+        return said, self.steps(said)
 
     def steps(self, said: Said) -> list[tuple[str, int]]:
         """Return the states that an own message has reached, and when, seconds since 1970 by our clock."""
-        rows = self._db.rows("SELECT state, at FROM step WHERE ordinal = ?", said.ordinal)
+        rows = self._db.rows("SELECT state, at FROM step WHERE ordinal = ?", said.number)
         return sorted([(state, at) for state, at in rows], key=lambda step: (step[1], _ORDER.index(step[0])))
 
     def find(self, wanted: Wanted, *, limit: int) -> list[Said]:
@@ -83,7 +137,7 @@ class Archive:
         Raises:
             UsageError: There is nothing in the words to look for.
         """
-        return list(reversed(list(self._select(wanted, "ordinal <", "DESC", _END, limit))))
+        return list(reversed(self._select(wanted, "one.ordinal <", "DESC", _END, limit)))
 
     def each(self, wanted: Wanted) -> Iterator[Said]:
         """Return all messages that are looked for, in the order of arrival, read in pages.
@@ -92,36 +146,22 @@ class Archive:
             UsageError: There is nothing in the words to look for.
         """
         after = 0
-        while page := list(self._select(wanted, "ordinal >", "ASC", after, PAGE)):
+        while page := self._select(wanted, "one.ordinal >", "ASC", after, PAGE):
             yield from page
-            after = page[-1].ordinal
+            after = page[-1].number
 
-    def _select(self, wanted: Wanted, side: str, order: str, bound: int, limit: int) -> Iterator[Said]:
-        words = "ordinal IN (SELECT rowid FROM message_text WHERE message_text MATCH ?) AND" if wanted.words else ""
+    def _select(self, wanted: Wanted, side: str, order: str, bound: int, limit: int) -> list[Said]:
+        matching: list[str] = []
+        words = ""
+        if wanted.words is not None:
+            matching = [expression(wanted.words)]
+            words = "one.ordinal IN (SELECT rowid FROM message_text WHERE message_text MATCH ?) AND"
         rows = self._db.rows(
-            f"{_SELECT} WHERE {words} (? IS NULL OR peer = ?) AND stored_at >= ? AND stored_at < ? AND {side} ?"
-            f" ORDER BY ordinal {order} LIMIT ?",
-            *([expression(wanted.words)] if wanted.words else []),
-            wanted.peer, wanted.peer, wanted.since, wanted.until, bound, limit,
+            f"{_SELECT} {words} (? IS NULL OR one.peer = ?) AND one.stored_at >= ? AND one.stored_at < ? AND {side} ?"
+            f" ORDER BY one.ordinal {order} LIMIT ?",
+            *matching, wanted.peer, wanted.peer, wanted.since, wanted.until, bound, limit,
         )  # fmt: skip
-        return map(_said, rows)
-
-    def _number(self, sql: str, *values: object) -> int:
-        row = self._db.row(sql, *values)
-        return int(row[0]) if row else 0
-
-
-def last_way(archive: Archive, peer: str) -> tuple[Said, list[tuple[str, int]]]:
-    """Return the newest own message to somebody, and how far it came when.
-
-    Raises:
-        UsageError: There is none.
-    """
-    said = archive.last_sent(peer)
-    if said is None:
-        message = f"you have not written to {peer}"
-        raise UsageError(message, hint="/contacts lists whom you have met")
-    return said, archive.steps(said)
+        return [_said(row) for row in rows]
 
 
 def expression(words: str) -> str:
@@ -151,6 +191,21 @@ def day(text: str, *, after: int = 0) -> int:
 
 
 def _said(row: tuple[Any, ...]) -> Said:
-    ordinal, peer, direction, message_id, text, timestamp, stored_at, state, code = row
-    reason = Code(code) if code else None
-    return Said(ordinal, peer, direction == "out", message_id, text, timestamp, stored_at, state, reason)
+    number, peer, direction, message_id, text, timestamp, stored_at, state, code, *more = row
+    edited_at, deleted_at, expires_at, *quoted, mine, theirs = more
+    return Said(
+        number,
+        peer,
+        direction == "out",
+        message_id,
+        text,
+        timestamp,
+        stored_at,
+        state,
+        Code(code) if code else None,
+        edited=edited_at is not None,
+        deleted=deleted_at is not None,
+        expires_at=expires_at,
+        quote=quoted_of(quoted),
+        reactions=(mine or "", theirs or ""),
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from errors import UsageError
 from messenger.account import normalise_user_id
-from messenger.archive import Wanted, day, expression
+from messenger.archive import Wanted, day
 from messenger.ui.text import HELD_ROWS, contact_line, log_lines, own_keys_line
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def wanted(entry: list[str]) -> Wanted:
             until = day(value, after=1)
         else:
             words.append(word)
-    expression(" ".join(words))
     return Wanted(" ".join(words), peer, since, until)
 
 

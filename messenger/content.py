@@ -1,4 +1,4 @@
-"""What travels inside an envelope: text, receipts and notices, packed so that their size says little.
+"""What travels inside an envelope: messages, receipts and notices, packed so that their size says little.
 
 docs/PROTOCOL.md section 7. The relay cannot import this.
 """
@@ -9,15 +9,17 @@ import zlib
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from errors import CryptoError, ProtocolError, UsageError
 from key_log import EMPTY
 from protocol import Frame, canonical, decode_strictly
-from records import EnvelopeId, Hash, Integer, Record
+from records import EnvelopeId, Hash, Integer, Record, UserId
 
 MAX_TEXT: Final = 64 * 1024  # bytes of UTF-8; more belongs into a file
 MAX_RECEIPTS: Final = 100  # ids in one receipt
+MAX_REACTION: Final = 16  # Unicode code points: the longest emoji has 10
+MAX_LIFETIME_S: Final = 365 * 24 * 3600  # of a message that disappears
 COMPRESS_ABOVE: Final = 512  # bytes of content; below, padding hides the gain
 MAX_INFLATED: Final = 1024 * 1024  # bytes; a zlib stream can be a thousand times smaller than what it holds
 BUCKETS: Final = (512, 1024, 2048, 4096)  # bytes; above, Padmé
@@ -35,12 +37,60 @@ class KnownLog(Record, frozen=True, kw_only=True):
 NO_LOG: Final = KnownLog(root=EMPTY[1], size=EMPTY[0])  # what everybody knows before their first login
 
 
+Count = Annotated[int, Meta(ge=1, le=2**53 - 1)]  # of messages from this sender to this recipient
+Lifetime = Annotated[int, Meta(ge=1, le=MAX_LIFETIME_S)]  # seconds
+
+
+class Reference(Record, frozen=True, kw_only=True):
+    """A text of the conversation."""
+
+    author: UserId  # one of the two
+    id: EnvelopeId
+
+
 class Text(Frame, frozen=True, kw_only=True, tag_field="kind", tag="text"):
     """What a person wrote."""
 
-    counter: Annotated[int, Meta(ge=1, le=2**53 - 1)]  # of messages from this sender to this recipient
+    answers: Reference | UnsetType = UNSET
+    counter: Count
+    lifetime_s: Lifetime | UnsetType = UNSET  # from when it is read; at the sender's, from when it was accepted
     log: KnownLog
     text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+
+
+class Edit(Frame, frozen=True, kw_only=True, tag_field="kind", tag="edit"):
+    """What the sender wrote, as they would have it now."""
+
+    counter: Count
+    id: EnvelopeId  # of the text
+    log: KnownLog
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+
+
+class Deletion(Frame, frozen=True, kw_only=True, tag_field="kind", tag="delete"):
+    """The sender takes back what they wrote."""
+
+    counter: Count
+    id: EnvelopeId  # of the text
+    log: KnownLog
+
+
+class Reaction(Frame, frozen=True, kw_only=True, tag_field="kind", tag="react"):
+    """What the sender feels about a text, in place of what they felt before."""
+
+    about: Reference
+    counter: Count
+    emoji: Annotated[str, Meta(max_length=MAX_REACTION)]  # empty: nothing any more
+    log: KnownLog
+
+
+class Timer(Frame, frozen=True, kw_only=True, tag_field="kind", tag="timer"):
+    """How long the texts of this conversation live from now on, whoever writes them."""
+
+    counter: Count
+    lifetime_s: Annotated[int, Meta(ge=0, le=MAX_LIFETIME_S)]  # 0: for ever
+    log: KnownLog
+    version: Count  # one more than of the timer that it replaces
 
 
 class ReceiptContent(Frame, frozen=True, kw_only=True, tag_field="kind", tag="receipt"):
@@ -55,12 +105,14 @@ class ReceiptContent(Frame, frozen=True, kw_only=True, tag_field="kind", tag="re
 class Notice(Frame, frozen=True, kw_only=True, tag_field="kind", tag="notice"):
     """Something has changed at its sender's, who says so by signing this."""
 
-    about: Annotated[str, Meta(pattern=r"\A(identity|restored)\Z")]  # new keys, with which this is signed; or a backup
+    # new keys, with which this is signed; that it comes from a backup; or that a person is typing
+    about: Annotated[str, Meta(pattern=r"\A(identity|restored|typing)\Z")]
     counter: Integer  # as in a receipt
     log: KnownLog
 
 
-Content = Text | ReceiptContent | Notice
+Written = Text | Edit | Deletion | Reaction | Timer  # what messages hold, each of which counts
+Content = Written | ReceiptContent | Notice
 
 _contents: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
 
@@ -82,6 +134,17 @@ def check_text(text: str) -> None:
     if size > MAX_TEXT:
         message = f"the message has {size:,} bytes, at most {MAX_TEXT:,} can be sent"
         raise UsageError(message, hint="send it in parts")
+
+
+def check_reaction(emoji: str) -> None:
+    """Refuse what is no reaction; the empty one takes a reaction back.
+
+    Raises:
+        UsageError: It is too long, or holds letters that are not shown.
+    """
+    if len(emoji) > MAX_REACTION or any(letter.isspace() or letter.isalnum() for letter in emoji):
+        message = f"{emoji!a} is no reaction"
+        raise UsageError(message, hint="give one emoji, such as \N{THUMBS UP SIGN}")
 
 
 def padded_size(size: int) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 from errors import UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.account import normalise_user_id
-from messenger.archive import Wanted, last_way
+from messenger.archive import Wanted
 from messenger.commands import SHOWN_AT_OPENING
 from messenger.engine import Messenger
 from messenger.events import (
@@ -217,7 +217,7 @@ class Conversation:
         Raises:
             UsageError: There is none.
         """
-        for line in why_lines(*last_way(self.messenger.archive, peer)):
+        for line in why_lines(*self.messenger.archive.last_way(peer)):
             self.tell(line)
 
     def show_safety_number(self, peer: str) -> None:

@@ -14,11 +14,13 @@ from typing import Any, Final
 from messenger.account import Account
 from messenger.archive import Archive
 from messenger.beginnings import Beginnings
+from messenger.changes import Changes
 from messenger.contacts import Contacts
 from messenger.database import Database
 from messenger.decisions import Decisions
 from messenger.door import Door
-from messenger.events import ErasureRefused, Event, Online
+from messenger.events import ErasureRefused, Event, MessagesExpired, Online, Typing
+from messenger.expiry import Expiry
 from messenger.history import History
 from messenger.identities import Identities
 from messenger.inbox import Inbox, Shown
@@ -99,7 +101,9 @@ class Messenger:
         self._line = Line()
         self._login = LogIn(self._line, keyring)
         self.door = Door(database, ajar=not preferences.requests)
-        self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection, self.door)
+        self.changes = Changes(database)
+        self.expiry = Expiry(database, self.changes)
+        self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection, self.door, self.changes)
         self._receipts = Receipts(
             self._inbox, self.history, self.outbox, self.door, of_reading=preferences.read_receipts
         )
@@ -118,7 +122,19 @@ class Messenger:
         self.decisions = Decisions(
             self._step, self._line, self.contacts, self._identities, self._inbox, self.door, self._receipts
         )
-        self.writing = Writing(self._step, keyring, self.contacts, self.history, self.outbox, self.door, self.decisions)
+        self.writing = Writing(
+            self._step,
+            self._line,
+            keyring,
+            self.contacts,
+            self.history,
+            self.archive,
+            self.changes,
+            self.outbox,
+            self.door,
+            self.decisions,
+            typing=preferences.typing,
+        )
         self._replies: Final[dict[type[Frame], Callable[[Any, Output, int], None]]] = {
             Welcome: lambda frame, output, _now: self._login.welcome(frame, output),
             LoggedIn: self._logged_in,
@@ -167,11 +183,15 @@ class Messenger:
         """Take over what the inbox wants told and acknowledged, and what it has heard."""
         for peer, log in self._inbox.heard:
             self._watch.heard(peer, log, output, now=now)
+            if self.caught_up:
+                self._line.present.heard_at[peer] = now
         self._inbox.heard.clear()
         self._receipts.unopened(now=now)
         for peer, message_id in self._inbox.wanted_again:
             self._sending.send_again(peer, message_id, output, now=now)
         self._inbox.wanted_again.clear()
+        self._inbox.events += [Typing(peer) for peer in self._inbox.typing]
+        self._inbox.typing.clear()
         output.events += self._inbox.events
         self._inbox.events.clear()
         sequences = [sequence for sequence in self._inbox.acknowledged if sequence]  # 0: not over this link
@@ -249,14 +269,21 @@ class Messenger:
             self._sweep_at = now + SWEEP_EVERY_S
             with self.database.transaction():
                 self.outbox.forget_receipts(now=now)
+                self.expiry.tidy(now=now)
             self.database.sweep()
         link = self._line.link
         due = () if link is None else (
             link.retry_at, link.read_log_at, link.ask_rows_at, link.log_overdue_at, link.restock_at
         )  # fmt: skip
-        if not any(at is not None and now >= at for at in due):
+        over = self.expiry.is_due(now=now)
+        if not over and not any(at is not None and now >= at for at in due):
             return Output()
         with self._step(now) as output:
+            if over:
+                removed = self.expiry.disappear(now=now)
+                output.events += [MessagesExpired(peer, count) for peer, count in removed.items()]
+            if link is None:
+                return output
             self._watch.tick(output, now=now)
             self._data.tick(output, now=now)
             self._stock.tick(output, now=now)
@@ -277,6 +304,7 @@ class Messenger:
     def _logged_in(self, frame: LoggedIn, output: Output, now: int) -> None:
         link = self._line.present
         link.online, link.expected = True, frame.pending
+        self.outbox.forget_typing()
         output.events.append(Online(frame.pending))
         self._rotation.logged_in(output, now=now)
         if self._protection.is_behind(self.account.record) and self.keyring.following is None and not link.behind:
@@ -363,8 +391,11 @@ class Messenger:
 
     def _delivery(self, frame: Delivery, output: Output, now: int) -> None:
         link = self._line.present
+        has_waited = link.expected > 0
         link.expected -= 1
         unknown = self._inbox.deliver(frame, now=now)
+        if has_waited:
+            self._inbox.typing.clear()  # that was before
         if unknown is not None and self.log.alarm is None:
             self._identities.look_up(unknown, output)
         elif unknown is not None:

@@ -23,8 +23,19 @@ class LoginRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A text of the conversation that something else is about."""
+
+    number: int  # by which a person names it
+    outgoing: bool
+    id: bytes
+    text: str  # as it is by now; empty when it was deleted
+    timestamp: int  # seconds since 1970, by its author's clock
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message to show; `Messenger.shown` wants to hear when that is done."""
+    """A message to show; `Messenger.shown` wants to hear when that is done, as of all that have an id and a peer."""
 
     id: bytes
     peer: str
@@ -32,6 +43,61 @@ class MessageReceived:
     timestamp: int  # seconds since 1970, by the sender's clock
     counter: int
     trust: str  # in the sender's identity, when it was stored
+    number: int = 0  # by which a person names it
+    quote: Quote | None = None  # what it answers
+    lifetime_s: int | None = None  # until it disappears, once it was read
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEdited:
+    """A contact has changed what they wrote."""
+
+    id: bytes
+    peer: str
+    quote: Quote | None  # None: it is not here any more, or was not theirs to change
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDeleted:
+    """A contact has taken back what they wrote."""
+
+    id: bytes
+    peer: str
+    quote: Quote | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReaction:
+    """A contact has said what they feel about a text."""
+
+    id: bytes
+    peer: str
+    quote: Quote | None
+    emoji: str  # empty: nothing any more
+
+
+@dataclass(frozen=True, slots=True)
+class TimerChanged:
+    """A contact has set how long the texts of the conversation live."""
+
+    id: bytes
+    peer: str
+    lifetime_s: int  # 0: for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """A contact is typing."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesExpired:
+    """Messages with this contact were removed here, since their time was over."""
+
+    peer: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +257,17 @@ class EnvelopeRefused:
     peer: str
 
 
+Arrival = MessageReceived | MessageEdited | MessageDeleted | MessageReaction | TimerChanged  # what came in messages
 Event = (
     Online
     | LoginRefused
     | MessageReceived
+    | MessageEdited
+    | MessageDeleted
+    | MessageReaction
+    | TimerChanged
+    | Typing
+    | MessagesExpired
     | MessageRequested
     | MessagesMissing
     | StateChanged

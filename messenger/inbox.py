@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
+from messenger.changes import Changes
 from messenger.contacts import COUNTERS_SKIPPED, Contact, Contacts, Trust
-from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, unpack
+from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, Written, unpack
 from messenger.database import Database
 from messenger.door import Door, Standing
 from messenger.events import (
@@ -66,9 +67,11 @@ class Inbox:
         history: History,
         protection: Protection,
         door: Door,
+        changes: Changes,
     ) -> None:
         """Work for an account; every change runs inside the caller's transaction."""
         self._protection = protection
+        self._changes = changes
         self._door = door
         self._keyring = keyring
         self._db = database
@@ -82,6 +85,7 @@ class Inbox:
         self._asked: dict[tuple[str, bool], int] = {}  # how often over this link, by contact, and whether for messages
         self.unopened: list[Shown] = []  # messages that must be sent again; the engine says so to their senders
         self.wanted_again: list[Shown] = []  # own messages of which contacts say so; the engine takes them
+        self.typing: list[str] = []  # contacts who say that they are; the engine takes them
         self.heard: list[tuple[str, KnownLog]] = []  # what contacts know of the key log; the engine takes it
 
     @property
@@ -244,13 +248,15 @@ class Inbox:
             self.events.append(ContactRestored(contact.user_id))
         else:
             self._note_counter(contact, envelope.suite, content)
-        if isinstance(content, Text):
+        if isinstance(content, Written):
             trust = contact.trust if sealed.sender is contact.record else Trust.UNVERIFIED  # that one was not compared
             self.events += self._introduced_now(contact.user_id)
             self._store(envelope, content, trust, sequence, now=now)
             return
         if isinstance(content, ReceiptContent):
             self._confirm(envelope.sender_id, content, now)
+        elif content.about == "typing" and sequence:  # over this link; what waited is of before
+            self.typing.append(envelope.sender_id)
         self.acknowledged.append(sequence)
 
     def _pass_over(self, sealed: Sealed, sequence: int, *, now: int) -> None:
@@ -272,7 +278,7 @@ class Inbox:
         packed = suite.decrypt(sealed.recipient, sealed.sender, envelope, now=now)
         self._history.note_seen(envelope.sender_id, envelope.id, now=now)  # also where it is nothing that we know
         content = unpack(packed)
-        if isinstance(content, Text) != isinstance(envelope, Message):
+        if isinstance(content, Written) != isinstance(envelope, Message):
             raise CryptoError
         return content
 
@@ -291,19 +297,30 @@ class Inbox:
 
     def _note_counter(self, contact: Contact, suite: int, content: Content) -> None:
         """Say so when messages that come before this content have not come (delivery contract G4)."""
-        missing = content.counter - contact.highest_in - (1 if isinstance(content, Text) else 0)
+        missing = content.counter - contact.highest_in - (1 if isinstance(content, Written) else 0)
         lost_count = contact.highest_in == 0 and missing >= COUNTERS_SKIPPED  # they restored a backup before we met
         if missing > 0 and not lost_count:
             self.events.append(MessagesMissing(contact.user_id, missing))
         self._contacts.note_opened(contact.user_id, suite=suite, counter=content.counter)
 
-    def _store(self, envelope: Message | Receipt, content: Text, trust: Trust, sequence: int, *, now: int) -> None:
-        message = MessageReceived(
-            envelope.id, envelope.sender_id, content.text, envelope.timestamp, content.counter, trust
+    def _store(self, envelope: Message | Receipt, content: Written, trust: Trust, sequence: int, *, now: int) -> None:
+        peer = envelope.sender_id
+        kind, about = self._changes.take(peer, content, now=now)
+        text = content if isinstance(content, Text) else None
+        self._history.add_received(
+            peer,
+            envelope.id,
+            kind,
+            counter=content.counter,
+            timestamp=envelope.timestamp,
+            now=now,
+            text=text.text if text is not None else "",
+            about=about,
+            lifetime_s=(text.lifetime_s or None) if text is not None else None,
         )
-        self._history.add_received(message, now=now)
-        self._unshown[message.peer, message.id] = sequence
-        self.events.append(message)
+        self._unshown[peer, envelope.id] = sequence
+        arrival = self._history.received(peer, envelope.id)
+        self.events.append(replace(arrival, trust=trust) if isinstance(arrival, MessageReceived) else arrival)
 
     def _confirm(self, peer: str, receipt: ReceiptContent, now: int) -> None:
         """Note what became of own messages; ids of others than this contact's change nothing."""
@@ -344,7 +361,7 @@ class Inbox:
         self._introduced.add(peer)
         return [MessageRequested(peer)]
 
-    def shown(self, messages: list[Shown], *, read: bool) -> dict[str, list[bytes]]:
+    def shown(self, messages: list[Shown], *, read: bool, now: int) -> dict[str, list[bytes]]:
         """Note that messages were shown, and perhaps read, so that the relay may forget them.
 
         Returns:
@@ -353,6 +370,6 @@ class Inbox:
         due: dict[str, list[bytes]] = {}
         for peer, message_id in messages:
             self.acknowledged.append(self._unshown.pop((peer, message_id), 0))
-            if self._history.mark_shown(peer, message_id, read=read):
+            if self._history.mark_shown(peer, message_id, read=read, now=now):
                 due.setdefault(peer, []).append(message_id)
         return due

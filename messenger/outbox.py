@@ -12,6 +12,7 @@ from messenger.database import Database
 from records import ID_SIZE
 
 RECEIPTS_KEPT_S: Final = 7 * 24 * 3600
+TYPING: Final = "typing"  # the notice that is not kept
 BEGINNING: Final = -(2**63)  # below every ordinal
 PREFIX: Final = struct.Struct(">II")  # of an id
 
@@ -139,7 +140,16 @@ class Outbox:
 
     def notified(self) -> set[str]:
         """Return the contacts who wait to be told of a new identity."""
-        return {peer for (peer,) in self._db.rows("SELECT peer FROM outbox WHERE kind = ?", Kind.NOTICE)}
+        rows = self._db.rows("SELECT peer FROM outbox WHERE kind = ? AND about != ?", Kind.NOTICE, TYPING)
+        return {peer for (peer,) in rows}
+
+    def add_typing(self, envelope_id: bytes, peer: str) -> None:
+        """Queue what tells a contact that the person is typing."""
+        self._db.run("INSERT INTO outbox (id, peer, kind, about) VALUES (?, ?, 'notice', ?)", envelope_id, peer, TYPING)
+
+    def forget_typing(self) -> None:
+        """Forget who should have heard that the person was typing."""
+        self._db.run("DELETE FROM outbox WHERE kind = ? AND about = ?", Kind.NOTICE, TYPING)
 
     def _count(self, kind: Kind) -> int:
         row = self._db.row("SELECT count(*) FROM outbox WHERE kind = ?", kind)

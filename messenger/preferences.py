@@ -16,10 +16,12 @@ class Preferences:
         spoken: The suites that the account speaks.
         minimum_suite: Nothing goes out under a lower one.
         read_receipts: Whether contacts hear that their messages were read.
+        typing: Whether contacts see when the person is typing to them.
         requests: Whether strangers hear nothing at all until they are let in.
     """
 
     spoken: Sequence[int] = SPOKEN
     minimum_suite: int = max(SPOKEN)
     read_receipts: bool = True
+    typing: bool = True
     requests: bool = True

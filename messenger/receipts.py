@@ -30,13 +30,13 @@ class Receipts:
 
     def shown(self, messages: list[Shown], *, read: bool, now: int) -> None:
         """Note that messages were shown, to somebody who reads them or only where they can be found."""
-        due = self._inbox.shown(messages, read=read)
+        due = self._inbox.shown(messages, read=read, now=now)
         state = "read" if read and self._of_reading else "delivered"  # that it was read says that it is here, too
         self._tell(due, state, now)
 
     def read(self, peer: str, *, now: int) -> None:
         """Note that everything that a contact has sent and was shown was read."""
-        were_read = self._history.mark_read(peer)
+        were_read = self._history.mark_read(peer, now=now)
         if self._of_reading:
             self._tell({peer: were_read}, "read", now)
 

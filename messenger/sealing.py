@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from messenger.contacts import Contact, Contacts
-from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, pack
-from messenger.history import History
+from messenger.content import (
+    Content,
+    Deletion,
+    Edit,
+    KnownLog,
+    Notice,
+    Reaction,
+    ReceiptContent,
+    Reference,
+    Text,
+    Timer,
+    Written,
+    pack,
+)
+from messenger.events import Quote
+from messenger.history import EDIT, REACTION, TEXT, TIMER, History, Outgoing
 from messenger.keyring import Keyring
 from messenger.log_replica import LogReplica
 from messenger.outbox import Entry, Kind, Outbox
@@ -60,11 +76,31 @@ class Sealer:
             return Draft(Receipt, entry.id, now), content
         if entry.kind is Kind.NOTICE:
             return Draft(Receipt, entry.id, now), Notice(about=entry.about, counter=highest, log=log)
-        text, timestamp, counter = self._history.text(entry.id)
+        message = self._history.outgoing(entry.id)
+        counter = message.counter
         if counter is None:  # sealed anew, it keeps its place
             counter = highest + 1
             self._history.set_counter(entry.id, counter)
-        return Draft(Message, entry.id, timestamp), Text(counter=counter, log=log, text=text)
+        return Draft(Message, entry.id, message.timestamp), self._written(entry, message, counter)
+
+    def _written(self, entry: Entry, message: Outgoing, counter: int) -> Written:
+        """Return what a message holds; of what it changes that is how it is by now, also when it was changed again."""
+        log, quote = self._known_log(), message.quote
+        if message.kind == TIMER:
+            lifetime_s, version = message.timer
+            return Timer(counter=counter, lifetime_s=lifetime_s, log=log, version=version)
+        if message.kind == TEXT and message.text:
+            answers = self._reference(entry.peer, quote) if quote is not None and quote.text else UNSET
+            lifetime = message.lifetime_s or UNSET
+            return Text(answers=answers, counter=counter, lifetime_s=lifetime, log=log, text=message.text)
+        if message.kind == REACTION and quote is not None:
+            return Reaction(about=self._reference(entry.peer, quote), counter=counter, emoji=message.emoji, log=log)
+        if message.kind == EDIT and quote is not None and quote.text:
+            return Edit(counter=counter, id=quote.id, log=log, text=quote.text)
+        return Deletion(counter=counter, id=quote.id if quote is not None else entry.id, log=log)
+
+    def _reference(self, peer: str, quote: Quote) -> Reference:
+        return Reference(author=self._keyring.account.user_id if quote.outgoing else peer, id=quote.id)
 
     def _known_log(self) -> KnownLog:
         size, root = self._key_log.known

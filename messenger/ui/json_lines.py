@@ -16,10 +16,16 @@ from messenger.events import (
     LogAlarm,
     LogDisagrees,
     LogWithheld,
+    MessageDeleted,
+    MessageEdited,
+    MessageReaction,
     MessageReceived,
     MessageRequested,
+    MessagesExpired,
     MessagesMissing,
+    Quote,
     ServerHolds,
+    TimerChanged,
 )
 
 VERSION = 1  # of these lines; keys are added under it, never changed
@@ -36,6 +42,7 @@ def said_json(said: Said, steps: Sequence[tuple[str, int]] = ()) -> str:
     return _line(
         {
             "type": "message",
+            "number": said.number,
             "id": said.id.hex(),
             "to" if said.outgoing else "from": said.peer,
             "text": said.text,
@@ -43,6 +50,13 @@ def said_json(said: Said, steps: Sequence[tuple[str, int]] = ()) -> str:
             "stored_at": said.stored_at,
             "state": said.state,
             **({"reason": said.reason} if said.reason is not None else {}),
+            **({"answers": _about(said.quote)} if said.quote is not None else {}),
+            **({"edited": True} if said.edited else {}),
+            **({"deleted": True} if said.deleted else {}),
+            **(
+                {"reactions": dict(zip(("ours", "theirs"), said.reactions, strict=True))} if any(said.reactions) else {}
+            ),
+            **({"expires_at": said.expires_at} if said.expires_at is not None else {}),
             **({"steps": dict(steps)} if steps else {}),
         }
     )
@@ -58,11 +72,41 @@ def _line(data: dict[str, object]) -> str:
     return text.replace("\x7f", "\\u007f")  # DEL: the one control that JSON leaves as it is
 
 
+def _about(quote: Quote | None) -> dict[str, object] | None:
+    """Return what names a text: None for one that is not here."""
+    return {"number": quote.number, "id": quote.id.hex(), "own": quote.outgoing} if quote is not None else None
+
+
+def _message(message: MessageReceived) -> dict[str, object]:
+    return {
+        "type": "message",
+        "id": message.id.hex(),
+        "from": message.peer,
+        "trust": message.trust,
+        "text": message.text,
+        "timestamp": message.timestamp,
+        "counter": message.counter,
+        "number": message.number,
+        **({"answers": _about(message.quote)} if message.quote is not None else {}),
+        **({"lifetime_s": message.lifetime_s} if message.lifetime_s is not None else {}),
+    }
+
+
 def _data(event: Event) -> dict[str, object] | None:  # noqa: C901, PLR0911, PLR0912 - a table, a row for each event
     match event:
-        case MessageReceived(id=message_id, peer=peer, text=text, timestamp=timestamp, counter=counter, trust=trust):
-            outside = {"id": message_id.hex(), "from": peer, "trust": trust, "text": text}
-            return {"type": "message", **outside, "timestamp": timestamp, "counter": counter}
+        case MessageReceived():
+            return _message(event)
+        case MessageEdited(id=message_id, peer=peer, quote=quote):
+            text = quote.text if quote is not None else None
+            return {"type": "edit", "id": message_id.hex(), "from": peer, "about": _about(quote), "text": text}
+        case MessageDeleted(id=message_id, peer=peer, quote=quote):
+            return {"type": "delete", "id": message_id.hex(), "from": peer, "about": _about(quote)}
+        case MessageReaction(id=message_id, peer=peer, quote=quote, emoji=emoji):
+            return {"type": "react", "id": message_id.hex(), "from": peer, "about": _about(quote), "emoji": emoji}
+        case TimerChanged(id=message_id, peer=peer, lifetime_s=lifetime_s):
+            return {"type": "timer", "id": message_id.hex(), "from": peer, "lifetime_s": lifetime_s}
+        case MessagesExpired(peer=peer, count=count):
+            return {"type": "expired", "with": peer, "count": count}
         case MessageRequested(peer=peer):
             return {"type": "request", "from": peer}
         case MessagesMissing(peer=peer, count=count):

@@ -13,6 +13,7 @@ from errors import EXPLANATIONS, Code
 from messenger.account import Account
 from messenger.archive import Said
 from messenger.contacts import COUNTERS_SKIPPED
+from messenger.durations import spelt
 from messenger.events import (
     AccountErased,
     ContactErased,
@@ -28,22 +29,30 @@ from messenger.events import (
     LogDisagrees,
     LoginRefused,
     LogWithheld,
+    MessageDeleted,
+    MessageEdited,
+    MessageReaction,
     MessageReceived,
     MessageRequested,
+    MessagesExpired,
     MessagesMissing,
     MessageUnopened,
     Online,
     OwnIdentityRotated,
     OwnRotationRefused,
+    Quote,
     SentAgain,
     ServerHolds,
     ServerKeyRotated,
     ServerWentBack,
     StateChanged,
+    TimerChanged,
+    Typing,
 )
 from messenger.log_replica import LogReplica
 
 CONTINUATION: Final = "  | "  # before the further lines of a message: they cannot pass for somebody else's
+QUOTED: Final = 40  # letters of a message in the line of another
 _ZERO_WIDTH_JOINERS: Final = {"\u200c", "\u200d"}  # they hold emoji families and some scripts together
 _HIDDEN: Final = {
     "Cc",
@@ -69,17 +78,43 @@ def sanitise(text: str) -> str:
     )
 
 
-def message_line(sender: str, text: str, timestamp: int) -> str:
-    """Return what a message looks like: when by the sender's clock, who, what."""
-    body = sanitise(text).replace("\n", "\n" + CONTINUATION)
-    return f"[{clock(timestamp)}] {sender}: {body}"
+def message_line(sender: str, text: str, timestamp: int, quote: Quote | None = None) -> str:
+    """Return what a message looks like: when by the sender's clock, who, to which other message, what."""
+    answering = f", answering {quoted(quote)}" if quote is not None else ""
+    return f"[{clock(timestamp)}] {sender}{answering}: {body(text)}"
 
 
-def said_line(said: Said) -> str:
-    """Return what a message of the archive looks like: an own one with how far it has come."""
-    if not said.outgoing:
-        return message_line(said.peer, said.text, said.timestamp)
-    return f"{message_line(f'you to {said.peer}', said.text, said.timestamp)} ({progress(said)})"
+def body(text: str) -> str:
+    """Return a text as it is shown behind the name of its author; an empty one was deleted."""
+    return sanitise(text).replace("\n", "\n" + CONTINUATION) if text else "(deleted)"
+
+
+def quoted(quote: Quote | None) -> str:
+    """Return how a message is called in the line of another: by its beginning."""
+    if quote is None:
+        return "a message that is not here"
+    if not quote.text:
+        return f"the deleted message of {clock(quote.timestamp)}"
+    first = " ".join(sanitise(quote.text).split())
+    return f'"{first if len(first) <= QUOTED else first[: QUOTED - 1] + "…"}"'
+
+
+def _theirs(quote: Quote | None) -> str:
+    return f"what they wrote at {clock(quote.timestamp)}" if quote is not None else quoted(None)
+
+
+def said_line(said: Said, *, numbered: bool = False) -> str:
+    """Return what a message of the archive looks like: with what became of it, and perhaps its number."""
+    sender = f"you to {said.peer}" if said.outgoing else said.peer
+    ours, theirs = said.reactions
+    remarks = [
+        *(["edited"] if said.edited and not said.deleted else []),
+        *([f"you: {sanitise(ours)}"] if ours else []),
+        *([f"{said.peer}: {sanitise(theirs)}"] if theirs else []),
+        *([progress(said)] if said.outgoing else []),
+    ]
+    line = message_line(sender, said.text, said.timestamp, said.quote)
+    return (f"#{said.number} " if numbered else "") + line + (f" ({'; '.join(remarks)})" if remarks else "")
 
 
 def progress(said: Said) -> str:
@@ -118,6 +153,13 @@ def why_lines(said: Said, steps: Sequence[tuple[str, int]]) -> list[str]:
 def contact_line(user_id: str, trust: str, standing: str) -> str:
     """Return what a contact looks like in a list."""
     return f"  {user_id}  {trust}" + ("" if standing == "known" else f", {standing}")
+
+
+def timer_line(peer: str, lifetime_s: int) -> str:
+    """Return what the timer of a conversation says."""
+    if not lifetime_s:
+        return f"messages with {peer} stay from now on"
+    return f"messages with {peer} disappear {spelt(lifetime_s)} after they were read from now on"
 
 
 def unread_line(unread: Mapping[str, int]) -> str:
@@ -248,8 +290,23 @@ def reason_line(code: Code | None) -> str:
 def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, a row for each event
     """Return the line that tells a person of an event."""
     match event:
-        case MessageReceived(peer=peer, text=text, timestamp=timestamp, trust=trust):
-            return message_line(f"{peer} (verified)" if trust == "verified" else peer, text, timestamp)
+        case MessageReceived(peer=peer, text=text, timestamp=timestamp, trust=trust, quote=quote):
+            return message_line(f"{peer} (verified)" if trust == "verified" else peer, text, timestamp, quote)
+        case MessageEdited(peer=peer, quote=quote):
+            now = f": {body(quote.text)}" if quote is not None else ""
+            return f"* {peer} has changed {_theirs(quote)}{now}"
+        case MessageDeleted(peer=peer, quote=quote):
+            return f"* {peer} has deleted {_theirs(quote)}"
+        case MessageReaction(peer=peer, quote=quote, emoji=""):
+            return f"* {peer} takes back the reaction to {quoted(quote)}"
+        case MessageReaction(peer=peer, quote=quote, emoji=emoji):
+            return f"* {peer}: {sanitise(emoji)} to {quoted(quote)}"
+        case TimerChanged(peer=peer, lifetime_s=lifetime_s):
+            return f"* {timer_line(peer, lifetime_s)}, says {peer}"
+        case Typing(peer=peer):
+            return f"* {peer} is typing"
+        case MessagesExpired(peer=peer, count=count):
+            return f"* {count} message{'s' if count > 1 else ''} with {peer} disappeared"
         case MessageRequested(peer=peer):
             return (
                 f"* {peer} is nobody you have written to. They do not hear whether you have seen this until you answer,"

@@ -12,7 +12,7 @@ from identity import create_record
 from messenger.account import Account, Vault
 from messenger.database import Database
 from messenger.engine import Messenger
-from messenger.events import Event, MessageReceived
+from messenger.events import Arrival, Event, MessageReceived
 from messenger.keyring import Keyring
 from messenger.line import Output
 from messenger.preferences import Preferences
@@ -48,7 +48,7 @@ class Person:
         self.database = Database(self.path, PASSWORD)
         spoken = self.town.suites
         keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following, suites=spoken)
-        preferences = Preferences(spoken, max(spoken), self.read_receipts, self.requests)
+        preferences = Preferences(spoken, max(spoken), read_receipts=self.read_receipts, requests=self.requests)
         self.messenger = Messenger(keyring, self.database, preferences)
         self.take(Output(events=self.messenger.resume()))
 
@@ -88,7 +88,7 @@ class Person:
             for frame in output.frames:
                 self.town.to_relay.append((self.link, frame))
         self.events += output.events
-        shown = [(event.peer, event.id) for event in output.events if isinstance(event, MessageReceived)]
+        shown = [(event.peer, event.id) for event in output.events if isinstance(event, Arrival)]
         if shown and self.looks:
             self.take(self.messenger.shown(shown, now=self.town.now))
 

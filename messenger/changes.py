@@ -1,0 +1,116 @@
+"""What changes texts that are there: edits, deletions and reactions, by either side, and the time that they live.
+
+docs/PROTOCOL.md section 7.5.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from messenger.content import Edit, Reaction, Reference, Text, Timer, Written
+from messenger.database import Database
+from messenger.history import DELETION, EDIT, REACTION, SENT_AGAIN_S, TEXT, TIMER
+
+CHANGED_WITHIN_S: Final = 24 * 3600  # of writing it
+TAKEN_WITHIN_S: Final = CHANGED_WITHIN_S + SENT_AGAIN_S  # of its coming: the change may have waited at the server
+
+_WITH_CHANGES: Final = "SELECT ordinal FROM message WHERE about = ?1 AND kind != 'text' UNION ALL SELECT ?1"
+_EVER: Final = 2**63  # longer than any timer
+
+
+class Changes:
+    """Changes the table of messages. Every change runs inside the caller's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on a database."""
+        self._db = database
+
+    # ------------------------------------------------------------ from a contact
+
+    def take(self, peer: str, content: Written, *, now: int) -> tuple[str, int | None]:
+        """Carry out what a contact's message says of another.
+
+        What is not here, or is not theirs to change, stays as it is.
+
+        Returns:
+            The kind of the message, and the ordinal of the text that it is about.
+        """
+        if isinstance(content, Text):
+            return TEXT, None if not isinstance(content.answers, Reference) else self._find(peer, content.answers)
+        if isinstance(content, Timer):
+            self._take_timer(peer, content)
+            return TIMER, None
+        if isinstance(content, Reaction):
+            about = self._find(peer, content.about)
+            if about is not None:
+                self.react(about, content.emoji, outgoing=False)
+            return REACTION, about
+        about = self._theirs(peer, content.id, after=now - TAKEN_WITHIN_S)
+        if about is not None:
+            self.rewrite(about, content.text if isinstance(content, Edit) else "", now=now)
+        return EDIT if isinstance(content, Edit) else DELETION, about
+
+    def _find(self, peer: str, reference: Reference) -> int | None:
+        """Return the ordinal of a text of the conversation, or None where it is not here."""
+        row = self._db.row(
+            "SELECT ordinal FROM message WHERE peer = ? AND direction = ? AND (id = ? OR first_id = ?)"
+            " AND kind = 'text' AND deleted_at IS NULL",
+            peer, "in" if reference.author == peer else "out", reference.id, reference.id,
+        )  # fmt: skip
+        return row[0] if row else None
+
+    def _theirs(self, peer: str, message_id: bytes, *, after: int) -> int | None:
+        row = self._db.row(
+            "SELECT ordinal FROM message WHERE peer = ? AND direction = 'in' AND id = ? AND kind = 'text'"
+            " AND deleted_at IS NULL AND stored_at > ?",
+            peer, message_id, after,
+        )  # fmt: skip
+        return row[0] if row else None
+
+    def _take_timer(self, peer: str, timer: Timer) -> None:
+        """Follow a contact's timer, unless there is a later one; of two at once, both sides follow the shorter."""
+        seconds, version = self.timer(peer)
+        if timer.version > version or (timer.version == version and (timer.lifetime_s or _EVER) < (seconds or _EVER)):
+            self.set_timer(peer, timer.lifetime_s, timer.version)
+
+    # ------------------------------------------------------------ by either side
+
+    def rewrite(self, ordinal: int, text: str, *, now: int) -> None:
+        """Put another text into the place of one; an empty one is a deletion, and takes the reactions along."""
+        what = "edited_at" if text else "deleted_at"
+        self._db.run(f"UPDATE message SET text = ?, {what} = ? WHERE ordinal = ?", text, now, ordinal)  # noqa: S608 - constants
+        if not text:
+            self._db.run("DELETE FROM reaction WHERE ordinal = ?", ordinal)
+
+    def react(self, ordinal: int, emoji: str, *, outgoing: bool) -> None:
+        """Put one side's reaction to a text into the place of what it was; an empty one takes it back."""
+        self._db.run("DELETE FROM reaction WHERE ordinal = ? AND outgoing = ?", ordinal, outgoing)
+        if emoji:
+            self._db.run("INSERT INTO reaction VALUES (?, ?, ?)", ordinal, outgoing, emoji)
+
+    def forget(self, ordinal: int) -> None:
+        """Remove a text and what changes it, here only; their places in the order are not given again."""
+        self._db.run(
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM message WHERE about = ? AND kind != 'text')", ordinal
+        )
+        self._db.run(
+            "UPDATE contact SET counter_base = max(counter_base, coalesce((SELECT max(counter) FROM message"  # noqa: S608 - constants
+            f" WHERE ordinal IN ({_WITH_CHANGES}) AND direction = 'out' AND ordinal > counted_from"
+            " AND state NOT IN ('rejected', 'identity-changed')), 0))"
+            " WHERE user_id = (SELECT peer FROM message WHERE ordinal = ?1)",
+            ordinal,
+        )
+        self._db.run(f"DELETE FROM message WHERE ordinal IN ({_WITH_CHANGES})", ordinal)  # noqa: S608 - constants
+
+    def timer(self, peer: str) -> tuple[int, int]:
+        """Return how long the texts of a conversation live, in seconds, 0 for ever, and how often that was set."""
+        row = self._db.row("SELECT lifetime_s, timer_version FROM conversation WHERE peer = ?", peer)
+        return (row[0], row[1]) if row else (0, 0)
+
+    def set_timer(self, peer: str, lifetime_s: int, version: int) -> None:
+        """Have the texts of a conversation live so long from now on."""
+        self._db.run(
+            "INSERT INTO conversation (peer, lifetime_s, timer_version) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (peer) DO UPDATE SET lifetime_s = ?2, timer_version = ?3",
+            peer, lifetime_s, version,
+        )  # fmt: skip

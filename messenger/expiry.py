@@ -1,0 +1,60 @@
+"""Messages whose time is over: those that disappear for both sides, and those that a conversation keeps no longer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from messenger.changes import Changes
+from messenger.database import Database
+
+BATCH: Final = 500  # messages removed in one transaction, so that a person does not wait for it
+
+_DUE: Final = "FROM message WHERE expires_at <= ? AND state != 'queued'"  # what is sent again stays until it was
+
+
+class Expiry:
+    """Removes messages. Every change runs inside the caller's transaction."""
+
+    def __init__(self, database: Database, changes: Changes) -> None:
+        """Work on a database."""
+        self._db = database
+        self._changes = changes
+
+    def is_due(self, *, now: int) -> bool:
+        """Tell whether something disappears by now."""
+        return self._db.row(f"SELECT 1 {_DUE}", now) is not None
+
+    def disappear(self, *, now: int) -> dict[str, int]:
+        """Remove some of what disappears by now.
+
+        Returns:
+            How many texts of each contact.
+        """
+        removed: dict[str, int] = {}
+        for ordinal, peer in self._db.rows(f"SELECT ordinal, peer {_DUE} LIMIT ?", now, BATCH):
+            self._changes.forget(ordinal)
+            removed[peer] = removed.get(peer, 0) + 1
+        return removed
+
+    def tidy(self, *, now: int) -> None:
+        """Remove some of what is older than what its conversation keeps; what is unread or not sent yet stays."""
+        for peer, kept_s in self._db.rows("SELECT peer, kept_s FROM conversation WHERE kept_s > 0"):
+            rows = self._db.rows(
+                "SELECT ordinal FROM message WHERE peer = ? AND stored_at <= ?"
+                " AND state NOT IN ('queued', 'stored', 'shown') ORDER BY ordinal LIMIT ?",
+                peer, now - kept_s, BATCH,
+            )  # fmt: skip
+            for (ordinal,) in rows:
+                self._changes.forget(ordinal)
+
+    def keep(self, peer: str, kept_s: int) -> None:
+        """Keep the messages of a conversation here so many seconds from now on; 0 is for ever."""
+        self._db.run(
+            "INSERT INTO conversation (peer, kept_s) VALUES (?1, ?2) ON CONFLICT (peer) DO UPDATE SET kept_s = ?2",
+            peer, kept_s,
+        )  # fmt: skip
+
+    def kept(self, peer: str) -> int:
+        """Return how long the messages of a conversation are kept here, in seconds; 0 is for ever."""
+        row = self._db.row("SELECT kept_s FROM conversation WHERE peer = ?", peer)
+        return row[0] if row else 0
