@@ -202,6 +202,12 @@ class Session:
         if not self._ended:
             self._tasks.put(task)
 
+    def offer(self, task: Callable[[], None]) -> None:
+        """Have something done in the session's thread unless there is much to do: what does not matter that much."""
+        if not self._ended:
+            with suppress(queue.Full):
+                self._tasks.put_nowait(task)
+
     def opened(self, link: Link) -> None:
         """Called by the transport."""
         self.submit(partial(self._opened, link))

@@ -14,6 +14,7 @@ from messenger.engine import Messenger
 from messenger.ui import Face
 from session import Session, wall_time
 
+TYPING_EVERY_S: Final = 10.0
 POLL_S: Final = 0.2  # an endless wait could not be interrupted on Windows
 
 
@@ -44,6 +45,7 @@ class Talk:
         self._patience_s = patience_s
         self._offline = offline
         self._left_at_s: float | None = None
+        self._type_again_at_s = 0.0
         self._conversation = Conversation(messenger, face, send=session.send, leave=self._leave)
 
     def run(self) -> None:
@@ -55,7 +57,7 @@ class Talk:
         """
         worker = Worker(self._work)
         try:
-            self._face.converse(self._conversation, partial(self._enter, worker))
+            self._face.converse(self._conversation, partial(self._enter, worker), self._typed)
         except BaseException:
             self._patience_s = 0
             raise
@@ -77,6 +79,13 @@ class Talk:
         self._session.submit(carry_out)
         while worker.alive and not carried_out.wait(POLL_S):
             pass
+
+    def _typed(self, begun: str) -> None:
+        """Have the recipient see that the person types, from time to time, unless it is a command."""
+        now_s = time.monotonic()
+        if begun and not begun.startswith(("/", "@")) and now_s >= self._type_again_at_s:
+            self._type_again_at_s = now_s + TYPING_EVERY_S
+            self._session.offer(lambda: self._conversation.typing(now=wall_time()))
 
     # ------------------------------------------------------------ the session's thread
 

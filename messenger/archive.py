@@ -46,6 +46,11 @@ class Said:
     quote: Quote | None  # what it answers
     reactions: tuple[str, str]  # ours and theirs; empty for none
 
+    @property
+    def as_quote(self) -> Quote:
+        """It, as something else is about it."""
+        return Quote(self.number, self.outgoing, self.id, self.text, self.timestamp)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING, Final
 
 from errors import UsageError
 from messenger.account import normalise_user_id
-from messenger.archive import Wanted, day
-from messenger.ui.text import HELD_ROWS, contact_line, log_lines, own_keys_line
+from messenger.archive import Said, Wanted, day
+from messenger.content import MAX_LIFETIME_S
+from messenger.durations import OFF, seconds
+from messenger.ui.text import (
+    HELD_ROWS,
+    body,
+    clock,
+    contact_line,
+    log_lines,
+    own_keys_line,
+    quoted,
+    sanitise,
+    timer_line,
+)
 
 if TYPE_CHECKING:
     from messenger.conversation import Conversation
@@ -65,6 +77,70 @@ def wanted(entry: list[str]) -> Wanted:
         else:
             words.append(word)
     return Wanted(" ".join(words), peer, since, until)
+
+
+def _numbered(conversation: Conversation, argument: str, last: Callable[[str], Said | None]) -> tuple[str, Said, str]:
+    """Return the recipient, the message that a command is about, and the rest of the line.
+
+    Args:
+        conversation: Where it is.
+        argument: `#NUMBER` and the rest, or the rest alone, for the last one.
+        last: Returns that.
+
+    Raises:
+        UsageError: There is no such message, or nobody is written to.
+    """
+    peer = conversation.recipient
+    number, _, rest = argument.partition(" ")
+    if not number.startswith("#"):
+        said, rest = last(peer), argument
+    else:
+        digits = re.fullmatch("#([1-9][0-9]{0,17})", number)
+        said = conversation.messenger.archive.get(peer, int(digits[1])) if digits else None
+    if said is None:
+        message = f"there is no message {number} with {peer}" if number.startswith("#") else "there is no such message"
+        raise UsageError(message, hint=f"/history {peer} shows the numbers")
+    return peer, said, rest.strip()
+
+
+def _reply(conversation: Conversation, argument: str, now: int) -> None:
+    peer, said, text = _numbered(conversation, argument, conversation.messenger.archive.last_received)
+    conversation.write(peer, text, answers=said, now=now)
+
+
+def _edit(conversation: Conversation, argument: str, now: int) -> None:
+    peer, said, text = _numbered(conversation, argument, conversation.messenger.archive.last_sent)
+    _, output = conversation.messenger.writing.edit(peer, said.number, text, now=now)
+    conversation.tell(f"* what you wrote at {clock(said.timestamp)} says now: {body(text)}")
+    conversation.perform_sent(output, now=now)
+
+
+def _delete(conversation: Conversation, argument: str, now: int) -> None:
+    peer, said, rest = _numbered(conversation, argument, conversation.messenger.archive.last_sent)
+    if rest:
+        message = "/delete wants nothing but a number"
+        raise UsageError(message, hint="/delete [#NUMBER]")
+    _, output = conversation.messenger.writing.delete(peer, said.number, now=now)
+    conversation.tell(f"* {quoted(said.as_quote)} is deleted, here and at {peer} if their client goes along")
+    conversation.perform_sent(output, now=now)
+
+
+def _react(conversation: Conversation, argument: str, now: int) -> None:
+    peer, said, emoji = _numbered(conversation, argument, conversation.messenger.archive.last_received)
+    if not emoji:
+        message = "with what?"
+        raise UsageError(message, hint="/react [#NUMBER] EMOJI, or off to take it back")
+    _, output = conversation.messenger.writing.react(peer, said.number, "" if emoji == OFF else emoji, now=now)
+    conversation.tell(f"* you: {sanitise(emoji)} to {quoted(said.as_quote)}")
+    conversation.perform_sent(output, now=now)
+
+
+def _timer(conversation: Conversation, argument: str, now: int) -> None:
+    *who, span = argument.split()
+    peer, lifetime_s = conversation.meant(" ".join(who)), seconds(span, longest=MAX_LIFETIME_S)
+    _, output = conversation.messenger.writing.set_timer(peer, lifetime_s, now=now)
+    conversation.tell(f"* {timer_line(peer, lifetime_s)}")
+    conversation.perform_sent(output, now=now)
 
 
 def _why(conversation: Conversation, argument: str, _now: int) -> None:
@@ -180,6 +256,11 @@ COMMANDS = {
             "messages in which all words, or words that begin so, stand; a date is 2026-12-31",
             _search,
         ),
+        Command("reply", "[#NUMBER] TEXT", "answer a message: the last one, or that of a number (/history)", _reply),
+        Command("edit", "[#NUMBER] TEXT", "change what you wrote, at the other's as well, for a day", _edit),
+        Command("delete", "[#NUMBER]", "take back what you wrote, at the other's as well, for a day", _delete),
+        Command("react", "[#NUMBER] EMOJI | off", "answer a message with an emoji, or take that back", _react),
+        Command("timer", "[WHO] TIME | off", "have messages disappear for both of you: 30s, 5m, 1h, 7d, 4w", _timer),
         Command("why", "[WHO]", "the way of your last message to somebody, step by step, or why it did not go", _why),
         Command("status", "", "whether you are online, how far your last message is, what is unread", _status),
         Command("accept", "WHO", "remember the new key of a contact whose key has changed", _accept),
@@ -220,7 +301,7 @@ def run(line: str, conversation: Conversation, now: int) -> None:
     if command is None:
         message = f"there is no command {name!a}"
         raise UsageError(message, hint="/help lists them; begin with // to send a text that begins with a slash")
-    optional = command.arguments.startswith("[")
+    optional = re.fullmatch(r"(\[[^]]*\] ?)*", command.arguments)
     if not optional and bool(argument.strip()) != bool(command.arguments):
         message = f"/{name} wants {command.arguments or 'no argument'}"
         raise UsageError(message, hint=f"/{name} {command.arguments}".rstrip())

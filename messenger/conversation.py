@@ -11,11 +11,13 @@ from typing import Protocol
 from errors import UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.account import normalise_user_id
-from messenger.archive import Wanted
+from messenger.archive import Said, Wanted
 from messenger.commands import SHOWN_AT_OPENING
+from messenger.durations import spelt
 from messenger.engine import Messenger
 from messenger.events import (
     AccountErased,
+    Arrival,
     ContactPinned,
     EnvelopeRefused,
     Event,
@@ -23,15 +25,17 @@ from messenger.events import (
     MessagesMissing,
     Online,
     StateChanged,
+    Typing,
 )
 from messenger.inbox import Shown
 from messenger.line import Output
 from messenger.ui.text import event_line, message_line, progress, safety_number_lines, said_line, unread_line, why_lines
 from protocol import Frame
 
-ABOUT_MESSAGES = MessageReceived | MessagesMissing | EnvelopeRefused  # the rest is about the program
+ABOUT_MESSAGES = Arrival | MessagesMissing | EnvelopeRefused  # the rest is about the program
 ON_THE_WAY = {"accepted", "delivered", "read"}  # states that are no news but of progress
 NO_RECIPIENT = "Enter recipient phone number (or 'quit' to exit): "
+TYPING_SHOWN_S = 15  # since it was last heard
 MAX_SHOWN_AT_ONCE = 50  # messages; beyond that the last of them, and how many there are
 
 
@@ -86,6 +90,8 @@ class Conversation:
         self._prompt = NO_RECIPIENT
         self._status = ""
         self._words: list[str] = []
+        self._typing: dict[str, int] = {}  # contacts who are, until when
+        self._now = 0
         self._unread: dict[str, int] = {}  # messages that were not shown here, by contact
         self._catching_up = False  # whether more have waited than anybody wants to see pass by
         self._shown_numbers: dict[str, str] = {}
@@ -116,8 +122,11 @@ class Conversation:
             self._prompt = f"Enter message to {self._recipient} ({self._trust(self._recipient)}): "
             last = self.messenger.archive.last_sent(self._recipient)
             parts += [f"last to {self._recipient}: {progress(last)}"] if last is not None else []
+            lifetime_s, _ = self.messenger.changes.timer(self._recipient)
+            parts += [f"disappearing: {spelt(lifetime_s)}"] if lifetime_s else []
         if self._unread:
             parts.append(f"unread: {unread_line(self._unread)}")
+        parts += [f"{peer} is typing" for peer, until in self._typing.items() if until > self._now]
         self._status = " | ".join(parts)
         self._screen.refresh()
 
@@ -157,7 +166,7 @@ class Conversation:
         if count > len(latest):
             self.tell(f"* the last {len(latest)} of {count} messages with {peer}; /history {peer} {count} shows all")
         for said in latest:
-            self._screen.show(said_line(said))
+            self._screen.show(said_line(said, numbered=True))
 
     # ------------------------------------------------------------ from the person
 
@@ -197,6 +206,15 @@ class Conversation:
             raise UsageError(message, hint="name somebody, or choose a recipient first: /to WHO")
         return self._recipient
 
+    @property
+    def recipient(self) -> str:
+        """To whom the person writes.
+
+        Raises:
+            UsageError: To nobody.
+        """
+        return self.meant("")
+
     def knows(self, name: str) -> bool:
         """Tell whether a word is the name of a contact."""
         return self.messenger.contacts.find(name) is not None
@@ -207,7 +225,7 @@ class Conversation:
         if len(found) == MAX_SHOWN_AT_ONCE:
             self.tell(f"* the newest {MAX_SHOWN_AT_ONCE}; there may be more: narrow it with since:, until: or with:")
         for said in found:
-            self._screen.show(said_line(said))
+            self._screen.show(said_line(said, numbered=True))
         if not found:
             self.tell("* nothing found")
 
@@ -243,19 +261,30 @@ class Conversation:
             raise UsageError(message, hint=f"/verify {peer} shows it")
         return self._shown_numbers[peer]
 
-    def write(self, recipient: str, text: str, *, now: int) -> bytes:
+    def write(self, recipient: str, text: str, *, answers: Said | None = None, now: int) -> bytes:
         """Send a message and return its id.
 
         Raises:
             UsageError: The text or the recipient cannot be.
             UntrustedKeyError: The recipient's key has changed.
         """
-        message_id, output = self.messenger.writing.send_text(recipient, text, now=now)
-        self._screen.show(message_line(f"you to {recipient}", text, now))
+        number = answers.number if answers is not None else None
+        message_id, output = self.messenger.writing.send_text(recipient, text, answers=number, now=now)
+        quote = answers.as_quote if answers is not None else None
+        self._screen.show(message_line(f"you to {recipient}", text, now, quote))
+        self.perform_sent(output, now=now)
+        return message_id
+
+    def perform_sent(self, output: Output, *, now: int) -> None:
+        """Send what the person has written, or say that it waits."""
         if not self.messenger.online:
             self.tell("* queued: it goes out when the server can be reached")
         self.perform(output, now=now)
-        return message_id
+
+    def typing(self, *, now: int) -> None:
+        """Let the recipient know that the person types."""
+        if self._recipient is not None:
+            self.perform(self.messenger.writing.typing(self._recipient, now=now), now=now)
 
     # ------------------------------------------------------------ from the engine
 
@@ -266,22 +295,15 @@ class Conversation:
 
     def show_events(self, events: list[Event], *, now: int) -> None:
         """Show events in their order."""
+        self._now = now
         here: list[Shown] = []
         elsewhere: list[Shown] = []
         for event in events:
-            if isinstance(event, MessageReceived) and not self._is_looked_at(event.peer):
-                self._count(event.peer)
-                elsewhere.append((event.peer, event.id))
-                continue
-            self._show(event)
-            if isinstance(event, MessageReceived):
-                here.append((event.peer, event.id))
-            elif isinstance(event, ContactPinned):
-                self._meet()
-            elif isinstance(event, AccountErased):
-                self.leave()
-            elif isinstance(event, Online):
-                self._catching_up = event.pending > MAX_SHOWN_AT_ONCE
+            if isinstance(event, Arrival):
+                looked_at = self._arrived(event)
+                (here if looked_at else elsewhere).append((event.peer, event.id))
+            else:
+                self._happened(event, now)
         for messages, read in ((here, True), (elsewhere, False)):
             if messages:
                 self.perform(self.messenger.shown(messages, read=read, now=now), now=now)
@@ -289,6 +311,31 @@ class Conversation:
             self._catching_up = False
             self._sum_up()
         self.refresh()
+
+    def _arrived(self, event: Arrival) -> bool:
+        """Show what has come in a message where the person looks, or count it; return whether it was shown.
+
+        What changes another is seen with that one, whenever the person looks there.
+        """
+        self._typing.pop(event.peer, None)
+        looked_at = self._is_looked_at(event.peer)
+        if looked_at:
+            self._show(event)
+        elif isinstance(event, MessageReceived):
+            self._count(event.peer)
+        return looked_at
+
+    def _happened(self, event: Event, now: int) -> None:
+        if isinstance(event, Typing):
+            self._typing[event.peer] = now + TYPING_SHOWN_S
+            return
+        self._show(event)
+        if isinstance(event, ContactPinned):
+            self._meet()
+        elif isinstance(event, AccountErased):
+            self.leave()
+        elif isinstance(event, Online):
+            self._catching_up = event.pending > MAX_SHOWN_AT_ONCE
 
     def _is_looked_at(self, peer: str) -> bool:
         """Tell whether what somebody writes is shown as it comes."""

@@ -49,12 +49,13 @@ class Face(Protocol):
     def progress(self, line: str) -> None:
         """Show a line about an own message's way, unless the status says it; from any thread."""
 
-    def converse(self, dialogue: Dialogue, submit: Callable[[str], None]) -> None:
+    def converse(self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]) -> None:
         """Hand over what the person types, an entry at a time, until they end it.
 
         Args:
             dialogue: What stands around the entry.
             submit: Carries out an entry.
+            typed: Told of each letter, where they can be seen singly: the entry as far as it is.
         """
 
     def refresh(self) -> None:

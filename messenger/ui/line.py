@@ -72,7 +72,7 @@ class LineFace:
         """Show a text as a QR code."""
         self.show(qr_code(text))
 
-    def converse(self, dialogue: Dialogue, submit: Callable[[str], None]) -> None:
+    def converse(self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""
         completer = WordCompleter(dialogue.words, sentence=True)
         self._session = PromptSession(
@@ -84,6 +84,7 @@ class LineFace:
             bottom_toolbar=lambda: dialogue.status() or None,
             erase_when_done=True,  # the line that shows the message takes its place
         )
+        self._session.default_buffer.on_text_changed += lambda buffer: typed(buffer.text)
         with patch_stdout():
             while True:
                 try:

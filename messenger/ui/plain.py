@@ -112,8 +112,9 @@ class PlainFace:
     def draw(self, text: str) -> None:
         """Show nothing: a QR code is no use to a pipe or a screen reader, and its text was told before."""
 
-    def converse(self, dialogue: Dialogue, submit: Callable[[str], None]) -> None:
+    def converse(self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]) -> None:
         """Hand over each line of standard input until it ends; the status has no place that could change."""
+        del typed  # a line comes when it is done
         if self._reader is None:
             self._reader = threading.Thread(target=self._read_ahead, name="lines", daemon=True)
             self._reader.start()

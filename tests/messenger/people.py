@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from crypto_utils import PrivateKeys, sha256, spki
 from identity import create_record
@@ -28,6 +28,9 @@ SERVER_KEY_HASH = sha256(spki(SERVER_KEY.public_key()))
 Filter = Callable[[Frame], list[Frame]]  # a fault on the wire: what becomes of a frame
 
 
+E = TypeVar("E", bound=Event)
+
+
 class Person:
     def __init__(self, town: Town, user_id: str, number: int) -> None:
         self.town = town
@@ -40,6 +43,7 @@ class Person:
         self.link: str | None = None
         self.looks = True  # whether messages are shown as they come
         self.read_receipts = True
+        self.typing = True
         self.requests = False  # whether strangers hear nothing until they are let in
         self.events: list[Event] = []
         self.open()
@@ -48,7 +52,13 @@ class Person:
         self.database = Database(self.path, PASSWORD)
         spoken = self.town.suites
         keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following, suites=spoken)
-        preferences = Preferences(spoken, max(spoken), read_receipts=self.read_receipts, requests=self.requests)
+        preferences = Preferences(
+            spoken,
+            max(spoken),
+            read_receipts=self.read_receipts,
+            typing=self.typing,
+            requests=self.requests,
+        )
         self.messenger = Messenger(keyring, self.database, preferences)
         self.take(Output(events=self.messenger.resume()))
 
@@ -129,7 +139,7 @@ class Person:
     def read(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, MessageReceived)]
 
-    def saw(self, kind: type[Event]) -> list[Event]:
+    def saw(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
 
 

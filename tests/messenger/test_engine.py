@@ -650,7 +650,7 @@ def test_not_even_a_receipt_goes_to_a_changed_key(pair: tuple[Person, Person]) -
     substitute(alice, another(bob, alice.town.keys[2]))
     alice.write("bob", "secret")
     alice.town.inward = lambda frame: [frame]
-    alice.take(alice.messenger.shown([("bob", alice.saw(MessageReceived)[0].id)], now=1))  # type: ignore[union-attr]
+    alice.take(alice.messenger.shown([("bob", alice.saw(MessageReceived)[0].id)], now=1))
     alice.town.run()
     assert bob.state(message) == "accepted"
     alice.take(alice.messenger.decisions.keep("bob", now=alice.town.now))

@@ -29,7 +29,7 @@ from tests.messenger.people import PASSWORD, Person, Town
 def calm(*people: Person) -> None:
     """Nothing went wrong, and nothing is under way."""
     for person in people:
-        assert person.saw(EnvelopeRefused) == person.saw(MessageUnopened) == person.saw(MessagesMissing) == []
+        assert [*person.saw(EnvelopeRefused), *person.saw(MessageUnopened), *person.saw(MessagesMissing)] == []
         assert person.messenger.settled
 
 

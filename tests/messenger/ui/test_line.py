@@ -27,7 +27,7 @@ def converse(face: LineFace, submit: Callable[[str], None]) -> None:
     watch = threading.Timer(10, lambda: face.interrupt(TimeoutError()))
     watch.start()
     try:
-        face.converse(Quiet(), submit)
+        face.converse(Quiet(), submit, lambda _begun: None)
     finally:
         watch.cancel()
 
@@ -81,7 +81,7 @@ def test_the_tab_key_completes_commands_and_names(keyboard: PipeInput) -> None:
     entries: list[str] = []
     keyboard.send_text("/to b\t")
     threading.Timer(0.5, keyboard.send_text, ["\r\x04"]).start()  # it is completed meanwhile, in another thread
-    LineFace().converse(Quiet(words=["/to ", "/to bob ", "bob"]), entries.append)
+    LineFace().converse(Quiet(words=["/to ", "/to bob ", "bob"]), entries.append, lambda _begun: None)
     assert entries == ["/to bob "]
 
 
@@ -99,7 +99,7 @@ def test_the_status_stands_below_and_is_drawn_anew(keyboard: PipeInput) -> None:
 
     dialogue.status = status
     face.refresh()  # nothing is open
-    face.converse(dialogue, lambda _entry: None)
+    face.converse(dialogue, lambda _entry: None, lambda _begun: None)
     assert len(asked) > 1
 
 
@@ -111,7 +111,7 @@ def test_an_open_prompt_is_stopped_by_another_thread(keyboard: PipeInput) -> Non
         threading.Timer(0.05, face.stop).start()
         return "> "
 
-    face.converse(Quiet(prompt), lambda _entry: None)
+    face.converse(Quiet(prompt), lambda _entry: None, lambda _begun: None)
 
 
 @pytest.mark.usefixtures("keyboard")
@@ -143,3 +143,10 @@ def test_one_stop_ends_one_conversation(keyboard: PipeInput) -> None:
 
 def test_nothing_is_open_to_be_interrupted() -> None:
     assert not LineFace().interrupt(EOFError())
+
+
+def test_each_letter_is_told_of(keyboard: PipeInput) -> None:
+    entries, begun = list[str](), list[str]()
+    keyboard.send_text("hi\r\x04")
+    LineFace().converse(Quiet(), entries.append, begun.append)
+    assert (entries, begun[:2]) == (["hi"], ["h", "hi"])

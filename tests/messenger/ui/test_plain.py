@@ -89,17 +89,17 @@ def test_conversing_to_the_end(pipes: Pipes) -> None:
     entries: list[str] = []
     pipes.type(b"one\ntwo\n")
     pipes.end()
-    pipes.face.converse(Quiet(), entries.append)
+    pipes.face.converse(Quiet(), entries.append, lambda _begun: None)
     assert entries == ["one", "two"]
 
 
 def test_asking_after_a_conversation_was_stopped(pipes: Pipes) -> None:
     """The reader of the first conversation still waits for a line: it is the answer, and then the next entries."""
     threading.Timer(0.05, pipes.face.stop).start()
-    pipes.face.converse(Quiet(), lambda _entry: None)
+    pipes.face.converse(Quiet(), lambda _entry: None, lambda _begun: None)
     pipes.type(b"123456\nhello\n")
     assert pipes.face.ask("Code: ") == "123456"
     entries: list[str] = []
     pipes.end()
-    pipes.face.converse(Quiet(), entries.append)
+    pipes.face.converse(Quiet(), entries.append, lambda _begun: None)
     assert entries == ["hello"]
