@@ -12,15 +12,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 from errors import StorageError, UsageError
-from messenger.account import AccountFiles, normalise_user_id
-from messenger.archive import Wanted, day
+from messenger.account import AccountFiles
+from messenger.address_book import MAX_KEPT_S, AddressBook
+from messenger.archive import Said, Wanted, day
 from messenger.backup import write_backup
+from messenger.durations import seconds
 from messenger.engine import Messenger
 from messenger.opening import change_password
 from messenger.ui import Face
 from messenger.ui.json_lines import contact_json, said_json
 from messenger.ui.qr import qr_code
-from messenger.ui.text import contact_line, log_lines, own_keys_line, safety_number_lines, said_line, why_lines
+from messenger.ui.text import (
+    alias_line,
+    allowed_line,
+    blocked_line,
+    contact_line,
+    keep_line,
+    log_lines,
+    mute_line,
+    note_line,
+    own_keys_line,
+    safety_number_lines,
+    said_line,
+    why_lines,
+)
 from one_shot import log_alarm
 from session import wall_time
 
@@ -65,6 +80,10 @@ class Local:
             "contacts": self._contacts,
             "allow": self._allow,
             "block": self._block,
+            "alias": self._alias,
+            "note": self._note,
+            "mute": self._mute,
+            "keep-for": self._keep_for,
         }
         if self._options.action != "keys":
             return actions.get(self._options.action)
@@ -79,27 +98,31 @@ class Local:
 
     def _history(self) -> None:
         """Show the last messages with somebody."""
-        peer = normalise_user_id(self._options.to)
+        peer = self._messenger.book.meant(self._options.to)
         for said in self._messenger.archive.latest(peer, limit=self._options.number):
-            self._face.show(said_json(said) if self._options.json else said_line(said))
+            self._face.show(self._line(said))
+
+    def _line(self, said: Said) -> str:
+        return said_json(said) if self._options.json else said_line(self._messenger.book.named(said), numbered=True)
 
     def _why(self) -> None:
         """Show the way of the last message to somebody."""
-        said, steps = self._messenger.archive.last_way(normalise_user_id(self._options.to))
-        for line in [said_json(said, steps)] if self._options.json else why_lines(said, steps):
+        said, steps = self._messenger.archive.last_way(self._messenger.book.meant(self._options.to))
+        named = self._messenger.book.named(said)
+        for line in [said_json(said, steps)] if self._options.json else why_lines(named, steps):
             self._face.show(line)
 
     def _search(self) -> None:
         """Show the newest messages that are looked for."""
         words = " ".join(self._options.words)
         for said in self._messenger.archive.find(self._wanted(words), limit=self._options.number):
-            self._face.show(said_json(said) if self._options.json else said_line(said))
+            self._face.show(self._line(said))
 
     def _wanted(self, words: str | None) -> Wanted:
         options, everything = self._options, Wanted()
         return Wanted(
             words,
-            normalise_user_id(options.peer) if options.peer else None,
+            self._messenger.book.meant(options.peer) if options.peer else None,
             day(options.since) if options.since else everything.since,
             day(options.until, after=1) if options.until else everything.until,
         )
@@ -128,25 +151,47 @@ class Local:
         """Show everybody this account has met, and how far their key is trusted."""
         line, standings = contact_json if self._options.json else contact_line, self._messenger.door.all()
         for user_id, trust in self._messenger.contacts.all():
-            self._face.show(line(user_id, trust, standings[user_id]))
+            self._face.show(line(user_id, trust, standings[user_id], book.entry(user_id)))
 
     def _allow(self) -> None:
         """Let somebody in; what they hear of that goes out when the client runs next."""
-        peer = normalise_user_id(self._options.to)
+        peer = self._messenger.book.meant(self._options.to)
         self._messenger.decisions.allow(peer, now=wall_time())
-        self._face.tell(f"* {peer} is let in")
+        self._face.tell(allowed_line(self._messenger.book.name(peer)))
 
     def _block(self) -> None:
-        peer = normalise_user_id(self._options.to)
+        peer = self._messenger.book.meant(self._options.to)
         self._messenger.decisions.block(peer, now=wall_time())
-        self._face.tell(f"* {peer} is blocked: you see nothing of them any more")
+        self._face.tell(blocked_line(self._messenger.book.name(peer)))
+
+    def _change_book(self, change: Callable[[AddressBook, str], None]) -> str:
+        """Change what is remembered of a conversation; return what its person is called then."""
+        book, peer = self._messenger.book, self._messenger.book.meant(self._options.to)
+        self._messenger.decisions.note(lambda: change(book, peer), now=wall_time())
+        return book.name(peer)
+
+    def _alias(self) -> None:
+        self._change_book(lambda book, peer: book.set_alias(peer, self._options.alias))
+        self._face.tell(alias_line(self._options.to, self._options.alias))
+
+    def _note(self) -> None:
+        name = self._change_book(lambda book, peer: book.set_note(peer, self._options.note))
+        self._face.tell(note_line(name, self._options.note))
+
+    def _mute(self) -> None:
+        muted = self._options.muted == "on"
+        self._face.tell(mute_line(self._change_book(lambda book, peer: book.mute(peer, muted=muted)), muted=muted))
+
+    def _keep_for(self) -> None:
+        kept_s = seconds(self._options.time, longest=MAX_KEPT_S)
+        self._face.tell(keep_line(self._change_book(lambda book, peer: book.keep(peer, kept_s)), kept_s))
 
     # ------------------------------------------------------------ keys
 
     def _verify(self) -> None:
         """Show a safety number, or compare it with the one that the other sees."""
         messenger = self._messenger
-        peer, compared = normalise_user_id(self._options.to), "".join("".join(self._options.number).split())
+        peer, compared = self._messenger.book.meant(self._options.to), "".join("".join(self._options.number).split())
         if compared:
             messenger.decisions.verify(peer, compared, now=wall_time())
             self._face.tell(f"* {peer} is verified: you have compared your keys")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from messenger.address_book import AddressBook
 from messenger.content import Edit, Reaction, Reference, Text, Timer, Written
 from messenger.database import Database
 from messenger.history import DELETION, EDIT, REACTION, SENT_AGAIN_S, TEXT, TIMER
@@ -21,9 +22,10 @@ _EVER: Final = 2**63  # longer than any timer
 class Changes:
     """Changes the table of messages. Every change runs inside the caller's transaction."""
 
-    def __init__(self, database: Database) -> None:
-        """Work on a database."""
+    def __init__(self, database: Database, book: AddressBook) -> None:
+        """Work on a database, and the book where timers stand."""
         self._db = database
+        self._book = book
 
     # ------------------------------------------------------------ from a contact
 
@@ -69,9 +71,10 @@ class Changes:
 
     def _take_timer(self, peer: str, timer: Timer) -> None:
         """Follow a contact's timer, unless there is a later one; of two at once, both sides follow the shorter."""
-        seconds, version = self.timer(peer)
-        if timer.version > version or (timer.version == version and (timer.lifetime_s or _EVER) < (seconds or _EVER)):
-            self.set_timer(peer, timer.lifetime_s, timer.version)
+        ours = self._book.entry(peer)
+        shorter = (timer.lifetime_s or _EVER) < (ours.lifetime_s or _EVER)
+        if timer.version > ours.timer_version or (timer.version == ours.timer_version and shorter):
+            self._book.set_timer(peer, timer.lifetime_s, timer.version)
 
     # ------------------------------------------------------------ by either side
 
@@ -101,16 +104,3 @@ class Changes:
             ordinal,
         )
         self._db.run(f"DELETE FROM message WHERE ordinal IN ({_WITH_CHANGES})", ordinal)  # noqa: S608 - constants
-
-    def timer(self, peer: str) -> tuple[int, int]:
-        """Return how long the texts of a conversation live, in seconds, 0 for ever, and how often that was set."""
-        row = self._db.row("SELECT lifetime_s, timer_version FROM conversation WHERE peer = ?", peer)
-        return (row[0], row[1]) if row else (0, 0)
-
-    def set_timer(self, peer: str, lifetime_s: int, version: int) -> None:
-        """Have the texts of a conversation live so long from now on."""
-        self._db.run(
-            "INSERT INTO conversation (peer, lifetime_s, timer_version) VALUES (?1, ?2, ?3)"
-            " ON CONFLICT (peer) DO UPDATE SET lifetime_s = ?2, timer_version = ?3",
-            peer, lifetime_s, version,
-        )  # fmt: skip

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from errors import UsageError
 from messenger.account import normalise_user_id
+from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, day
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds
 from messenger.ui.text import (
     HELD_ROWS,
+    alias_line,
+    allowed_line,
+    blocked_line,
     body,
     clock,
     contact_line,
+    keep_line,
     log_lines,
+    mute_line,
+    note_line,
     own_keys_line,
     quoted,
     sanitise,
@@ -42,7 +49,7 @@ class Command:
 
 def _to(conversation: Conversation, argument: str, now: int) -> None:
     if argument:
-        conversation.choose(normalise_user_id(argument), now=now)
+        conversation.choose(conversation.meant(argument), now=now)
     else:
         conversation.close()
 
@@ -56,10 +63,10 @@ def _history(conversation: Conversation, argument: str, _now: int) -> None:
 
 
 def _search(conversation: Conversation, argument: str, _now: int) -> None:
-    conversation.show_found(wanted(argument.split()))
+    conversation.show_found(_wanted(argument.split(), conversation.meant))
 
 
-def wanted(entry: list[str]) -> Wanted:
+def _wanted(entry: list[str], meant: Callable[[str], str]) -> Wanted:
     """Read what a person looks for: words, and with:WHO, since:DATE, until:DATE among them.
 
     Raises:
@@ -69,7 +76,7 @@ def wanted(entry: list[str]) -> Wanted:
     for word in entry:
         key, _, value = word.partition(":")
         if key == "with":
-            peer = normalise_user_id(value)
+            peer = meant(value)
         elif key == "since":
             since = day(value)
         elif key == "until":
@@ -121,7 +128,9 @@ def _delete(conversation: Conversation, argument: str, now: int) -> None:
         message = "/delete wants nothing but a number"
         raise UsageError(message, hint="/delete [#NUMBER]")
     _, output = conversation.messenger.writing.delete(peer, said.number, now=now)
-    conversation.tell(f"* {quoted(said.as_quote)} is deleted, here and at {peer} if their client goes along")
+    conversation.tell(
+        f"* {quoted(said.as_quote)} is deleted here, and at {conversation.name(peer)} as far as their client goes along"
+    )
     conversation.perform_sent(output, now=now)
 
 
@@ -139,7 +148,7 @@ def _timer(conversation: Conversation, argument: str, now: int) -> None:
     *who, span = argument.split()
     peer, lifetime_s = conversation.meant(" ".join(who)), seconds(span, longest=MAX_LIFETIME_S)
     _, output = conversation.messenger.writing.set_timer(peer, lifetime_s, now=now)
-    conversation.tell(f"* {timer_line(peer, lifetime_s)}")
+    conversation.tell(f"* {timer_line(conversation.name(peer), lifetime_s)}")
     conversation.perform_sent(output, now=now)
 
 
@@ -153,27 +162,29 @@ def _status(conversation: Conversation, _argument: str, _now: int) -> None:
 
 
 def _accept(conversation: Conversation, argument: str, now: int) -> None:
-    peer = normalise_user_id(argument)
+    peer = conversation.meant(argument)
     conversation.perform(conversation.messenger.decisions.accept(peer, now=now), now=now)
-    conversation.tell(f"* the new key of {peer} is remembered from now on")
+    conversation.tell(f"* the new key of {conversation.name(peer)} is remembered from now on")
 
 
 def _keep(conversation: Conversation, argument: str, now: int) -> None:
-    peer = normalise_user_id(argument)
+    peer = conversation.meant(argument)
     conversation.perform(conversation.messenger.decisions.keep(peer, now=now), now=now)
-    conversation.tell(f"* the key of {peer} that was remembered stays; what came under the other is thrown away")
+    conversation.tell(
+        f"* the key of {conversation.name(peer)} that was remembered stays; what came under the other is thrown away"
+    )
 
 
 def _verify(conversation: Conversation, argument: str, now: int) -> None:
     """Show the safety number, or take the person's word that the other has the same."""
     name, _, rest = argument.partition(" ")
-    peer, answer = normalise_user_id(name), "".join(rest.split())
+    peer, answer = conversation.meant(name), "".join(rest.split())
     if not answer:
         conversation.show_safety_number(peer)
         return
     number = conversation.shown_number(peer) if answer == "ok" else answer
     conversation.perform(conversation.messenger.decisions.verify(peer, number, now=now), now=now)
-    conversation.tell(f"* {peer} is verified: you have compared your keys")
+    conversation.tell(f"* {conversation.name(peer)} is verified: you have compared your keys")
 
 
 def _keys(conversation: Conversation, argument: str, now: int) -> None:
@@ -214,23 +225,62 @@ def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
-    people, standings = conversation.messenger.contacts.all(), conversation.messenger.door.all()
+    messenger = conversation.messenger
+    people, standings = messenger.contacts.all(), messenger.door.all()
     for user_id, trust in people:
-        conversation.tell(contact_line(user_id, trust, standings[user_id]))
+        conversation.tell(contact_line(user_id, trust, standings[user_id], messenger.book.entry(user_id)))
     if not people:
         conversation.tell("* no contacts yet")
 
 
 def _allow(conversation: Conversation, argument: str, now: int) -> None:
-    peer = normalise_user_id(argument)
+    peer = conversation.meant(argument)
     conversation.perform(conversation.messenger.decisions.allow(peer, now=now), now=now)
-    conversation.tell(f"* {peer} is let in")
+    conversation.tell(allowed_line(conversation.name(peer)))
 
 
 def _block(conversation: Conversation, argument: str, now: int) -> None:
-    peer = normalise_user_id(argument)
+    peer = conversation.meant(argument)
     conversation.perform(conversation.messenger.decisions.block(peer, now=now), now=now)
-    conversation.tell(f"* {peer} is blocked: you see nothing of them any more. /allow {peer} ends that")
+    conversation.tell(blocked_line(conversation.name(peer)))
+
+
+def _change_book(conversation: Conversation, now: int, change: Callable[[], None]) -> None:
+    """Change what is remembered of a conversation."""
+    conversation.perform(conversation.messenger.decisions.note(change, now=now), now=now)
+    conversation.meet()
+
+
+def _alias(conversation: Conversation, argument: str, now: int) -> None:
+    name, _, alias = argument.partition(" ")
+    peer, book = conversation.meant(name), conversation.messenger.book
+    _change_book(conversation, now, lambda: book.set_alias(peer, alias.strip()))
+    conversation.tell(alias_line(peer, alias.strip()))
+
+
+def _note(conversation: Conversation, argument: str, now: int) -> None:
+    name, _, note = argument.partition(" ")
+    peer, book = conversation.meant(name), conversation.messenger.book
+    _change_book(conversation, now, lambda: book.set_note(peer, note.strip()))
+    conversation.tell(note_line(book.name(peer), note.strip()))
+
+
+def _mute(conversation: Conversation, argument: str, now: int) -> None:
+    name, _, rest = argument.partition(" ")
+    peer, book, muted = conversation.meant(name), conversation.messenger.book, rest.strip() != OFF
+    if rest.strip() not in {"", OFF}:
+        message = f"/mute {rest} is not known"
+        raise UsageError(message, hint="/mute WHO, or /mute WHO off")
+    _change_book(conversation, now, lambda: book.mute(peer, muted=muted))
+    conversation.tell(mute_line(book.name(peer), muted=muted))
+
+
+def _keep_for(conversation: Conversation, argument: str, now: int) -> None:
+    *who, span = argument.split()
+    peer, book = conversation.meant(" ".join(who)), conversation.messenger.book
+    kept_s = seconds(span, longest=MAX_KEPT_S)
+    _change_book(conversation, now, lambda: book.keep(peer, kept_s))
+    conversation.tell(keep_line(book.name(peer), kept_s))
 
 
 def _help(conversation: Conversation, _argument: str, _now: int) -> None:
@@ -277,6 +327,10 @@ COMMANDS = {
         Command("erase-me", "[YOUR NUMBER]", "have the server remove your account, for ever", _erase_me),
         Command("allow", "WHO", "let somebody in who has written to you, or whom you have blocked", _allow),
         Command("block", "WHO", "see nothing of somebody any more", _block),
+        Command("alias", "WHO [NAME]", "call somebody by another name, here only; without one by their own", _alias),
+        Command("note", "WHO [TEXT]", "remember something about somebody, here only; /contacts shows it", _note),
+        Command("mute", "WHO [off]", "hear no bell for what somebody writes", _mute),
+        Command("keep-for", "[WHO] TIME | off", "how long messages with somebody are kept here: 7d, 4w", _keep_for),
         Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
         Command("help", "", "this list", _help),
         Command("quit", "", "leave (`quit` alone does the same)", _quit),

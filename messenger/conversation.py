@@ -10,7 +10,6 @@ from typing import Protocol
 
 from errors import UntrustedKeyError, UsageError, describe
 from messenger import commands
-from messenger.account import normalise_user_id
 from messenger.archive import Said, Wanted
 from messenger.commands import SHOWN_AT_OPENING
 from messenger.durations import spelt
@@ -72,6 +71,7 @@ class Conversation:
         *,
         send: Callable[[list[Frame]], None],
         leave: Callable[[], None],
+        notify: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """Join an engine with a link and a screen.
 
@@ -80,12 +80,14 @@ class Conversation:
             screen: Where lines are shown.
             send: Takes frames for the relay; without a link it drops them, and they go out over the next.
             leave: Called when the person wants to end.
+            notify: Told who has written, so that the person hears it.
         """
         self.messenger = messenger
         self.tell = screen.tell
         self.leave = leave
         self._screen = screen
         self._send = send
+        self._notify = notify
         self._recipient: str | None = None
         self._prompt = NO_RECIPIENT
         self._status = ""
@@ -110,25 +112,33 @@ class Conversation:
         """Return what an entry may begin with: names, commands and commands with names. Any thread may ask."""
         return self._words
 
-    def _meet(self) -> None:
+    def meet(self) -> None:
         """Have `words` know everybody."""
-        people = [user_id for user_id, _ in self.messenger.contacts.all()]
+        people = [user_id for user_id, _ in self.messenger.contacts.all()] + list(self.messenger.book.aliases())
         self._words = commands.words(people) + [f"@{peer} " for peer in people] + people
 
     def refresh(self) -> None:
         """Have prompt and status say how things stand by now."""
         self._prompt, parts = NO_RECIPIENT, ["online" if self.messenger.online else "offline"]
         if self._recipient is not None:
-            self._prompt = f"Enter message to {self._recipient} ({self._trust(self._recipient)}): "
+            name = self.name(self._recipient)
+            self._prompt = f"Enter message to {name} ({self._trust(self._recipient)}): "
             last = self.messenger.archive.last_sent(self._recipient)
-            parts += [f"last to {self._recipient}: {progress(last)}"] if last is not None else []
-            lifetime_s, _ = self.messenger.changes.timer(self._recipient)
+            parts += [f"last to {name}: {progress(last)}"] if last is not None else []
+            lifetime_s = self.messenger.book.entry(self._recipient).lifetime_s
             parts += [f"disappearing: {spelt(lifetime_s)}"] if lifetime_s else []
         if self._unread:
-            parts.append(f"unread: {unread_line(self._unread)}")
-        parts += [f"{peer} is typing" for peer, until in self._typing.items() if until > self._now]
+            parts.append(f"unread: {unread_line(self._unread_by_name())}")
+        parts += [f"{self.name(peer)} is typing" for peer, until in self._typing.items() if until > self._now]
         self._status = " | ".join(parts)
         self._screen.refresh()
+
+    def name(self, peer: str) -> str:
+        """Return what somebody is called here."""
+        return self.messenger.book.name(peer)
+
+    def _unread_by_name(self) -> dict[str, int]:
+        return {self.name(peer): count for peer, count in self._unread.items()}
 
     def _trust(self, user_id: str) -> str:
         """Return how far somebody's key is trusted, in a word."""
@@ -139,11 +149,11 @@ class Conversation:
 
     def begin(self, *, now: int) -> None:
         """Show what came before the program last ended, and who has written what is unread."""
-        self._meet()
+        self.meet()
         self.show_events(self.messenger.resume(), now=now)
         self._unread = self.messenger.archive.unread()
         if self._unread:
-            self.tell(f"* unread: {unread_line(self._unread)}. /to WHO shows it")
+            self.tell(f"* unread: {unread_line(self._unread_by_name())}. /to WHO shows it")
         self.refresh()
 
     def choose(self, recipient: str, *, now: int) -> None:
@@ -164,9 +174,10 @@ class Conversation:
         """Show the last messages with somebody, and how many there are if there are more."""
         latest, count = self.messenger.archive.latest(peer, limit=limit), self.messenger.archive.count(peer)
         if count > len(latest):
-            self.tell(f"* the last {len(latest)} of {count} messages with {peer}; /history {peer} {count} shows all")
+            name = self.name(peer)
+            self.tell(f"* the last {len(latest)} of {count} messages with {name}; /history {name} {count} shows all")
         for said in latest:
-            self._screen.show(said_line(said, numbered=True))
+            self._screen.show(said_line(self.messenger.book.named(said), numbered=True))
 
     # ------------------------------------------------------------ from the person
 
@@ -186,10 +197,10 @@ class Conversation:
             commands.run(line, self, now)
         elif line.startswith("@"):
             recipient, _, text = line.removeprefix("@").partition(" ")
-            self.write(normalise_user_id(recipient), text, now=now)
+            self.write(self.messenger.book.meant(recipient), text, now=now)
         elif self._recipient is None:
             if line:
-                self.choose(normalise_user_id(line), now=now)
+                self.choose(self.messenger.book.meant(line), now=now)
         elif line:
             self.write(self._recipient, entry.replace("//", "/", 1) if line.startswith("//") else entry, now=now)
 
@@ -200,7 +211,7 @@ class Conversation:
             UsageError: Neither.
         """
         if name:
-            return normalise_user_id(name)
+            return self.messenger.book.meant(name)
         if self._recipient is None:
             message = "with whom?"
             raise UsageError(message, hint="name somebody, or choose a recipient first: /to WHO")
@@ -225,7 +236,7 @@ class Conversation:
         if len(found) == MAX_SHOWN_AT_ONCE:
             self.tell(f"* the newest {MAX_SHOWN_AT_ONCE}; there may be more: narrow it with since:, until: or with:")
         for said in found:
-            self._screen.show(said_line(said, numbered=True))
+            self._screen.show(said_line(self.messenger.book.named(said), numbered=True))
         if not found:
             self.tell("* nothing found")
 
@@ -235,7 +246,8 @@ class Conversation:
         Raises:
             UsageError: There is none.
         """
-        for line in why_lines(*self.messenger.archive.last_way(peer)):
+        said, steps = self.messenger.archive.last_way(peer)
+        for line in why_lines(self.messenger.book.named(said), steps):
             self.tell(line)
 
     def show_safety_number(self, peer: str) -> None:
@@ -246,7 +258,9 @@ class Conversation:
             UntrustedKeyError: Their key has changed or was revoked.
         """
         number = self._shown_numbers[peer] = self.messenger.decisions.safety_number(peer)
-        for line in safety_number_lines(peer, self._trust(peer), number, same=f"/verify {peer} ok"):
+        for line in safety_number_lines(
+            self.name(peer), self._trust(peer), number, same=f"/verify {self.name(peer)} ok"
+        ):
             self.tell(line)
         self._screen.draw(number)
 
@@ -271,7 +285,7 @@ class Conversation:
         number = answers.number if answers is not None else None
         message_id, output = self.messenger.writing.send_text(recipient, text, answers=number, now=now)
         quote = answers.as_quote if answers is not None else None
-        self._screen.show(message_line(f"you to {recipient}", text, now, quote))
+        self._screen.show(message_line(f"you to {self.name(recipient)}", text, now, quote))
         self.perform_sent(output, now=now)
         return message_id
 
@@ -323,7 +337,14 @@ class Conversation:
             self._show(event)
         elif isinstance(event, MessageReceived):
             self._count(event.peer)
+        if isinstance(event, MessageReceived) and not self._catching_up:
+            self._ring(event.peer)
         return looked_at
+
+    def _ring(self, peer: str) -> None:
+        """Let the person know that somebody has written, unless they are muted."""
+        if not self.messenger.book.entry(peer).muted:
+            self._notify(self.name(peer))
 
     def _happened(self, event: Event, now: int) -> None:
         if isinstance(event, Typing):
@@ -331,7 +352,7 @@ class Conversation:
             return
         self._show(event)
         if isinstance(event, ContactPinned):
-            self._meet()
+            self.meet()
         elif isinstance(event, AccountErased):
             self.leave()
         elif isinstance(event, Online):
@@ -346,18 +367,21 @@ class Conversation:
     def _count(self, peer: str) -> None:
         """Note a message of somebody whom the person does not look at now."""
         unread = self._unread[peer] = self._unread.get(peer, 0) + 1
-        if unread == 1 and not self._catching_up:
-            self.tell(f"* {peer} has written: /to {peer} shows it")
+        if unread == 1 and not self._catching_up and not self.messenger.book.entry(peer).muted:
+            name = self.name(peer)
+            self.tell(f"* {name} has written: /to {name} shows it")
 
     def _sum_up(self) -> None:
         """Say what has come while the person was away."""
         if self._unread:
-            self.tell(f"* unread: {unread_line(self._unread)}. /to WHO shows it; the last {SHOWN_AT_OPENING}:")
+            self.tell(
+                f"* unread: {unread_line(self._unread_by_name())}. /to WHO shows it; the last {SHOWN_AT_OPENING}:"
+            )
             for said in self.messenger.archive.find(Wanted(), limit=SHOWN_AT_OPENING):
-                self._screen.show(said_line(said))
+                self._screen.show(said_line(self.messenger.book.named(said)))
 
     def _show(self, event: Event) -> None:
-        line = event_line(event)
+        line = event_line(self.messenger.book.named(event) if hasattr(event, "peer") else event)
         if isinstance(event, StateChanged) and event.state in ON_THE_WAY:
             self._screen.progress(line)
         elif isinstance(event, ABOUT_MESSAGES | StateChanged):

@@ -114,3 +114,15 @@ class Decisions:
         with self._step(now) as output:
             self._door.block(peer)
         return output
+
+    # ------------------------------------------------------------ what they are called, and how long messages stay
+
+    def note(self, change: Callable[[], None], *, now: int) -> Output:
+        """Change the address book.
+
+        Raises:
+            UsageError: As the change does.
+        """
+        with self._step(now) as output:
+            change()
+        return output

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from messenger.account import Account
+from messenger.address_book import AddressBook
 from messenger.archive import Archive
 from messenger.beginnings import Beginnings
 from messenger.changes import Changes
@@ -101,7 +102,8 @@ class Messenger:
         self._line = Line()
         self._login = LogIn(self._line, keyring)
         self.door = Door(database, ajar=not preferences.requests)
-        self.changes = Changes(database)
+        self.book = AddressBook(database)
+        self.changes = Changes(database, self.book)
         self.expiry = Expiry(database, self.changes)
         self._inbox = Inbox(keyring, database, self.contacts, self.history, self._protection, self.door, self.changes)
         self._receipts = Receipts(
@@ -130,6 +132,7 @@ class Messenger:
             self.history,
             self.archive,
             self.changes,
+            self.book,
             self.outbox,
             self.door,
             self.decisions,

@@ -46,15 +46,3 @@ class Expiry:
             )  # fmt: skip
             for (ordinal,) in rows:
                 self._changes.forget(ordinal)
-
-    def keep(self, peer: str, kept_s: int) -> None:
-        """Keep the messages of a conversation here so many seconds from now on; 0 is for ever."""
-        self._db.run(
-            "INSERT INTO conversation (peer, kept_s) VALUES (?1, ?2) ON CONFLICT (peer) DO UPDATE SET kept_s = ?2",
-            peer, kept_s,
-        )  # fmt: skip
-
-    def kept(self, peer: str) -> int:
-        """Return how long the messages of a conversation are kept here, in seconds; 0 is for ever."""
-        row = self._db.row("SELECT kept_s FROM conversation WHERE peer = ?", peer)
-        return row[0] if row else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from errors import UsageError
+from messenger.address_book import AddressBook
 from messenger.archive import Archive, Said
 from messenger.changes import CHANGED_WITHIN_S, Changes
 from messenger.contacts import Contacts
@@ -32,6 +33,7 @@ class Writing:
         history: History,
         archive: Archive,
         changes: Changes,
+        book: AddressBook,
         outbox: Outbox,
         door: Door,
         decisions: Decisions,
@@ -46,6 +48,7 @@ class Writing:
         self._history = history
         self._archive = archive
         self._changes = changes
+        self._book = book
         self._outbox = outbox
         self._door = door
         self._decisions = decisions
@@ -73,7 +76,7 @@ class Writing:
         self._refuse_unreachable(peer)
         if answers is not None:
             self._text(peer, answers)
-        lifetime_s, _ = self._changes.timer(peer)
+        lifetime_s = self._book.entry(peer).lifetime_s
         message_id = self._outbox.new_id(now)
         with self._step(now) as output:
             self._decisions.let_in(peer, now=now)
@@ -169,10 +172,10 @@ class Writing:
             UntrustedKeyError: As for `send_text`.
         """
         self._refuse_unreachable(peer)
-        _, version = self._changes.timer(peer)
+        version = self._book.entry(peer).timer_version + 1
         with self._step(now) as output:
             self._decisions.let_in(peer, now=now)
-            self._changes.set_timer(peer, lifetime_s, version + 1)
+            self._book.set_timer(peer, lifetime_s, version)
             return self._tell(peer, TIMER, now=now), output
 
     def _tell(self, peer: str, kind: str, *, about: int | None = None, now: int) -> bytes:

@@ -46,6 +46,9 @@ class Face(Protocol):
     def draw(self, text: str) -> None:
         """Show a text as a QR code, where one can be seen."""
 
+    def ring(self) -> None:
+        """Ring the terminal's bell, where there is a terminal; from any thread."""
+
     def progress(self, line: str) -> None:
         """Show a line about an own message's way, unless the status says it; from any thread."""
 

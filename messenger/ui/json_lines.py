@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from messenger.address_book import Entry
 from messenger.archive import Said
 from messenger.events import (
     ContactErased,
@@ -62,9 +63,21 @@ def said_json(said: Said, steps: Sequence[tuple[str, int]] = ()) -> str:
     )
 
 
-def contact_json(user_id: str, trust: str, standing: str) -> str:
+def contact_json(user_id: str, trust: str, standing: str, entry: Entry) -> str:
     """Return the line for a contact."""
-    return _line({"type": "contact", "user_id": user_id, "trust": trust, "standing": standing})
+    return _line(
+        {
+            "type": "contact",
+            "user_id": user_id,
+            "trust": trust,
+            "standing": standing,
+            "alias": entry.alias,
+            "note": entry.note,
+            "muted": entry.muted,
+            "kept_s": entry.kept_s,
+            "lifetime_s": entry.lifetime_s,
+        }
+    )
 
 
 def _line(data: dict[str, object]) -> str:

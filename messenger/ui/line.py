@@ -59,6 +59,13 @@ class LineFace:
         with self._writing:
             print(text, flush=True)
 
+    def ring(self) -> None:
+        """Ring the bell of the terminal, from the thread that draws the prompt."""
+        app = self._session.app if self._session is not None else None
+        if app is not None and app.is_running and app.loop is not None:
+            app.loop.call_soon_threadsafe(app.output.bell)
+            app.invalidate()  # which writes it out
+
     def progress(self, line: str) -> None:
         """Show nothing: the status below the prompt says how far the last message has come."""
 

@@ -98,6 +98,13 @@ class PlainFace:
         """Show a line of the conversation."""
         self._write(self._conversation, line)
 
+    def ring(self) -> None:
+        """Ring the bell of a terminal."""
+        if self._about.isatty():
+            with self._writing:
+                self._about.write("\a")
+                self._about.flush()
+
     def progress(self, line: str) -> None:
         """Show a line about an own message's way."""
         self.show(line)

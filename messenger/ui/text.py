@@ -11,6 +11,7 @@ import wcwidth
 
 from errors import EXPLANATIONS, Code
 from messenger.account import Account
+from messenger.address_book import Entry
 from messenger.archive import Said
 from messenger.contacts import COUNTERS_SKIPPED
 from messenger.durations import spelt
@@ -150,9 +151,49 @@ def why_lines(said: Said, steps: Sequence[tuple[str, int]]) -> list[str]:
     return lines + ([waits[said.state]] if said.state in waits else [])
 
 
-def contact_line(user_id: str, trust: str, standing: str) -> str:
+def contact_line(user_id: str, trust: str, standing: str, entry: Entry) -> str:
     """Return what a contact looks like in a list."""
-    return f"  {user_id}  {trust}" + ("" if standing == "known" else f", {standing}")
+    remarks = [
+        trust,
+        *([standing] if standing != "known" else []),
+        *(["muted"] if entry.muted else []),
+        *([f"disappearing: {spelt(entry.lifetime_s)}"] if entry.lifetime_s else []),
+        *([f"kept for {spelt(entry.kept_s)}"] if entry.kept_s else []),
+    ]
+    names = f"{user_id} ({entry.alias})" if entry.alias else user_id
+    return f"  {names}  {', '.join(remarks)}" + (f": {body(entry.note)}" if entry.note else "")
+
+
+def allowed_line(name: str) -> str:
+    """Return the line that says that somebody is let in."""
+    return f"* {name} is let in"
+
+
+def blocked_line(name: str) -> str:
+    """Return the line that says that somebody is blocked."""
+    return f"* {name} is blocked: you see nothing of them any more, until you allow them again"
+
+
+def alias_line(peer: str, alias: str) -> str:
+    """Return the line that says what somebody is called."""
+    return f"* {peer} is called {alias} here" if alias else f"* {peer} is called so again"
+
+
+def note_line(name: str, note: str) -> str:
+    """Return the line that says what is remembered of somebody."""
+    return f"* your note on {name} is now: {body(note)}" if note else f"* your note on {name} is gone"
+
+
+def mute_line(name: str, *, muted: bool) -> str:
+    """Return the line that says whether something rings for somebody."""
+    return f"* nothing rings for {name} any more" if muted else f"* {name} is heard again"
+
+
+def keep_line(name: str, kept_s: int) -> str:
+    """Return the line that says how long messages are kept."""
+    if not kept_s:
+        return f"* messages with {name} are kept here for ever"
+    return f"* messages with {name} are kept here for {spelt(kept_s)}; at {name} they stay"
 
 
 def timer_line(peer: str, lifetime_s: int) -> str:

@@ -15,6 +15,7 @@ from crypto_utils import PrivateKeys
 from errors import Code, UsageError
 from identity import create_record
 from messenger import archive as module
+from messenger.address_book import AddressBook
 from messenger.archive import Archive, Wanted, day, expression
 from messenger.changes import Changes
 from messenger.contacts import Contacts
@@ -230,7 +231,7 @@ def test_nothing_that_happens_with_each_message_looks_through_all_of_them(
         Contacts(database).see([create_record(some_keys[1], "bob", created=1, suites=[1])], [], now=1)
     history.renew("bob", number(1), number(2), now=1)
     come(history, "bob", "hello")
-    changes = Changes(database)
+    changes = Changes(database, AddressBook(database))
     expiry = Expiry(database, changes)
 
     def reaction(author: str) -> Reaction:
@@ -246,7 +247,7 @@ def test_nothing_that_happens_with_each_message_looks_through_all_of_them(
         lambda: archive.number("bob", number(2)),
         lambda: changes.take("bob", reaction("bob"), now=1), lambda: changes.take("bob", reaction("alice"), now=1),
         lambda: changes.take("bob", deletion, now=1), lambda: expiry.is_due(now=1), lambda: expiry.disappear(now=1),
-        lambda: changes.forget(1),
+        lambda: changes.forget(1), lambda: AddressBook(database).name("bob"),
         lambda: Door(database, ajar=False).of("bob"), lambda: Contacts(database).find("bob"),
     ):  # fmt: skip
         ask()

@@ -360,7 +360,8 @@ def test_two_who_set_the_timer_at_once_end_with_the_shorter(alice: Person, bob: 
     set_timer(bob, "alice", 60)
     for person in (alice, bob):
         person.go_online()
-    assert {person.messenger.changes.timer(peer) for person, peer in ((alice, "bob"), (bob, "alice"))} == {(60, 1)}
+    entries = [alice.messenger.book.entry("bob"), bob.messenger.book.entry("alice")]
+    assert [(entry.lifetime_s, entry.timer_version) for entry in entries] == [(60, 1)] * 2
 
 
 def test_what_disappears_is_not_missing_and_its_place_is_not_given_again(alice: Person, bob: Person) -> None:
@@ -398,8 +399,8 @@ def test_what_is_unread_or_waits_does_not_disappear(alice: Person, bob: Person) 
 
 def test_a_conversation_keeps_its_messages_as_long_as_the_person_wants(alice: Person, bob: Person) -> None:
     with bob.database.transaction():
-        bob.messenger.expiry.keep("alice", DAY)
-    assert bob.messenger.expiry.kept("alice") == DAY
+        bob.messenger.book.keep("alice", DAY)
+    assert bob.messenger.book.entry("alice").kept_s == DAY
     bob.take(bob.messenger.read("alice", now=bob.town.now))
     alice.town.world.pass_time(DAY + 1)
     bob.tick()

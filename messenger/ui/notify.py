@@ -1,0 +1,67 @@
+"""Lets a person who does not look know that somebody has written: by the terminal's bell, or a command of theirs."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from errors import UsageError
+
+OFF, BELL = "off", "bell"
+EVERY_S: Final = 2.0  # at most; what comes in between rings no more
+
+
+def check_notification(text: str) -> str:
+    """Return how to notify, which is `off`, `bell` or a command line.
+
+    Raises:
+        UsageError: It is no command line.
+    """
+    try:
+        if text.strip() and shlex.split(text):
+            return text
+    except ValueError:
+        pass
+    message = f"{text!a} is no command"
+    raise UsageError(message, hint="off, bell, or a command such as: notify-send SecureChat")
+
+
+class Notifier:
+    """Rings, not too often."""
+
+    def __init__(self, how: str, ring: Callable[[], None]) -> None:
+        """Notify so.
+
+        Args:
+            how: As `check_notification` returns it.
+            ring: Rings the bell.
+        """
+        self._command = shlex.split(how) if how not in {OFF, BELL} else []
+        self._ring = ring if how == BELL else None
+        self._again_at_s = 0.0
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def notify(self, name: str) -> None:
+        """Say who has written, and nothing of what: others may look at the screen.
+
+        The command gets the name as its last argument; one that does not end is not started twice, and one that
+        cannot be started is passed over.
+        """
+        now_s = time.monotonic()
+        if now_s < self._again_at_s:
+            return
+        self._again_at_s = now_s + EVERY_S
+        if self._ring is not None:
+            self._ring()
+        elif self._command and (self._running is None or self._running.poll() is not None):
+            with suppress(OSError):
+                self._running = subprocess.Popen(  # noqa: S603 - the person's own command, and no shell
+                    [*self._command, f"{name} has written"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
