@@ -51,7 +51,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     _add_messages(actions)
     _add_archive(actions)
     _add_account(actions)
-    return parser.parse_args(arguments)
+    return command_line.parse(parser, arguments)
 
 
 def _add_messages(actions: Any) -> None:

@@ -107,7 +107,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom"
     )
-    return parser.parse_args(arguments)
+    return command_line.parse(parser, arguments)
 
 
 def _port(text: str) -> int:
