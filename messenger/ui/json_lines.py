@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from messenger.archive import Said
 from messenger.events import (
@@ -51,6 +51,11 @@ def said_json(said: Said, steps: Sequence[tuple[str, int]] = ()) -> str:
 def contact_json(user_id: str, trust: str, standing: str) -> str:
     """Return the line for a contact."""
     return _line({"type": "contact", "user_id": user_id, "trust": trust, "standing": standing})
+
+
+def setting_json(name: str, value: object, origin: Mapping[str, object]) -> str:
+    """Return the line for a setting of the client's, and where it is from."""
+    return _line({"type": "setting", "name": name, "value": value, **origin})
 
 
 def _line(data: dict[str, object]) -> str:
