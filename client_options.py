@@ -28,6 +28,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = make_parser()
     unset = dict.fromkeys((each.name for each in (CONFIG, PROFILE, *SETTINGS)), UNSET)
     options = command_line.parse(parser, arguments, argparse.Namespace(**unset))
+    if options.action == "completion":
+        from completion import script  # noqa: PLC0415 - other actions need not load it
+
+        print(script(outline(parser), options.shell, options.name), end="", flush=True)
+        parser.exit()
     options.settings = choose(options, {each.name: each for each in outline(parser).options}, os.environ)
     vars(options).update({each.name: each.value for each in options.settings})
     return options
@@ -152,6 +157,18 @@ def _add_program(actions: Any) -> None:
     config = actions.add_parser("config", help="every setting that can be configured, and where it is from")
     config.add_argument("--show", action="store_true", help="show them (the default)")
     config.add_argument("--json", action="store_true", help="one JSON object a line")
+    completion = actions.add_parser("completion", help="a script that has a shell complete this command line")
+    completion.add_argument("shell", metavar="SHELL", choices=["bash", "fish", "zsh"], help="bash, fish or zsh")
+    completion.add_argument(
+        "--name", type=_command, default="client.py", help="what you call the client (default: %(default)s)"
+    )
+
+
+def _command(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.+-]*", text):
+        message = "give the name of a command or an alias"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:
