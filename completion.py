@@ -55,7 +55,7 @@ def _words(choices: Iterable[object]) -> str:
 
 # ---------------------------------------------------------------- bash
 
-_BASH: Final = r"""# bash completion: source <(@NAME@ completion bash)
+_BASH: Final = r"""# bash completion: eval "$(@NAME@ completion bash)"
 @FUNCTION@() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} path= value= words= flags= each i
     COMPREPLY=()
