@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format soak fuzz bench bench-client bench-peers model server client clean
+.PHONY: help demo test check lint types format man soak fuzz bench bench-client bench-peers model server client clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -38,6 +38,10 @@ format: ## put the source into its form
 	@sh tools/bootstrap.sh requirements-dev.txt
 	$(RUN) -m ruff check --fix-only
 	$(RUN) -m ruff format
+
+man: ## write the manual pages in docs/man anew, from the command lines
+	@sh tools/bootstrap.sh requirements.txt
+	@$(RUN) -m tools.man
 
 bench: ## measure all, beside the peers that are installed, 40 minutes; results in bench/results/
 	@sh tools/bootstrap.sh requirements.txt

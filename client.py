@@ -95,6 +95,10 @@ class Client:
         Raises:
             SecureChatError: It could not be done.
         """
+        if self._options.action == "config":
+            for each in self._options.settings:
+                self._face.show(each.json if self._options.json else each.line)
+            return
         if self._options.action == "restore":
             self._restore()
             return

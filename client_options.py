@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,35 @@ from typing import Any
 import command_line
 from messenger.server_address import DEFAULT_PORT
 from messenger.suites import SPOKEN
+from outline import outline
+from settings import CONFIG, PROFILE, SETTINGS, UNSET, choose
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line; what it leaves open is as the environment and the configuration file have it.
+
+    Returns:
+        The options; `settings` has those that can be configured, and where each is from.
+
+    Raises:
+        UsageError: The environment or the file has what cannot be.
+        StorageError: The file cannot be read, or is not safe to be believed.
+    """
+    parser = make_parser()
+    unset = dict.fromkeys((each.name for each in (CONFIG, PROFILE, *SETTINGS)), UNSET)
+    options = command_line.parse(parser, arguments, argparse.Namespace(**unset))
+    if options.action == "completion":
+        from completion import script  # noqa: PLC0415 - other actions need not load it
+
+        print(script(outline(parser), options.shell, options.name), end="", flush=True)
+        parser.exit()
+    options.settings = choose(options, {each.name: each for each in outline(parser).options}, os.environ)
+    vars(options).update({each.name: each.value for each in options.settings})
+    return options
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = command_line.parser("client", "SecureChat: messages that only the two of you can read.")
     parser.add_argument(
         "--server",
@@ -25,7 +51,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--password-file", metavar="PATH", help="read the password from the first line of a file; - is standard input"
     )
-    parser.add_argument("--plain", action="store_true", help="lines in, lines out: for pipes and screen readers")
+    parser.add_argument(
+        "--plain", action=argparse.BooleanOptionalAction, help="lines in, lines out: for pipes and screen readers"
+    )
+    parser.set_defaults(plain=False)  # only now: some versions of Python would put it into the help
     parser.add_argument(
         "--suite",
         type=int,
@@ -46,12 +75,17 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         default="on",
         help="whether strangers hear nothing of their messages until you answer or allow them (default: %(default)s)",
     )
+    parser.add_argument(
+        "--config", type=Path, metavar="PATH", help="the configuration file (default: config says where)"
+    )
+    parser.add_argument("--profile", metavar="NAME", help="use the file's [profile.NAME] before its top level")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
     actions.add_parser("register", help="create the account and leave")
     _add_messages(actions)
     _add_archive(actions)
     _add_account(actions)
-    return parser.parse_args(arguments)
+    _add_program(actions)
+    return parser
 
 
 def _add_messages(actions: Any) -> None:
@@ -117,6 +151,24 @@ def _add_account(actions: Any) -> None:
     restore = actions.add_parser("restore", help="put an account back from such a file; it gets new keys")
     restore.add_argument("path", metavar="PATH", type=Path, help="the file")
     _add_keys(actions.add_parser("keys", help="your keys: show, rotate, revoke, change the password"))
+
+
+def _add_program(actions: Any) -> None:
+    config = actions.add_parser("config", help="every setting that can be configured, and where it is from")
+    config.add_argument("--show", action="store_true", help="show them (the default)")
+    config.add_argument("--json", action="store_true", help="one JSON object a line")
+    completion = actions.add_parser("completion", help="a script that has a shell complete this command line")
+    completion.add_argument("shell", metavar="SHELL", choices=["bash", "fish", "zsh"], help="bash, fish or zsh")
+    completion.add_argument(
+        "--name", type=_command, default="client.py", help="what you call the client (default: %(default)s)"
+    )
+
+
+def _command(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.+-]*", text):
+        message = "give the name of a command or an alias"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -33,8 +34,41 @@ def parser(program: str, description: str) -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of keys/ and data/ (default: the project's)",
     )
-    made.add_argument("--version", action=_Version, nargs=0, help="show the versions of this and of what it stands on")
+    made.add_argument("--version", action="store_true", help="show the versions of this and of what it stands on")
+    made.add_argument("--json", action="store_true", dest="version_as_json", help="with --version: one JSON object")
     return made
+
+
+def parse(
+    parser: argparse.ArgumentParser, arguments: list[str], options: argparse.Namespace | None = None
+) -> argparse.Namespace:
+    """Read a command line; one that asks for the versions is answered, and ends the program.
+
+    Args:
+        parser: What `parser` returned.
+        arguments: The command line.
+        options: Where to put what it says; what is there already is its default.
+    """
+    options = parser.parse_args(arguments, options)
+    if options.version:
+        told = _versions(parser.prog.removesuffix(".py"), as_json=options.version_as_json)
+        print(told, flush=True)
+        parser.exit()
+    if options.version_as_json:
+        parser.error("argument --json: here it goes with --version; an action that has it takes it behind its name")
+    return options
+
+
+def _versions(program: str, *, as_json: bool) -> str:
+    found = preflight.versions()
+    if not as_json:
+        rest = ", ".join(f"{name} {version}" for name, version in found.items())
+        return f"SecureChat {program} {VERSION}, protocol {max(VERSIONS)}, {rest}"
+    python = found.pop("Python")
+    return json.dumps(
+        {"v": 1, "type": "version", "program": program, "version": VERSION, "protocol": VERSIONS}
+        | {"python": python, "libraries": found}
+    )
 
 
 def run(program: Callable[[], None]) -> int:
@@ -82,12 +116,3 @@ def _prepare_streams() -> None:
 def _forget_output() -> None:
     """Write nothing more to standard output, which has failed: Python would complain at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Version(argparse.Action):
-    """As argparse's own, but asks for the versions only when somebody wants to know."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        program = parser.prog.removesuffix(".py")
-        print(f"SecureChat {program} {VERSION}, protocol {max(VERSIONS)}, {preflight.versions()}")
-        parser.exit()

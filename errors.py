@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
-    """How a program ends. The table stands in README.md."""
+    """How a program ends."""
 
     OK = 0
     FAILED = 1
@@ -26,6 +26,24 @@ class ExitCode(IntEnum):
     TIMEOUT = 11
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+EXIT_MEANINGS: dict[ExitCode, str] = {  # README.md and the manual have the same
+    ExitCode.OK: "done",
+    ExitCode.FAILED: "failed",
+    ExitCode.USAGE: "wrong use",
+    ExitCode.SETUP: "set-up: a library or a key is missing",
+    ExitCode.STORAGE: "a file cannot be read or written",
+    ExitCode.PASSWORD: "wrong password, or a damaged key file",
+    ExitCode.IN_USE: "the account is in use by another process",
+    ExitCode.VERSION: "the two programs share no version",
+    ExitCode.UNTRUSTED: "a key, or the log of keys, is not the one that was remembered",
+    ExitCode.NETWORK: "the network, or the server",
+    ExitCode.REFUSED: "refused: unknown user, full mailbox, too many tries",
+    ExitCode.TIMEOUT: "no answer in time",
+    ExitCode.INTERRUPTED: "Ctrl-C",
+    ExitCode.TERMINATED: "SIGTERM",
+}
 
 
 class Code(StrEnum):

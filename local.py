@@ -150,6 +150,7 @@ class Local:
     def _contacts(self) -> None:
         """Show everybody this account has met, and how far their key is trusted."""
         line, standings = contact_json if self._options.json else contact_line, self._messenger.door.all()
+        book = self._messenger.book
         for user_id, trust in self._messenger.contacts.all():
             self._face.show(line(user_id, trust, standings[user_id], book.entry(user_id)))
 

@@ -76,7 +76,7 @@ def _stop(what: str, found: str) -> None:
     sys.exit(3)
 
 
-def versions() -> str:
-    """Return Python's version and the libraries', for --version."""
-    libraries = ", ".join("{} {}".format(name, version) for name, version in sorted(_installed().items()))
-    return "Python {}, {}".format(".".join(str(part) for part in sys.version_info[:3]), libraries)
+def versions() -> "dict[str, str]":
+    """Return the versions of Python and of the libraries, by name, for --version."""
+    libraries = {name: str(version) for name, version in sorted(_installed().items())}
+    return {"Python": ".".join(str(part) for part in sys.version_info[:3]), **libraries}

@@ -56,7 +56,12 @@ MAX_QUEUED_CODES: Final = 100
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Read the command line; the defaults are the limits' own."""
+    """Read the command line."""
+    return command_line.parse(make_parser(), arguments)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; the defaults are the limits' own."""
     limits = Limits()
     parser = command_line.parser("server", "SecureChat's server: it routes what it cannot read.")
     parser.add_argument("--host", default="localhost", help="address to listen on (default: %(default)s)")
@@ -107,7 +112,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say more on standard error; never who writes to whom"
     )
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _port(text: str) -> int:

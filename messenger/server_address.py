@@ -25,6 +25,20 @@ class ServerAddress:
     fingerprint: str  # 64 hexadecimal digits
 
 
+def read_address(text: str) -> tuple[str, int, str | None]:
+    """Return host, port, and the fingerprint that a `securechat://` line names, of what a person has written.
+
+    Raises:
+        UsageError: It is neither such a line nor `host:port`.
+    """
+    line = _LINE.fullmatch(text.strip())
+    place = _HOST_PORT.fullmatch(line[2] if line else text.strip())
+    if place is None or (place[2] and not 0 < int(place[2]) < 2**16):
+        message = f"{text!a} is not the address of a server"
+        raise UsageError(message, hint="give HOST:PORT, or the securechat:// line that the server prints at its start")
+    return place[1].strip("[]"), int(place[2] or DEFAULT_PORT), line[1] if line else None
+
+
 def locate(text: str, keys: Path) -> ServerAddress:
     """Understand `host:port` (the server's key is in the keys folder) or a `securechat://` line.
 
@@ -33,21 +47,16 @@ def locate(text: str, keys: Path) -> ServerAddress:
         SetupError: The key is not there and the line does not name it.
         UntrustedKeyError: The line names another key than the one that is there.
     """
-    line = _LINE.fullmatch(text.strip())
-    place = _HOST_PORT.fullmatch(line[2] if line else text.strip())
-    if place is None or (place[2] and not 0 < int(place[2]) < 2**16):
-        message = f"{text!a} is not the address of a server"
-        raise UsageError(message, hint="give HOST:PORT, or the securechat:// line that the server prints at its start")
-    host, port = place[1].strip("[]"), int(place[2] or DEFAULT_PORT)
+    host, port, named = read_address(text)
     pinned = _pinned(keys)
-    if line is not None and pinned is not None and line[1] != pinned:
+    if named is not None and pinned is not None and named != pinned:
         message = f"{key_file(keys)} holds the key of another server than this securechat:// line names"
         raise UntrustedKeyError(
             message,
             hint=f"ask the operator which one is right: if it is the new line, remove {key_file(keys)};"
             " for another server use another --home",
         )
-    expected = line[1] if line is not None else pinned
+    expected = named or pinned
     if expected is None:
         message = f"the server's public key is not known ({key_file(keys)} is missing)"
         hint = "copy it there, or give --server the securechat:// line that the server prints at its start"

@@ -15,6 +15,7 @@ from crypto_utils import PrivateKeys
 from messenger import account as accounts
 from messenger import opening
 from messenger.suites import own_prekeys
+from tests.system.programs import forget_settings
 from tests.trial import Outcome, Trial, players, summed, table, write_results
 
 settings.register_profile(
@@ -22,6 +23,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 settings.load_profile("tests")
+forget_settings()
 
 RESULTS = Path("soak.jsonl")
 

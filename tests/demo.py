@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.system.programs import Person, Program, Server
+from tests.system.programs import Person, Program, Server, forget_settings
 
 
 def say(line: str) -> None:
@@ -43,6 +43,7 @@ class Transcript:
 
 def main() -> None:
     """Play it."""
+    forget_settings()
     with tempfile.TemporaryDirectory(prefix="securechat-demo-") as folder:
         with Server(Path(folder) / "server") as server:
             say("server | Server listening on localhost, TLS 1.3")

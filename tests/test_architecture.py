@@ -63,7 +63,10 @@ MAY_IMPORT = {
     "talk": {"errors", "messenger", "session"},
     "one_shot": {"errors", "messenger", "session"},
     "local": {"errors", "messenger", "session", "one_shot"},
-    "client_options": {"command_line", "messenger"},
+    "outline": {"errors"},
+    "settings": {"errors", "outline", "messenger"},
+    "completion": {"outline"},
+    "client_options": {"command_line", "messenger", "outline", "settings", "completion"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
     "client": GROUND | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local"},
@@ -81,6 +84,7 @@ WORLD = {
     "subprocess": {"server"},
     "time": {"transport", "server", "talk", "session"},
     "random": {"session"},
+    "tomllib": {"settings"},
 }
 SOURCES = sorted(
     path

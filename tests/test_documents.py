@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from errors import EXIT_MEANINGS, ExitCode
 from link import LinkLimits
 from relay.limits import Limits
 
@@ -39,6 +40,13 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+def test_every_exit_code_is_explained_as_the_manual_does() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("## More")[0]
+    rows = re.findall(r"\| ([0-9]+) \| ([^|]+?) (?=\|)", table)
+    assert {int(code): meaning for code, meaning in rows} == {**EXIT_MEANINGS}
+    assert set(EXIT_MEANINGS) == set(ExitCode)
 
 
 def test_all_thirty_eight_failures_are_accounted_for() -> None:

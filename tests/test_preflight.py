@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
+import platform
 import shutil
 import stat
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ import pytest
 import preflight
 from command_line import VERSION
 from errors import ExitCode
+from protocol import VERSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -78,6 +82,28 @@ def test_versions_are_told(program: str) -> None:
     ).stdout
     for part in ("SecureChat", VERSION, "protocol 1", "Python 3.", "cryptography 50."):
         assert part in run
+
+
+@pytest.mark.parametrize("program", ["server.py", "client.py"])
+def test_versions_are_told_to_programs_in_whichever_order(program: str) -> None:
+    told = [
+        subprocess.run([sys.executable, program, *flags], cwd=ROOT, capture_output=True, check=True).stdout
+        for flags in (["--version", "--json"], ["--json", "--version"])
+    ]
+    assert told[0] == told[1]
+    (line,) = told[0].splitlines()
+    found = json.loads(line)
+    assert (found["v"], found["type"], found["program"]) == (1, "version", program.removesuffix(".py"))
+    assert (found["version"], found["protocol"]) == (VERSION, list(VERSIONS))
+    assert found["python"] == platform.python_version()
+    assert set(found["libraries"]) == set(preflight.pins())
+    assert found["libraries"]["cryptography"] == metadata.version("cryptography")
+
+
+def test_json_alone_asks_for_nothing() -> None:
+    run = subprocess.run([sys.executable, "server.py", "--json"], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert (run.returncode, run.stdout) == (ExitCode.USAGE, "")
+    assert "--json: here it goes with --version" in run.stderr
 
 
 # ---------------------------------------------------------------- tools/bootstrap.sh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from messenger.address_book import Entry
 from messenger.archive import Said
@@ -78,6 +78,11 @@ def contact_json(user_id: str, trust: str, standing: str, entry: Entry) -> str:
             "lifetime_s": entry.lifetime_s,
         }
     )
+
+
+def setting_json(name: str, value: object, origin: Mapping[str, object]) -> str:
+    """Return the line for a setting of the client's, and where it is from."""
+    return _line({"type": "setting", "name": name, "value": value, **origin})
 
 
 def _line(data: dict[str, object]) -> str:

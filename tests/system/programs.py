@@ -30,6 +30,13 @@ PASSWORD = "correct horse battery"
 WAIT_S = 20.0
 
 
+def forget_settings() -> None:
+    """Let nothing that the person at this machine has configured reach the programs that are started."""
+    for name in [name for name in os.environ if name.startswith("SECURECHAT_")]:
+        del os.environ[name]
+    os.environ["XDG_CONFIG_HOME"] = os.devnull  # in which there is no file
+
+
 class Program:
     """A process whose output can be waited for, line by line."""
 

@@ -61,6 +61,21 @@ def test_send_and_recv(alice: Person, bob: Person) -> None:
     assert bob.run("recv")[:2] == (ExitCode.OK, [])
 
 
+def test_nothing_need_be_typed_that_is_configured(alice: Person, bob: Person, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'server = "localhost:{alice.server.port}"\n'
+        f'[profile.bobs]\nuser = "bob"\nhome = "{bob.home}"\npassword_file = "{bob.password_file}"\n'
+    )
+    path.chmod(0o600)
+    assert alice.run("send", "bob", "configured")[0] == ExitCode.OK
+    run = subprocess.run(
+        [sys.executable, CLIENT, "--profile", "bobs", "recv"], cwd=ROOT, text=True, capture_output=True, check=False,
+        stdin=subprocess.DEVNULL, env={**os.environ, "SECURECHAT_CONFIG": str(path)},
+    )  # fmt: skip
+    assert (run.returncode, run.stdout.strip().endswith("alice: configured")) == (ExitCode.OK, True), run.stderr
+
+
 def test_recv_as_json_is_one_object_a_line_and_harmless(alice: Person, bob: Person) -> None:
     hostile = "\x1b]0;owned\x07 \x7f\u202e\nnew line"
     assert alice.run("send", "bob", hostile)[0] == ExitCode.OK
