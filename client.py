@@ -39,6 +39,7 @@ from messenger.preferences import Preferences
 from messenger.ui import Face
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.terminal import take_over
+from notifier import Notifier
 from one_shot import OneShot
 from process_lock import ProcessLock
 from protocol import decode
@@ -149,6 +150,7 @@ class Client:
         return Preferences(
             minimum_suite=options.suite,
             read_receipts=options.read_receipts == "on",
+            typing=options.typing == "on",
             requests=options.requests == "on",
         )
 
@@ -187,7 +189,10 @@ class Client:
     def _converse(self, messenger: Messenger, session: Session) -> None:
         """Let a person talk until they leave."""
         patience_s = LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S
-        Talk(messenger, session, self._face, patience_s=patience_s, offline=self._tell_offline).run()
+        notifier = Notifier(self._options.notify, self._face.ring)
+        Talk(
+            messenger, session, self._face, patience_s=patience_s, offline=self._tell_offline, notify=notifier.notify
+        ).run()
 
     def _tell_offline(self, reason: SecureChatError | None) -> None:
         """Say once that the link is lost; the session goes on trying."""

@@ -70,6 +70,19 @@ def make_parser() -> argparse.ArgumentParser:
         help="whether those who write to you hear that you have read it (default: %(default)s)",
     )
     parser.add_argument(
+        "--typing",
+        choices=["on", "off"],
+        default="on",
+        help="whether those who have just written see that you are typing to them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--notify",
+        default="off",
+        metavar="HOW",
+        help="what tells you that somebody has written: off, bell, or a command, to which the sender's name is added"
+        " (default: %(default)s)",
+    )
+    parser.add_argument(
         "--requests",
         choices=["on", "off"],
         default="on",
@@ -83,6 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     actions.add_parser("register", help="create the account and leave")
     _add_messages(actions)
     _add_archive(actions)
+    _add_contacts(actions)
     _add_account(actions)
     _add_program(actions)
     return parser
@@ -90,14 +104,29 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_messages(actions: Any) -> None:
     send = actions.add_parser("send", help="send one message; ends 0 when the server has accepted it")
-    send.add_argument("to", metavar="TO", help="phone number or handle")
-    send.add_argument("text", metavar="TEXT", help="- reads it from standard input")
-    send.add_argument(
-        "--wait",
-        choices=["accepted", "delivered", "read"],
-        default="accepted",
-        help="end when it has come so far: at the server, at the other's device, or read (default: %(default)s)",
-    )
+    reply = actions.add_parser("reply", help="answer a message")
+    edit = actions.add_parser("edit", help="change what you wrote, at the other's as well, for a day")
+    delete = actions.add_parser("delete", help="take back what you wrote, at the other's as well, for a day")
+    react = actions.add_parser("react", help="answer a message with an emoji, or take that back")
+    timer = actions.add_parser("timer", help="have messages disappear for both of you, some time after they were read")
+    for action in (send, reply, edit, delete, react, timer):
+        action.add_argument("to", metavar="WHO", help="phone number, handle or alias")
+    for action in (send, reply, edit):
+        action.add_argument("text", metavar="TEXT", help="- reads it from standard input")
+    react.add_argument("emoji", metavar="EMOJI", help="an emoji, or off")
+    timer.add_argument("time", metavar="TIME", help="30s, 5m, 1h, 7d or 4w, or off")
+    for action in (reply, edit, delete, react):
+        action.add_argument(
+            "--message", metavar="NUMBER", help="which: its number in `history`, or its id (default: the last)"
+        )
+    for action in (send, reply, edit, delete, react, timer):
+        action.add_argument(
+            "--wait",
+            choices=["accepted", "delivered", "read"],
+            default="accepted",
+            help="end when it has come so far: at the server, at the other's device, or read (default: %(default)s)",
+        )
+        action.add_argument("--json", action="store_true", help="say in a JSON object what became of it")
     recv = actions.add_parser("recv", help="show what waits and leave")
     recv.add_argument("--follow", action="store_true", help="stay, and show what comes")
     recv.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -105,9 +134,9 @@ def _add_messages(actions: Any) -> None:
 
 def _add_archive(actions: Any) -> None:
     history = actions.add_parser("history", help="show the last messages with somebody")
-    history.add_argument("to", metavar="WHO", help="phone number or handle")
+    history.add_argument("to", metavar="WHO", help="phone number, handle or alias")
     why = actions.add_parser("why", help="the way of your last message to somebody, or why it did not go")
-    why.add_argument("to", metavar="WHO", help="phone number or handle")
+    why.add_argument("to", metavar="WHO", help="phone number, handle or alias")
     search = actions.add_parser("search", help="show messages in which all words, or words that begin so, stand")
     search.add_argument("words", metavar="WORD", nargs="+")
     export = actions.add_parser("export", help="write every message to standard output, or into a file")
@@ -120,13 +149,30 @@ def _add_archive(actions: Any) -> None:
         action.add_argument("--with", dest="peer", metavar="WHO", help="only with this person")
         action.add_argument("--since", metavar="DATE", help="from this day on: 2026-12-31")
         action.add_argument("--until", metavar="DATE", help="up to this day")
+    for action in (history, why, search, export):
+        action.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_contacts(actions: Any) -> None:
     contacts = actions.add_parser("contacts", help="everybody you have met, and how far their key is trusted")
     allow = actions.add_parser("allow", help="let somebody in who has written to you, or whom you have blocked")
     block = actions.add_parser("block", help="see nothing of somebody any more")
-    for action in (allow, block):
-        action.add_argument("to", metavar="WHO", help="phone number or handle")
-    for action in (history, why, search, export, contacts):
-        action.add_argument("--json", action="store_true", help="one JSON object a line")
+    accept = actions.add_parser("accept", help="remember the new key of a contact whose key has changed")
+    keep = actions.add_parser("keep", help="stay with the remembered key of a contact whose key has changed")
+    alias = actions.add_parser("alias", help="call somebody by another name, here only")
+    note = actions.add_parser("note", help="remember something about somebody, here only")
+    mute = actions.add_parser("mute", help="hear no bell for what somebody writes")
+    keep_for = actions.add_parser("keep-for", help="how long messages with somebody are kept here")
+    for action in (allow, block, accept, keep, alias, note, mute, keep_for):
+        action.add_argument("to", metavar="WHO", help="phone number, handle or alias")
+    alias.add_argument(
+        "alias", metavar="NAME", nargs="?", default="", help="one word with a capital letter, or nothing"
+    )
+    note.add_argument("note", metavar="TEXT", nargs="?", default="", help="the note, or nothing")
+    mute.add_argument("muted", nargs="?", choices=["on", "off"], default="on", help="(default: %(default)s)")
+    keep_for.add_argument("time", metavar="TIME", help="30s, 5m, 1h, 7d or 4w, or off, which is for ever")
+    for action in (contacts, allow, block, accept, keep, alias, note, mute, keep_for):
+        action.add_argument("--json", action="store_true", help="one JSON object for each of them")
 
 
 def _number(text: str) -> int:
@@ -138,10 +184,15 @@ def _number(text: str) -> int:
 
 def _add_account(actions: Any) -> None:
     verify = actions.add_parser("verify", help="show the safety number that you have with somebody, or compare it")
-    verify.add_argument("to", metavar="WHO", help="phone number or handle")
+    verify.add_argument("to", metavar="WHO", help="phone number, handle or alias")
     verify.add_argument("number", nargs="*", metavar="NUMBER", help="the number that they see")
     log = actions.add_parser("log", help="whether the server shows everybody the same keys; ends 8 if it does not")
     log.add_argument("--forget", action="store_true", help="believe it again, and read its key log anew")
+    status = actions.add_parser(
+        "status", help="whether the server lets you in, what waits, what is unread; ends 9 if not"
+    )
+    for action in (verify, log, status):
+        action.add_argument("--json", action="store_true", help="as a JSON object")
     knows = actions.add_parser("server-knows", help="every row that the server holds about you")
     knows.add_argument("--json", action="store_true", help="one JSON object a page")
     erase = actions.add_parser("erase-me", help="have the server remove your account, for ever")
@@ -173,7 +224,8 @@ def _command(text: str) -> str:
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:
     what = keys.add_subparsers(dest="keys", metavar="WHAT", title="what to do (default: show them)")
-    what.add_parser("show", help="what there is to know of them")
+    show = what.add_parser("show", help="what there is to know of them")
+    show.add_argument("--json", action="store_true", help="as a JSON object")
     what.add_parser("rotate", help="make new keys, which the old ones sign, and tell your contacts")
     password = what.add_parser("password", help="protect them by another password")
     password.add_argument("--new-password-file", metavar="PATH", help="its first line; - is standard input")

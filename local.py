@@ -20,14 +20,16 @@ from messenger.durations import seconds
 from messenger.engine import Messenger
 from messenger.opening import change_password
 from messenger.ui import Face
-from messenger.ui.json_lines import contact_json, said_json
+from messenger.ui.json_lines import contact_json, keys_json, log_json, safety_number_json, said_json
 from messenger.ui.qr import qr_code
 from messenger.ui.text import (
+    accepted_line,
     alias_line,
     allowed_line,
     blocked_line,
     contact_line,
     keep_line,
+    kept_line,
     log_lines,
     mute_line,
     note_line,
@@ -80,6 +82,8 @@ class Local:
             "contacts": self._contacts,
             "allow": self._allow,
             "block": self._block,
+            "accept": self._accept,
+            "keep": self._keep,
             "alias": self._alias,
             "note": self._note,
             "mute": self._mute,
@@ -154,38 +158,61 @@ class Local:
         for user_id, trust in self._messenger.contacts.all():
             self._face.show(line(user_id, trust, standings[user_id], book.entry(user_id)))
 
+    def _decide(self, decision: Callable[[str], object], line: Callable[[str], str]) -> None:
+        """Carry out a decision about a contact, and say so; what they hear of that goes out when the client runs next.
+
+        Args:
+            decision: Given their id.
+            line: Says what is decided, of the name that they have then.
+        """
+        book = self._messenger.book
+        peer = book.meant(self._options.to)
+        decision(peer)
+        if self._options.json:
+            self._face.show(self._contact(peer))
+        else:
+            self._face.tell(line(book.name(peer)))
+
+    def _contact(self, peer: str) -> str:
+        trust = dict(self._messenger.contacts.all()).get(peer, "new")
+        return contact_json(peer, trust, self._messenger.door.of(peer), self._messenger.book.entry(peer))
+
     def _allow(self) -> None:
-        """Let somebody in; what they hear of that goes out when the client runs next."""
-        peer = self._messenger.book.meant(self._options.to)
-        self._messenger.decisions.allow(peer, now=wall_time())
-        self._face.tell(allowed_line(self._messenger.book.name(peer)))
+        self._decide(lambda peer: self._messenger.decisions.allow(peer, now=wall_time()), allowed_line)
 
     def _block(self) -> None:
-        peer = self._messenger.book.meant(self._options.to)
-        self._messenger.decisions.block(peer, now=wall_time())
-        self._face.tell(blocked_line(self._messenger.book.name(peer)))
+        self._decide(lambda peer: self._messenger.decisions.block(peer, now=wall_time()), blocked_line)
 
-    def _change_book(self, change: Callable[[AddressBook, str], None]) -> str:
-        """Change what is remembered of a conversation; return what its person is called then."""
-        book, peer = self._messenger.book, self._messenger.book.meant(self._options.to)
-        self._messenger.decisions.note(lambda: change(book, peer), now=wall_time())
-        return book.name(peer)
+    def _accept(self) -> None:
+        self._decide(lambda peer: self._messenger.decisions.accept(peer, now=wall_time()), accepted_line)
+
+    def _keep(self) -> None:
+        self._decide(lambda peer: self._messenger.decisions.keep(peer, now=wall_time()), kept_line)
+
+    def _remember(self, change: Callable[[AddressBook, str], None], line: Callable[[str], str]) -> None:
+        """Change what is remembered of a conversation."""
+        messenger = self._messenger
+
+        def decision(peer: str) -> None:
+            messenger.decisions.note(lambda: change(messenger.book, peer), now=wall_time())
+
+        self._decide(decision, line)
 
     def _alias(self) -> None:
-        self._change_book(lambda book, peer: book.set_alias(peer, self._options.alias))
-        self._face.tell(alias_line(self._options.to, self._options.alias))
+        peer, alias = self._messenger.book.meant(self._options.to), self._options.alias
+        self._remember(lambda book, _peer: book.set_alias(peer, alias), lambda _name: alias_line(peer, alias))
 
     def _note(self) -> None:
-        name = self._change_book(lambda book, peer: book.set_note(peer, self._options.note))
-        self._face.tell(note_line(name, self._options.note))
+        note = self._options.note
+        self._remember(lambda book, peer: book.set_note(peer, note), lambda name: note_line(name, note))
 
     def _mute(self) -> None:
         muted = self._options.muted == "on"
-        self._face.tell(mute_line(self._change_book(lambda book, peer: book.mute(peer, muted=muted)), muted=muted))
+        self._remember(lambda book, peer: book.mute(peer, muted=muted), lambda name: mute_line(name, muted=muted))
 
     def _keep_for(self) -> None:
         kept_s = seconds(self._options.time, longest=MAX_KEPT_S)
-        self._face.tell(keep_line(self._change_book(lambda book, peer: book.keep(peer, kept_s)), kept_s))
+        self._remember(lambda book, peer: book.keep(peer, kept_s), lambda name: keep_line(name, kept_s))
 
     # ------------------------------------------------------------ keys
 
@@ -200,6 +227,9 @@ class Local:
         contact = messenger.contacts.find(peer)
         number = messenger.decisions.safety_number(peer)
         trust = contact.trust if contact is not None else "new"
+        if self._options.json:
+            self._face.show(safety_number_json(peer, trust, number))
+            return
         for line in safety_number_lines(peer, trust, number, same=f"client.py verify {peer} NUMBER"):
             self._face.show(line)
         if sys.stdout.isatty():
@@ -209,13 +239,15 @@ class Local:
         """Say how the key log stands."""
         if self._options.forget:
             self._messenger.forget_log(now=wall_time())
-        for line in log_lines(self._messenger.log):
+        log = self._messenger.log
+        for line in [log_json(log)] if self._options.json else log_lines(log):
             self._face.show(line)
         if self._messenger.log.alarm is not None:  # that a contact says otherwise is no proof: the contact may lie
             raise log_alarm("this server may show people different keys")
 
     def _show_keys(self) -> None:
-        self._face.show(own_keys_line(self._messenger.account))
+        account = self._messenger.account
+        self._face.show(keys_json(account) if getattr(self._options, "json", False) else own_keys_line(account))
 
     def _change_password(self) -> None:
         change_password(self._messenger.keyring, self._messenger.database, self._files, self._other_password())

@@ -12,14 +12,17 @@ from typing import Final
 
 from errors import Code, NetworkError, Refused, SecureChatError, TimeoutExpiredError, UntrustedKeyError
 from messenger.account import normalise_user_id
+from messenger.archive import Said
+from messenger.content import MAX_LIFETIME_S
+from messenger.durations import OFF, seconds
 from messenger.engine import Messenger
 from messenger.events import (
     AccountErased,
+    Arrival,
     ErasureRefused,
     Event,
     IdentityChanged,
     LogAlarm,
-    MessageReceived,
     MessageRequested,
     Online,
     OwnRotationRefused,
@@ -29,25 +32,28 @@ from messenger.events import (
 from messenger.identities import identity_changed
 from messenger.inbox import Shown
 from messenger.line import Output
+from messenger.status import status_of
 from messenger.ui import Face
-from messenger.ui.json_lines import json_line
+from messenger.ui.json_lines import json_line, sent_json, status_json
 from messenger.ui.plain import LineReader
-from messenger.ui.text import HELD_ROWS, alarm_line, event_line
+from messenger.ui.text import HELD_ROWS, alarm_line, event_line, status_lines
+from messenger.writing import Writing
 from session import Session, wall_time
 
 TIMEOUT_S: Final = 30
 _IN_PASSING: Final = (
-    MessageReceived,
+    Arrival,
     MessageRequested,
     StateChanged,
     Online,
 )  # messages stay unread, and wait for `recv`
 
 _FAILED: Final = {"rejected", "identity-changed"}  # states of a message that goes no further
+_ENDED: Final = _FAILED | {"deleted"}
 _FAR_ENOUGH: Final = {
-    "accepted": {"accepted", "delivered", "read"} | _FAILED,
-    "delivered": {"delivered", "read"} | _FAILED,
-    "read": {"read"} | _FAILED,
+    "accepted": {"accepted", "delivered", "read"} | _ENDED,
+    "delivered": {"delivered", "read"} | _ENDED,
+    "read": {"read"} | _ENDED,
 }
 
 Take = Callable[[Event], bool]  # told of an event; whether that was all that it needs
@@ -98,7 +104,8 @@ class OneShot:
         self._session = session
         actions: dict[str, Callable[[], None]] = {
             "register": self._register,
-            "send": self._send,
+            **dict.fromkeys(("send", "reply", "edit", "delete", "react", "timer"), self._write),
+            "status": self._status,
             "recv": self._receive,
             "keys": self._rotate,
             "server-knows": self._server_knows,
@@ -115,7 +122,7 @@ class OneShot:
         for event in output.events:
             self._alarmed |= isinstance(event, LogAlarm)
             if not self._take(event) and not isinstance(event, _IN_PASSING):
-                self._face.tell(event_line(event))
+                self._face.tell(self._worded(event))
 
     # ------------------------------------------------------------ messages
 
@@ -123,12 +130,11 @@ class OneShot:
         """Log in once, which shows that the account is registered, and leave keys for those who want to write to it."""
         self._until(lambda: self._messenger.stocked)
 
-    def _send(self) -> None:
-        """Send one message and wait until it has come as far as is wanted, or no further."""
-        messenger, recipient = self._messenger, normalise_user_id(self._options.to)
+    def _write(self) -> None:
+        """Send what the action says, and wait until it has come as far as is wanted, or no further."""
+        messenger, recipient = self._messenger, self._messenger.book.meant(self._options.to)
         if self._sent is None:
-            text = self._lines.read_all() if self._options.text == "-" else self._options.text
-            self._sent, _ = messenger.writing.send_text(recipient, text, now=wall_time())
+            self._sent, _ = self._queue(messenger.writing, recipient)
         sent, enough = self._sent, _FAR_ENOUGH[self._options.wait]
         try:
             self._until(lambda: messenger.history.state(sent)[0] in enough)
@@ -142,6 +148,9 @@ class OneShot:
             if state != "queued":
                 error.hint = f"the message is {state}, and need not be sent again; client.py why {recipient} tells more"
             raise
+        finally:
+            if self._options.json:
+                self._face.show(sent_json(sent, recipient, messenger.history.state(sent)[0]))
         if messenger.log.alarm is not None and not self._alarmed:
             self._face.tell(alarm_line(messenger.log.alarm))
         state, reason = messenger.history.state(sent)
@@ -149,6 +158,32 @@ class OneShot:
             raise identity_changed(recipient)
         if state == "rejected":
             raise rejected(recipient, reason)
+
+    def _queue(self, writing: Writing, peer: str) -> tuple[bytes, Output]:
+        """Queue what the action says."""
+        options, now, archive = self._options, wall_time(), self._messenger.archive
+        match options.action:
+            case "send":
+                return writing.send_text(peer, self._text(), now=now)
+            case "reply":
+                return writing.send_text(peer, self._text(), answers=self._number(peer, archive.last_received), now=now)
+            case "edit":
+                return writing.edit(peer, self._number(peer, archive.last_sent), self._text(), now=now)
+            case "delete":
+                return writing.delete(peer, self._number(peer, archive.last_sent), now=now)
+            case "react":
+                emoji = "" if options.emoji == OFF else options.emoji
+                return writing.react(peer, self._number(peer, archive.last_received), emoji, now=now)
+            case _:
+                return writing.set_timer(peer, seconds(options.time, longest=MAX_LIFETIME_S), now=now)
+
+    def _text(self) -> str:
+        return self._lines.read_all() if self._options.text == "-" else self._options.text
+
+    def _number(self, peer: str, last: Callable[[str], Said | None]) -> int:
+        """Return the number of the message that the options name, or of the last one."""
+        named = self._options.message
+        return self._messenger.archive.meant(peer, named, last).number
 
     def _receive(self) -> None:
         """Show what waits at the server; a message is acknowledged after its line was written and flushed."""
@@ -162,9 +197,7 @@ class OneShot:
 
         def perform(output: Output) -> None:
             self._perform(output)
-            shown: list[Shown] = [
-                (event.peer, event.id) for event in output.events if isinstance(event, MessageReceived)
-            ]
+            shown: list[Shown] = [(event.peer, event.id) for event in output.events if isinstance(event, Arrival)]
             if shown:
                 perform(self._messenger.shown(shown, read=True, now=wall_time()))
 
@@ -178,18 +211,32 @@ class OneShot:
         if self._messenger.log.alarm is not None:
             raise log_alarm("what came was shown")
 
+    def _worded(self, event: Event) -> str:
+        return event_line(self._messenger.book.named(event) if hasattr(event, "peer") else event)
+
     def _print(self, event: Event) -> None:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
+        line = None
         if self._options.json:
             line = json_line(event)
-        else:
-            line = event_line(event) if isinstance(event, MessageReceived) else None
+        elif isinstance(event, Arrival):
+            line = self._worded(event)
         if line is not None:
             self._face.show(line)
         elif not isinstance(event, StateChanged | Online):
-            self._face.tell(event_line(event))
+            self._face.tell(self._worded(event))
 
     # ------------------------------------------------------------ the account
+
+    def _status(self) -> None:
+        """Say how things stand, also when the server cannot be reached."""
+        messenger = self._messenger
+        try:
+            self._until(lambda: messenger.caught_up)
+        finally:
+            status = status_of(messenger)
+            for line in [status_json(status)] if self._options.json else status_lines(status):
+                self._face.show(line)
 
     def _rotate(self) -> None:
         """Make new keys, and wait until the server has them and the contacts are told."""

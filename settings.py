@@ -19,6 +19,7 @@ from messenger.account import normalise_user_id
 from messenger.server_address import read_address
 from messenger.ui.json_lines import setting_json
 from messenger.ui.text import sanitise
+from notifier import check_notification
 from outline import Option
 
 MAX_SIZE: Final = 64 * 1024  # bytes of a file: nobody has that much to configure
@@ -52,6 +53,8 @@ SETTINGS: Final = (
     Setting("plain"),
     Setting("suite"),
     Setting("read_receipts"),
+    Setting("typing"),
+    Setting("notify", check_notification),
     Setting("requests"),
 )
 CONFIG: Final = Setting("config")  # these two say where to look, so no file can set them

@@ -21,7 +21,7 @@ POLL_S: Final = 0.2  # an endless wait could not be interrupted on Windows
 class Talk:
     """One conversation at the keyboard, from the first prompt to the last message out."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it joins
         self,
         messenger: Messenger,
         session: Session,
@@ -29,6 +29,7 @@ class Talk:
         *,
         patience_s: float,
         offline: Callable[[SecureChatError | None], None],
+        notify: Callable[[str], None],
     ) -> None:
         """Join an engine, its line and a screen.
 
@@ -38,6 +39,7 @@ class Talk:
             face: The screen.
             patience_s: How long the outbox may still go out when the person leaves.
             offline: Told when the link is lost.
+            notify: Told who has written.
         """
         self._messenger = messenger
         self._session = session
@@ -46,7 +48,7 @@ class Talk:
         self._offline = offline
         self._left_at_s: float | None = None
         self._type_again_at_s = 0.0
-        self._conversation = Conversation(messenger, face, send=session.send, leave=self._leave)
+        self._conversation = Conversation(messenger, face, send=session.send, leave=self._leave, notify=notify)
 
     def run(self) -> None:
         """Talk until the person leaves.

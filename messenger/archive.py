@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,14 +75,37 @@ class Archive:
         row = self._db.row(f"{_SELECT} one.ordinal = ? AND one.peer = ?", number, peer)
         return _said(row) if row else None
 
-    def number(self, peer: str, message_id: bytes) -> int | None:
-        """Return the number of the message of this id, an own one before one of theirs."""
-        row = self._db.row(
-            "SELECT ordinal FROM message WHERE direction = 'out' AND id = ?1 AND peer = ?2"
-            " UNION ALL SELECT ordinal FROM message WHERE direction = 'in' AND id = ?1 AND peer = ?2",
-            message_id, peer,
-        )  # fmt: skip
-        return row[0] if row else None
+    def meant(self, peer: str, named: str | None, last: Callable[[str], Said | None]) -> Said:
+        """Return the message of a conversation that a person means: by number, with or without #, or by id.
+
+        Args:
+            peer: Whose conversation it is.
+            named: How they name it; None for the last one.
+            last: Returns that.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if named is None:
+            said = last(peer)
+        elif re.fullmatch("[0-9a-f]{32}", named):
+            said = self._by_id(peer, bytes.fromhex(named))
+        else:
+            digits = re.fullmatch("#?([1-9][0-9]{0,17})", named)
+            said = self.get(peer, int(digits[1])) if digits else None
+        if said is None:
+            message = f"there is no such message with {peer}" if named is None else f"{peer} and you have no {named!a}"
+            raise UsageError(message, hint=f"/history {peer} shows the numbers")
+        return said
+
+    def _by_id(self, peer: str, message_id: bytes) -> Said | None:
+        for direction in ("out", "in"):
+            row = self._db.row(
+                f"{_SELECT} one.direction = ? AND one.id = ? AND one.peer = ?", direction, message_id, peer
+            )
+            if row is not None:
+                return _said(row)
+        return None
 
     def latest(self, peer: str, *, limit: int) -> list[Said]:
         """Return the last messages with somebody, in the order of arrival."""

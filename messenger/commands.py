@@ -15,6 +15,7 @@ from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds
 from messenger.ui.text import (
     HELD_ROWS,
+    accepted_line,
     alias_line,
     allowed_line,
     blocked_line,
@@ -22,6 +23,7 @@ from messenger.ui.text import (
     clock,
     contact_line,
     keep_line,
+    kept_line,
     log_lines,
     mute_line,
     note_line,
@@ -97,17 +99,11 @@ def _numbered(conversation: Conversation, argument: str, last: Callable[[str], S
     Raises:
         UsageError: There is no such message, or nobody is written to.
     """
-    peer = conversation.recipient
+    peer, archive = conversation.recipient, conversation.messenger.archive
     number, _, rest = argument.partition(" ")
-    if not number.startswith("#"):
-        said, rest = last(peer), argument
-    else:
-        digits = re.fullmatch("#([1-9][0-9]{0,17})", number)
-        said = conversation.messenger.archive.get(peer, int(digits[1])) if digits else None
-    if said is None:
-        message = f"there is no message {number} with {peer}" if number.startswith("#") else "there is no such message"
-        raise UsageError(message, hint=f"/history {peer} shows the numbers")
-    return peer, said, rest.strip()
+    if number.startswith("#"):
+        return peer, archive.meant(peer, number, last), rest.strip()
+    return peer, archive.meant(peer, None, last), argument
 
 
 def _reply(conversation: Conversation, argument: str, now: int) -> None:
@@ -164,15 +160,13 @@ def _status(conversation: Conversation, _argument: str, _now: int) -> None:
 def _accept(conversation: Conversation, argument: str, now: int) -> None:
     peer = conversation.meant(argument)
     conversation.perform(conversation.messenger.decisions.accept(peer, now=now), now=now)
-    conversation.tell(f"* the new key of {conversation.name(peer)} is remembered from now on")
+    conversation.tell(accepted_line(conversation.name(peer)))
 
 
 def _keep(conversation: Conversation, argument: str, now: int) -> None:
     peer = conversation.meant(argument)
     conversation.perform(conversation.messenger.decisions.keep(peer, now=now), now=now)
-    conversation.tell(
-        f"* the key of {conversation.name(peer)} that was remembered stays; what came under the other is thrown away"
-    )
+    conversation.tell(kept_line(conversation.name(peer)))
 
 
 def _verify(conversation: Conversation, argument: str, now: int) -> None:
@@ -355,7 +349,7 @@ def run(line: str, conversation: Conversation, now: int) -> None:
     if command is None:
         message = f"there is no command {name!a}"
         raise UsageError(message, hint="/help lists them; begin with // to send a text that begins with a slash")
-    optional = re.fullmatch(r"(\[[^]]*\] ?)*", command.arguments)
+    optional = command.arguments and re.fullmatch(r"(\[[^]]*\] ?)*", command.arguments)
     if not optional and bool(argument.strip()) != bool(command.arguments):
         message = f"/{name} wants {command.arguments or 'no argument'}"
         raise UsageError(message, hint=f"/{name} {command.arguments}".rstrip())

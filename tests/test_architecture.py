@@ -64,12 +64,13 @@ MAY_IMPORT = {
     "one_shot": {"errors", "messenger", "session"},
     "local": {"errors", "messenger", "session", "one_shot"},
     "outline": {"errors"},
-    "settings": {"errors", "outline", "messenger"},
+    "notifier": {"errors"},
+    "settings": {"errors", "outline", "messenger", "notifier"},
     "completion": {"outline"},
     "client_options": {"command_line", "messenger", "outline", "settings", "completion"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
-    "client": GROUND | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local"},
+    "client": GROUND | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local", "notifier"},
 }
 for allowed in MAY_IMPORT.values():
     if "protocol" in allowed:  # what is said is made of what is signed
@@ -81,8 +82,8 @@ WORLD = {
     "sqlite3": {"relay/storage/sqlite", "relay/storage/sqlite_rows"},
     "sqlcipher3": {"messenger/database"},
     "prompt_toolkit": {"messenger/ui/line"},
-    "subprocess": {"server"},
-    "time": {"transport", "server", "talk", "session"},
+    "subprocess": {"server", "notifier"},
+    "time": {"transport", "server", "talk", "session", "notifier"},
     "random": {"session"},
     "tomllib": {"settings"},
 }

@@ -99,13 +99,14 @@ def test_how_many_is_a_number(run: Run, number: str, capsys: pytest.CaptureFixtu
 def test_lines_for_programs_have_every_field(run: Run) -> None:
     first, second = [json.loads(line) for line in run("search", "lunch", "--json")]
     assert first == {
-        "v": 1, "type": "message", "id": first["id"], "from": "bob", "text": "lunch in Köln\x1b[2J?",
+        "v": 1, "type": "message", "number": 2, "id": first["id"], "from": "bob", "text": "lunch in Köln\x1b[2J?",
         "timestamp": first["timestamp"], "stored_at": first["stored_at"], "state": "shown",
     }  # fmt: skip
     assert (second["to"], second["state"], "from" in second) == ("bob", "delivered", False)
     assert [json.loads(line) for line in run("contacts", "--json")] == [
-        {"v": 1, "type": "contact", "user_id": "bob", "trust": "unverified", "standing": "known"}
-    ]
+        {"v": 1, "type": "contact", "user_id": "bob", "trust": "unverified", "standing": "known",
+         "alias": "", "note": "", "muted": False, "kept_s": 0, "lifetime_s": 0}
+    ]  # fmt: skip
     assert run("contacts") == ["  bob  unverified"]
 
 
@@ -130,3 +131,35 @@ def test_people_are_let_in_and_blocked(run: Run) -> None:
     for action in ("allow", "block"):
         with pytest.raises(UsageError):
             run(action, "carol")
+
+
+def test_a_contact_is_called_and_kept_as_the_person_wants(run: Run) -> None:
+    run("alias", "bob", "Bobby")
+    run("note", "Bobby", "owes me 5")
+    run("mute", "Bobby")
+    run("keep-for", "Bobby", "4w")
+    assert run("contacts") == ["  bob (Bobby)  unverified, muted, kept for 4 weeks: owes me 5"]
+    assert run("history", "Bobby", "-n", "1")[0].startswith("#3 [")
+    assert " you to Bobby: " in run("history", "Bobby", "-n", "1")[0]
+    assert json.loads(run("mute", "Bobby", "off", "--json")[0])["muted"] is False
+    run("keep-for", "bob", "off")
+    run("note", "bob")
+    run("alias", "bob")
+    assert run("contacts") == ["  bob  unverified"]
+    with pytest.raises(UsageError, match="no time"):
+        run("keep-for", "bob", "soon")
+
+
+def test_programs_read_keys_log_and_safety_number(run: Run) -> None:
+    keys, log, number = (
+        json.loads(run(*action, "--json")[0]) for action in (("keys", "show"), ("log",), ("verify", "bob"))
+    )
+    assert (keys["type"], keys["user_id"], keys["epoch"]) == ("keys", "alice", 1)
+    assert (log["type"], log["alarm"]) == ("log", None)
+    assert (number["type"], len(number["number"])) == ("safety-number", 60)
+
+
+def test_there_is_nothing_to_decide_about_a_key_that_has_not_changed(run: Run) -> None:
+    for action in ("accept", "keep"):
+        with pytest.raises(UsageError, match="nothing to decide"):
+            run(action, "bob")

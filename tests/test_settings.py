@@ -93,6 +93,8 @@ VALUES = {
     "plain": ("true", "on", True),
     "suite": ("1", "1", 1),
     "read_receipts": ("false", "off", "off"),
+    "typing": ("false", "off", "off"),
+    "notify": ('"bell"', "bell", "bell"),
     "requests": ('"off"', "off", "off"),
 }
 
@@ -223,6 +225,7 @@ def test_a_file_that_cannot_be_read(write: Write) -> None:
         ("plain = 1", "plain", "true or false"),
         ('plain = "yes"', "plain", "choose on or off"),
         ('requests = "maybe"', "requests", "choose on or off"),
+        ('notify = "say \\"hello"', "notify", "is no command"),
         ('server = "nonsense:x"', "server", "is not the address of a server"),
         ('user = "../x"', "user", "neither a phone number nor a handle"),
         ("[profile.work]\nsuite = 3", "profile.work.suite", "choose 1 or 2"),
@@ -285,6 +288,8 @@ def test_the_settings_are_shown_without_an_account(write: Write, tmp_path: Path)
         ["plain", "on", f"(file {path})"],
         ["suite", "1", f"(file {path})"],
         ["read_receipts", "off", f"(file {path} [profile work])"],
+        ["typing", "on", "(default)"],
+        ["notify", "off", "(default)"],
         ["requests", "on", "(default)"],
     ]
     assert not Path(home).exists()

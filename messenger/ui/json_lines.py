@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
+from messenger.account import Account
 from messenger.address_book import Entry
 from messenger.archive import Said
 from messenger.events import (
@@ -28,6 +30,8 @@ from messenger.events import (
     ServerHolds,
     TimerChanged,
 )
+from messenger.log_replica import LogReplica
+from messenger.status import Status
 
 VERSION = 1  # of these lines; keys are added under it, never changed
 
@@ -61,6 +65,51 @@ def said_json(said: Said, steps: Sequence[tuple[str, int]] = ()) -> str:
             **({"steps": dict(steps)} if steps else {}),
         }
     )
+
+
+def sent_json(message_id: bytes, peer: str, state: str) -> str:
+    """Return the line for what was written just now."""
+    return _line({"type": "sent", "id": message_id.hex(), "to": peer, "state": state})
+
+
+def safety_number_json(peer: str, trust: str, number: str) -> str:
+    """Return the line for a safety number, 60 digits."""
+    return _line({"type": "safety-number", "user_id": peer, "trust": trust, "number": number})
+
+
+def keys_json(account: Account) -> str:
+    """Return the line for one's own keys."""
+    record = account.record
+    return _line(
+        {
+            "type": "keys",
+            "user_id": account.user_id,
+            "epoch": record.epoch,
+            "created": record.created,
+            "identity": account.identity_hash.hex(),
+        }
+    )
+
+
+def log_json(log: LogReplica) -> str:
+    """Return the line for the server's key log."""
+    (size, root), claims = log.known, log.settled_claims()
+    return _line(
+        {
+            "type": "log",
+            "size": size,
+            "root": root.hex(),
+            "checked": log.size,
+            "agree": [peer for peer, agrees in claims if agrees],
+            "disagree": [peer for peer, agrees in claims if not agrees],
+            "alarm": log.alarm,
+        }
+    )
+
+
+def status_json(status: Status) -> str:
+    """Return the line for how things stand."""
+    return _line({"type": "status", **asdict(status)})
 
 
 def contact_json(user_id: str, trust: str, standing: str, entry: Entry) -> str:

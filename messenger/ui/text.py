@@ -51,6 +51,7 @@ from messenger.events import (
     Typing,
 )
 from messenger.log_replica import LogReplica
+from messenger.status import Status
 
 CONTINUATION: Final = "  | "  # before the further lines of a message: they cannot pass for somebody else's
 QUOTED: Final = 40  # letters of a message in the line of another
@@ -174,6 +175,16 @@ def blocked_line(name: str) -> str:
     return f"* {name} is blocked: you see nothing of them any more, until you allow them again"
 
 
+def accepted_line(name: str) -> str:
+    """Return the line that says that a changed key is pinned."""
+    return f"* the new key of {name} is remembered from now on"
+
+
+def kept_line(name: str) -> str:
+    """Return the line that says that a changed key is not."""
+    return f"* the key of {name} that was remembered stays; what came under the other is thrown away"
+
+
 def alias_line(peer: str, alias: str) -> str:
     """Return the line that says what somebody is called."""
     return f"* {peer} is called {alias} here" if alias else f"* {peer} is called so again"
@@ -201,6 +212,18 @@ def timer_line(peer: str, lifetime_s: int) -> str:
     if not lifetime_s:
         return f"messages with {peer} stay from now on"
     return f"messages with {peer} disappear {spelt(lifetime_s)} after they were read from now on"
+
+
+def status_lines(status: Status) -> list[str]:
+    """Return the lines that say how things stand."""
+    return [
+        f"{status.user_id}: {'online' if status.online else 'offline'}, keys number {status.epoch}",
+        f"unread: {unread_line(status.unread) or 'nothing'}",
+        f"not sent yet: {status.outbox or 'nothing'}",
+        *([f"not let in: {', '.join(status.requests)}"] if status.requests else []),
+        *([f"! the key has changed of: {', '.join(status.changed)}"] if status.changed else []),
+        *([alarm_line(status.log_alarm)] if status.log_alarm is not None else []),
+    ]
 
 
 def unread_line(unread: Mapping[str, int]) -> str:

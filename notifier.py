@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from errors import UsageError
+
+if TYPE_CHECKING:
+    import subprocess
 
 OFF, BELL = "off", "bell"
 EVERY_S: Final = 2.0  # at most; what comes in between rings no more
@@ -58,6 +60,8 @@ class Notifier:
         if self._ring is not None:
             self._ring()
         elif self._command and (self._running is None or self._running.poll() is not None):
+            import subprocess  # noqa: PLC0415 - most people have no command
+
             with suppress(OSError):
                 self._running = subprocess.Popen(  # noqa: S603 - the person's own command, and no shell
                     [*self._command, f"{name} has written"],
