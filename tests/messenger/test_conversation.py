@@ -9,7 +9,7 @@ import pytest
 from crypto_utils import PrivateKeys
 from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
-from messenger.events import AccountErased, IdentityRotated, MessageReceived, MessageRequested, ServerHolds
+from messenger.events import AccountErased, IdentityRotated, MessageReceived, MessageRequested, ServerHolds, Typing
 from messenger.ui.text import clock, event_line
 from tests.messenger.people import Person, Town
 
@@ -26,12 +26,14 @@ class Desk:
         self.left = False
         self.drawn: list[str] = []
         self.refreshed = 0
+        self.rung: list[str] = []
         self.seen = 0  # of the person's events
         self.conversation = Conversation(
             person.messenger,
             self,
             send=lambda frames: person.town.to_relay.extend((person.link or "", frame) for frame in frames),
             leave=self.leave,
+            notify=self.rung.append,
         )
 
     def show(self, line: str) -> None:
@@ -510,3 +512,133 @@ def test_the_way_of_a_message_is_told(looking: Desk, bob: Person) -> None:
 def test_why_a_message_did_not_go_is_told_with_what_to_do(looking: Desk) -> None:
     looking.type("@nobody hello", "/why nobody")
     assert "rejected: not sent: no such account on this server (check the number" in looking.told[-1]
+
+
+# ---------------------------------------------------------------- answers, changes, reactions
+
+
+def test_a_message_is_answered_changed_and_taken_back(desk: Desk, bob: Person) -> None:
+    bob.write("alice", "lunch?")
+    bob.write("alice", "or tea?")
+    desk.see()
+    desk.type("bob", "/history")
+    assert [line.split(" ")[0] for line in desk.shown[-2:]] == ["#1", "#2"]
+    desk.type("/reply #1 yes", "/edit yes!", "/react \N{FIRE}", "/history")
+    now = clock(bob.town.now)
+    assert desk.shown[-2] == f"#2 [{now}] bob: or tea? (you: \N{FIRE})"
+    assert desk.shown[-1] == f'#3 [{now}] you to bob, answering "lunch?": yes! (edited; delivered)'
+    assert [said.text for said in bob.messenger.archive.latest("alice", limit=1)] == ["yes!"]
+    desk.type("/react off", "/delete", "/history")
+    assert desk.shown[-2:] == [
+        f"#2 [{now}] bob: or tea?",
+        f'#3 [{now}] you to bob, answering "lunch?": (deleted) (delivered)',
+    ]
+    assert bob.messenger.archive.latest("alice", limit=1)[0].deleted
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        ("/reply", "/reply wants"), ("/reply #9 yes", "no '#9'"), ("/reply #x yes", "no '#x'"),
+        ("/edit new", "no such message"), ("/delete", "no such message"), ("/delete #1", "is what bob wrote"),
+        ("/react", "/react wants"), ("/react #1", "with what?"), ("/react #1 no", "no reaction"),
+        ("/timer", "/timer wants"), ("/timer soon", "no time"), ("/timer bob 2000d", "no time"),
+        ("/keep-for 0s", "no time"), ("/mute bob never", "not known"), ("/alias bob carol", "could be somebody's"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_to_a_message_is_said(desk: Desk, bob: Person, entry: str, error: str) -> None:
+    bob.write("alice", "hello")
+    desk.see()
+    desk.type("bob")
+    before = desk.person.messenger.archive.latest("bob", limit=5)
+    desk.type(entry)
+    assert desk.told[-1].startswith("! ")
+    assert error in desk.told[-1]
+    assert [said.text for said in desk.person.messenger.archive.latest("bob", limit=5)] == [s.text for s in before]
+
+
+def test_what_comes_for_another_conversation_is_seen_there(desk: Desk, bob: Person) -> None:
+    carol = bob.town.person("carol")
+    desk.type("bob", "hello bob")
+    message = carol.write("alice", "one")
+    desk.see()
+    _, output = carol.messenger.writing.edit("alice", 1, "two", now=carol.town.now)
+    carol.take(output)
+    carol.town.run()
+    desk.told.clear()
+    desk.see()
+    assert (desk.told, carol.state(message)) == ([], "delivered")
+    desk.type("/to carol")
+    assert desk.shown[-1].endswith("carol: two (edited)")
+
+
+def test_a_timer_is_set_and_stands_in_the_status(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "/timer 1h")
+    assert "disappear 1 hour after they were read" in desk.told[-1]
+    assert "disappearing: 1 hour" in desk.conversation.status()
+    assert bob.messenger.book.entry("alice").lifetime_s == 3600
+    desk.type("/timer bob off")
+    assert "disappearing" not in desk.conversation.status()
+
+
+# ---------------------------------------------------------------- who is who, and who is there
+
+
+def test_an_alias_is_what_one_reads_and_types(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "hello", "/alias bob Bobby", "/note Bobby owes me 5")
+    assert desk.conversation.prompt() == "Enter message to Bobby (unverified): "
+    assert "@Bobby " in desk.conversation.words()
+    bob.write("alice", "hi")
+    desk.see()
+    assert desk.shown[-1].endswith("] Bobby: hi")
+    desk.type("/to", "@Bobby again", "/contacts")
+    assert bob.read[-1] == "again"
+    assert desk.told[-1] == "  bob (Bobby)  unverified: owes me 5"
+    desk.type("/alias Bobby")
+    assert desk.told[-1] == "* bob is called so again"
+
+
+def test_what_comes_rings_unless_it_is_muted(desk: Desk, bob: Person) -> None:
+    bob.write("alice", "one")
+    desk.see()
+    assert desk.rung == ["bob"]
+    desk.type("@bob hello", "/mute bob")
+    bob.write("alice", "two")
+    desk.see()
+    assert desk.rung == ["bob"]
+    desk.type("/mute bob off", "/alias bob Bobby")
+    bob.write("alice", "three")
+    desk.see()
+    assert desk.rung == ["bob", "Bobby"]
+
+
+def test_who_types_stands_in_the_status_for_a_while(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "hello")
+    bob.write("alice", "hi")
+    bob.take(bob.messenger.writing.typing("alice", now=bob.town.now))
+    bob.town.run()
+    desk.see()
+    assert "bob is typing" in desk.conversation.status()
+    bob.town.world.pass_time(16)
+    desk.see()
+    assert "typing" not in desk.conversation.status()
+    bob.take(bob.messenger.writing.typing("alice", now=bob.town.now))
+    bob.write("alice", "done")
+    desk.see()
+    assert "typing" not in desk.conversation.status()
+
+
+def test_the_recipient_hears_that_one_types(desk: Desk, bob: Person) -> None:
+    desk.conversation.typing(now=bob.town.now)
+    desk.type("bob", "hello")
+    bob.write("alice", "hi")
+    desk.conversation.typing(now=bob.town.now)
+    bob.town.run()
+    assert bob.saw(Typing) == [Typing("alice")]
+
+
+def test_how_long_messages_are_kept_is_said(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "hello", "/keep-for 4w", "/contacts")
+    assert desk.told[-1] == "  bob  unverified, kept for 4 weeks"
+    desk.type("/keep-for bob off")
+    assert desk.told[-1] == "* messages with bob are kept here for ever"

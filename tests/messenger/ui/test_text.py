@@ -16,15 +16,22 @@ from messenger.events import (
     IdentityRevoked,
     IdentityRotated,
     LoginRefused,
+    MessageDeleted,
+    MessageEdited,
+    MessageReaction,
     MessageReceived,
     MessageRequested,
+    MessagesExpired,
     MessagesMissing,
     MessageUnopened,
     Online,
     OwnIdentityRotated,
     OwnRotationRefused,
+    Quote,
     SentAgain,
     StateChanged,
+    TimerChanged,
+    Typing,
 )
 from messenger.ui.text import CONTINUATION, clock, event_line, folded, message_line, sanitise
 
@@ -98,6 +105,8 @@ def test_times_that_cannot_be_are_shown_as_such(timestamp: int) -> None:
     assert clock(timestamp) == "?" or clock(timestamp)[:1].isdigit()
 
 
+QUOTE = Quote(1, outgoing=True, id=bytes(16), text="a" * 100, timestamp=0)
+GONE = Quote(1, outgoing=True, id=bytes(16), text="", timestamp=0)
 EVENTS: list[tuple[Event, str]] = [
     (MessageReceived(bytes(16), "bob", "hi", 0, 1, "unverified"), "bob: hi"),
     (MessageReceived(bytes(16), "bob", "hi", 0, 1, "verified"), "bob (verified): hi"),
@@ -106,6 +115,18 @@ EVENTS: list[tuple[Event, str]] = [
     (IdentityRevoked("bob"), "the account bob was revoked"),
     (OwnIdentityRotated(2), "you have new keys (number 2)"),
     (OwnRotationRefused(Code.RATE_LIMITED, 60), "did not take your new keys: too many tries"),
+    (MessageReceived(bytes(16), "bob", "yes", 0, 1, "unverified", 2, QUOTE), f'bob, answering "{"a" * 39}…": yes'),
+    (MessageEdited(bytes(16), "bob", QUOTE), f"bob has changed what they wrote at {clock(0)}: aaa"),
+    (MessageEdited(bytes(16), "bob", None), "bob has changed a message that is not here"),
+    (MessageDeleted(bytes(16), "bob", QUOTE), f"bob has deleted what they wrote at {clock(0)}"),
+    (MessageDeleted(bytes(16), "bob", None), "bob has deleted a message that is not here"),
+    (MessageReaction(bytes(16), "bob", GONE, "\N{FIRE}"), f"bob: \N{FIRE} to the deleted message of {clock(0)}"),
+    (MessageReaction(bytes(16), "bob", QUOTE, ""), 'bob takes back the reaction to "aaa'),
+    (TimerChanged(bytes(16), "bob", 3600), "messages with bob disappear 1 hour after they were read"),
+    (TimerChanged(bytes(16), "bob", 0), "messages with bob stay"),
+    (Typing("bob"), "bob is typing"),
+    (MessagesExpired("bob", 1), "1 message with bob disappeared"),
+    (MessagesExpired("bob", 2), "2 messages with bob disappeared"),
     (MessageRequested("bob"), "bob is nobody you have written to"),
     (MessagesMissing("bob", 1), "1 message from bob missing"),
     (MessagesMissing("bob", 2), "2 messages from bob missing"),
