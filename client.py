@@ -20,6 +20,7 @@ from typing import Final
 
 import command_line
 from client_options import parse_arguments
+from daemon import Daemon
 from entrance import Entrance, Prompts
 from errors import (
     Code,
@@ -135,6 +136,8 @@ class Client:
             try:
                 if self._options.action is None:
                     self._converse(messenger, session)
+                elif self._options.action == "daemon":
+                    Daemon(messenger, session, self._face, self._lines, patience_s=LEAVE_PIPE_S).run()
                 else:
                     one_shot.run(session)
             except Refused as refused:
@@ -156,7 +159,8 @@ class Client:
 
     @property
     def _persistent(self) -> bool:
-        return self._options.action is None or (self._options.action == "recv" and self._options.follow)
+        options = self._options
+        return options.action in {None, "daemon"} or (options.action == "recv" and options.follow)
 
     # ------------------------------------------------------------ without an open account
 

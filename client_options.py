@@ -130,6 +130,7 @@ def _add_messages(actions: Any) -> None:
     recv = actions.add_parser("recv", help="show what waits and leave")
     recv.add_argument("--follow", action="store_true", help="stay, and show what comes")
     recv.add_argument("--json", action="store_true", help="one JSON object a line")
+    actions.add_parser("daemon", help="serve a program: requests and events are lines of JSON on stdin and stdout")
 
 
 def _add_archive(actions: Any) -> None:

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from errors import StorageError, UsageError
@@ -20,7 +21,7 @@ from messenger.durations import seconds
 from messenger.engine import Messenger
 from messenger.opening import change_password
 from messenger.ui import Face
-from messenger.ui.json_lines import contact_json, keys_json, log_json, safety_number_json, said_json
+from messenger.ui.json_lines import contact_data, json_line, keys_data, log_data, safety_number_data, said_data
 from messenger.ui.qr import qr_code
 from messenger.ui.text import (
     accepted_line,
@@ -107,13 +108,15 @@ class Local:
             self._face.show(self._line(said))
 
     def _line(self, said: Said) -> str:
-        return said_json(said) if self._options.json else said_line(self._messenger.book.named(said), numbered=True)
+        if self._options.json:
+            return json_line(said_data(said))
+        return said_line(self._messenger.book.named(said), numbered=True)
 
     def _why(self) -> None:
         """Show the way of the last message to somebody."""
         said, steps = self._messenger.archive.last_way(self._messenger.book.meant(self._options.to))
         named = self._messenger.book.named(said)
-        for line in [said_json(said, steps)] if self._options.json else why_lines(named, steps):
+        for line in [json_line(said_data(said, steps))] if self._options.json else why_lines(named, steps):
             self._face.show(line)
 
     def _search(self) -> None:
@@ -133,8 +136,10 @@ class Local:
 
     def _export(self) -> None:
         """Write every message, of everybody or of one, to standard output or into a file for the owner only."""
-        line = said_json if self._options.json else said_line
-        lines = (line(said) for said in self._messenger.archive.each(self._wanted(None)))
+        lines = (
+            json_line(said_data(said)) if self._options.json else said_line(said)
+            for said in self._messenger.archive.each(self._wanted(None))
+        )
         path: Path | None = self._options.output
         if path is None:
             for each in lines:
@@ -148,15 +153,15 @@ class Local:
             message = f"{path} exists already"
             raise UsageError(message, hint="exports are never overwritten: choose another name") from None
         except OSError as error:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             message = f"cannot write {path} ({error.strerror})"
             raise StorageError(message, hint="choose another place") from error
 
     def _contacts(self) -> None:
         """Show everybody this account has met, and how far their key is trusted."""
-        line, standings = contact_json if self._options.json else contact_line, self._messenger.door.all()
-        book = self._messenger.book
-        for user_id, trust in self._messenger.contacts.all():
-            self._face.show(line(user_id, trust, standings[user_id], book.entry(user_id)))
+        for user_id, _trust in self._messenger.contacts.all():
+            self._face.show(self._contact(user_id))
 
     def _decide(self, decision: Callable[[str], object], line: Callable[[str], str]) -> None:
         """Carry out a decision about a contact, and say so; what they hear of that goes out when the client runs next.
@@ -174,8 +179,9 @@ class Local:
             self._face.tell(line(book.name(peer)))
 
     def _contact(self, peer: str) -> str:
-        trust = dict(self._messenger.contacts.all()).get(peer, "new")
-        return contact_json(peer, trust, self._messenger.door.of(peer), self._messenger.book.entry(peer))
+        trust = self._messenger.contacts.trust(peer)
+        known = (peer, trust, self._messenger.door.of(peer), self._messenger.book.entry(peer))
+        return json_line(contact_data(*known)) if self._options.json else contact_line(*known)
 
     def _allow(self) -> None:
         self._decide(lambda peer: self._messenger.decisions.allow(peer, now=wall_time()), allowed_line)
@@ -224,11 +230,10 @@ class Local:
             messenger.decisions.verify(peer, compared, now=wall_time())
             self._face.tell(f"* {peer} is verified: you have compared your keys")
             return
-        contact = messenger.contacts.find(peer)
         number = messenger.decisions.safety_number(peer)
-        trust = contact.trust if contact is not None else "new"
+        trust = messenger.contacts.trust(peer)
         if self._options.json:
-            self._face.show(safety_number_json(peer, trust, number))
+            self._face.show(json_line(safety_number_data(peer, trust, number)))
             return
         for line in safety_number_lines(peer, trust, number, same=f"client.py verify {peer} NUMBER"):
             self._face.show(line)
@@ -240,14 +245,16 @@ class Local:
         if self._options.forget:
             self._messenger.forget_log(now=wall_time())
         log = self._messenger.log
-        for line in [log_json(log)] if self._options.json else log_lines(log):
+        for line in [json_line(log_data(log))] if self._options.json else log_lines(log):
             self._face.show(line)
         if self._messenger.log.alarm is not None:  # that a contact says otherwise is no proof: the contact may lie
             raise log_alarm("this server may show people different keys")
 
     def _show_keys(self) -> None:
         account = self._messenger.account
-        self._face.show(keys_json(account) if getattr(self._options, "json", False) else own_keys_line(account))
+        self._face.show(
+            json_line(keys_data(account)) if getattr(self._options, "json", False) else own_keys_line(account)
+        )
 
     def _change_password(self) -> None:
         change_password(self._messenger.keyring, self._messenger.database, self._files, self._other_password())

@@ -34,7 +34,8 @@ from messenger.inbox import Shown
 from messenger.line import Output
 from messenger.status import status_of
 from messenger.ui import Face
-from messenger.ui.json_lines import json_line, sent_json, status_json
+from messenger.ui.json_events import event_data
+from messenger.ui.json_lines import json_line, sent_data, status_data
 from messenger.ui.plain import LineReader
 from messenger.ui.text import HELD_ROWS, alarm_line, event_line, status_lines
 from messenger.writing import Writing
@@ -150,7 +151,7 @@ class OneShot:
             raise
         finally:
             if self._options.json:
-                self._face.show(sent_json(sent, recipient, messenger.history.state(sent)[0]))
+                self._face.show(json_line(sent_data(sent, recipient, messenger.history.state(sent)[0])))
         if messenger.log.alarm is not None and not self._alarmed:
             self._face.tell(alarm_line(messenger.log.alarm))
         state, reason = messenger.history.state(sent)
@@ -218,7 +219,7 @@ class OneShot:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
         line = None
         if self._options.json:
-            line = json_line(event)
+            line = json_line(event_data(event)) if not isinstance(event, StateChanged | Online) else None
         elif isinstance(event, Arrival):
             line = self._worded(event)
         if line is not None:
@@ -235,7 +236,7 @@ class OneShot:
             self._until(lambda: messenger.caught_up)
         finally:
             status = status_of(messenger)
-            for line in [status_json(status)] if self._options.json else status_lines(status):
+            for line in [json_line(status_data(status))] if self._options.json else status_lines(status):
                 self._face.show(line)
 
     def _rotate(self) -> None:
@@ -263,7 +264,7 @@ class OneShot:
         def take(event: Event) -> bool:
             if isinstance(event, ServerHolds):
                 pages.append(event)
-                self._face.show((json_line(event) if self._options.json else None) or event_line(event))
+                self._face.show(json_line(event_data(event)) if self._options.json else event_line(event))
             elif isinstance(event, Online):
                 self._face.tell(HELD_ROWS)
                 self._perform(self._messenger.ask_what_the_server_knows(now=wall_time()))

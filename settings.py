@@ -17,7 +17,7 @@ from typing import Any, Final
 from errors import StorageError, UsageError
 from messenger.account import normalise_user_id
 from messenger.server_address import read_address
-from messenger.ui.json_lines import setting_json
+from messenger.ui.json_lines import json_line, setting_data
 from messenger.ui.text import sanitise
 from notifier import check_notification
 from outline import Option
@@ -109,7 +109,7 @@ class Chosen:
         """How a program reads it."""
         plain = self.value if isinstance(self.value, int | None) else str(self.value)
         found = {} if self.found is None else {"found": self.found}
-        return setting_json(self.name, plain, {**self.origin.data, **found})
+        return json_line(setting_data(self.name, plain, {**self.origin.data, **found}))
 
 
 Tables = dict[str | None, dict[str, Chosen]]  # what a file says, by profile; None stands for its top level

@@ -74,6 +74,11 @@ class Contacts:
         _, record, pinned, suite, highest_in, trust = row
         return Contact(user_id, decode(IdentityRecord, record), pinned, Trust(trust), suite, highest_in)
 
+    def trust(self, user_id: str) -> str:
+        """Return how far somebody's key is trusted, in a word: `new` for somebody never met."""
+        contact = self.find(user_id)
+        return contact.trust if contact is not None else "new"
+
     def all(self) -> list[tuple[str, Trust]]:
         """Return every contact with its trust, by name."""
         return [(row[0], Trust(row[-1])) for row in self._db.rows(f"{_SELECT} ORDER BY 1")]

@@ -122,7 +122,7 @@ class Conversation:
         self._prompt, parts = NO_RECIPIENT, ["online" if self.messenger.online else "offline"]
         if self._recipient is not None:
             name = self.name(self._recipient)
-            self._prompt = f"Enter message to {name} ({self._trust(self._recipient)}): "
+            self._prompt = f"Enter message to {name} ({self.messenger.contacts.trust(self._recipient)}): "
             last = self.messenger.archive.last_sent(self._recipient)
             parts += [f"last to {name}: {progress(last)}"] if last is not None else []
             lifetime_s = self.messenger.book.entry(self._recipient).lifetime_s
@@ -139,11 +139,6 @@ class Conversation:
 
     def _unread_by_name(self) -> dict[str, int]:
         return {self.name(peer): count for peer, count in self._unread.items()}
-
-    def _trust(self, user_id: str) -> str:
-        """Return how far somebody's key is trusted, in a word."""
-        contact = self.messenger.contacts.find(user_id)
-        return contact.trust if contact is not None else "new"
 
     # ------------------------------------------------------------ one conversation of many
 
@@ -259,7 +254,7 @@ class Conversation:
         """
         number = self._shown_numbers[peer] = self.messenger.decisions.safety_number(peer)
         for line in safety_number_lines(
-            self.name(peer), self._trust(peer), number, same=f"/verify {self.name(peer)} ok"
+            self.name(peer), self.messenger.contacts.trust(peer), number, same=f"/verify {self.name(peer)} ok"
         ):
             self.tell(line)
         self._screen.draw(number)

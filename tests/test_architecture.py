@@ -63,6 +63,7 @@ MAY_IMPORT = {
     "talk": {"errors", "messenger", "session"},
     "one_shot": {"errors", "messenger", "session"},
     "local": {"errors", "messenger", "session", "one_shot"},
+    "daemon": {"errors", "messenger", "session"},
     "outline": {"errors"},
     "notifier": {"errors"},
     "settings": {"errors", "outline", "messenger", "notifier"},
@@ -70,7 +71,8 @@ MAY_IMPORT = {
     "client_options": {"command_line", "messenger", "outline", "settings", "completion"},
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
-    "client": GROUND | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local", "notifier"},
+    "client": GROUND
+    | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local", "notifier", "daemon"},
 }
 for allowed in MAY_IMPORT.values():
     if "protocol" in allowed:  # what is said is made of what is signed
@@ -83,7 +85,7 @@ WORLD = {
     "sqlcipher3": {"messenger/database"},
     "prompt_toolkit": {"messenger/ui/line"},
     "subprocess": {"server", "notifier"},
-    "time": {"transport", "server", "talk", "session", "notifier"},
+    "time": {"transport", "server", "talk", "session", "notifier", "daemon"},
     "random": {"session"},
     "tomllib": {"settings"},
 }
