@@ -104,14 +104,16 @@ def test_what_could_not_be_written_comes_again(alice: Person, echo: Person) -> N
         conversation.type("@echo hello again")
         conversation.expect("accepted")
         assert conversation.end() == ExitCode.OK
-    with Path("/dev/full").open("wb") as full:
-        options = [*echo.options, "daemon"]
-        done = subprocess.run(
-            [sys.executable, "client.py", *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=full, timeout=60,
-            stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
-    assert done.returncode != ExitCode.OK
-    assert "Traceback" not in done.stderr
+    with (
+        Path("/dev/full").open("wb") as full,
+        subprocess.Popen(
+            [sys.executable, "client.py", *echo.options, "daemon"], cwd=ROOT, stdin=subprocess.PIPE, stdout=full,
+            stderr=subprocess.PIPE, text=True,
+        ) as daemon,
+    ):  # fmt: skip
+        assert daemon.wait(WAIT_S) != ExitCode.OK  # and not because its input had ended
+        assert daemon.stderr is not None
+        assert "Traceback" not in daemon.stderr.read()
     done = subprocess.run(
         [sys.executable, "client.py", *echo.options, "recv", "--json"], cwd=ROOT, stdin=subprocess.DEVNULL,
         capture_output=True, timeout=60, text=True, check=False,
