@@ -9,13 +9,20 @@ from hypothesis import strategies as st
 
 from errors import Code
 from messenger.events import (
+    AccountErased,
+    ContactErased,
     ContactPinned,
+    ContactRestored,
     EnvelopeRefused,
+    ErasureRefused,
     Event,
     IdentityChanged,
     IdentityRevoked,
     IdentityRotated,
+    LogAlarm,
+    LogDisagrees,
     LoginRefused,
+    LogWithheld,
     MessageDeleted,
     MessageEdited,
     MessageReaction,
@@ -29,6 +36,9 @@ from messenger.events import (
     OwnRotationRefused,
     Quote,
     SentAgain,
+    ServerHolds,
+    ServerKeyRotated,
+    ServerWentBack,
     StateChanged,
     TimerChanged,
     Typing,
@@ -143,6 +153,16 @@ EVENTS: list[tuple[Event, str]] = [
     (Online(0), "online"),
     (Online(3), "3 waiting"),
     (LoginRefused(Code.UNKNOWN_ACCOUNT, 0), "does not know this account"),
+    (ContactRestored("bob"), "bob has gone back to a backup"),
+    (ContactErased("bob"), "bob has had their account removed"),
+    (LogAlarm("a root is missing"), "the server contradicts itself: a root is missing"),
+    (LogWithheld(), "does not show all of its key log"),
+    (LogDisagrees("bob"), "bob is shown another key log"),
+    (ServerKeyRotated("ab" * 32), "the server has a new key"),
+    (ServerWentBack(), "had gone back to former keys"),
+    (ServerHolds((("account", {"user_id": "alice"}),), last=True), "account: user_id alice"),
+    (AccountErased(7), "gone from the server (7 rows)"),
+    (ErasureRefused(Code.RATE_LIMITED), "did not remove your account"),
 ]
 
 
