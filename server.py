@@ -168,7 +168,8 @@ def listen(host: str, port: int) -> socket.socket:
         chosen = min(family, key=lambda entry: entry[0] != socket.AF_INET)  # IPv4 first: what `localhost` means to most
         listener = socket.create_server(chosen[4][:2], family=chosen[0], backlog=1024)
     except OSError as error:
-        message = f"cannot listen on {host}:{port} ({(error.strerror or str(error)).lower()})"
+        reason = (error.strerror or str(error)).partition(" (while attempting")[0]  # Python adds the address
+        message = f"cannot listen on {host}:{port} ({reason.lower()})"
         raise NetworkError(
             message,
             hint=f"give --host a name or address of this machine; if another server has port {port}, choose another",

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import crypto_utils
 from messenger.account import AccountFiles, unlock
 from messenger.database import Database
 from messenger.engine import Messenger
@@ -26,7 +25,7 @@ from messenger.preferences import Preferences
 from messenger.server_address import locate
 from session import Session, wall_time
 from tests.system.programs import PASSWORD
-from tests.system.quick_client import QUICK_ITERATIONS
+from tests.system.quick_client import derive_quickly
 
 LIFE_S = 900  # of one that nobody kills: no test is longer
 FINISH_S = 60
@@ -94,7 +93,7 @@ class Life:
 
 def main() -> None:
     home, user_id, server, journal = sys.argv[1:]
-    crypto_utils.PBKDF2_MIN_ITERATIONS = QUICK_ITERATIONS  # type: ignore[misc]  # as tests/system/quick_client.py
+    derive_quickly()
     life = Life(Path(home), user_id, server, Path(journal))
     print("ready", flush=True)
     for line in sys.stdin:

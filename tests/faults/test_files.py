@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from errors import ExitCode
-from tests.system.programs import ROOT, Person, Server
+from tests.system.programs import CLIENT, ROOT, Person, Server
 from tests.trial import Trial
 
 NOBODY = 65534
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_an_error_and_is_left_alone(homes: Path, tmp_path: Pat
             path = home.parent / file
             path.write_bytes(damaged(path.read_bytes(), trial.random))
             before = path.read_bytes()
-            ran = start(home, "server.py" if owner == "server" else "client.py", f"localhost:{other.port}")
+            ran = start(home, "server.py" if owner == "server" else CLIENT, f"localhost:{other.port}")
             seen = f"--seed {trial.seed}: {file}, {len(before)} bytes: {ran.returncode}\n{ran.stderr}"
             assert "Traceback" not in ran.stderr, seen
             went_on = ran.returncode == (ExitCode.OK if owner == "server" else ExitCode.UNTRUSTED)

@@ -133,7 +133,7 @@ def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> Non
     assert is_whole(tmp_path / "server" / "data" / "relay.db")
 
 
-def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial) -> None:
+def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial, quick_database: None) -> None:
     """R-03: between outbox, send and reply."""
     with two_people(tmp_path) as (a, b, bob):
         kill_at_random(a, "write", trial.size(8, 500), trial.random)
@@ -148,7 +148,9 @@ def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial
     assert promised
 
 
-def test_kill_9_of_the_receiving_client_stores_each_message_once(tmp_path: Path, trial: Trial) -> None:
+def test_kill_9_of_the_receiving_client_stores_each_message_once(
+    tmp_path: Path, trial: Trial, quick_database: None
+) -> None:
     """R-04: between receive, store, show and acknowledge."""
     with two_people(tmp_path) as (a, b, bob):
         writer = a.live("write", "one")

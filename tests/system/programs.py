@@ -40,25 +40,32 @@ def forget_settings() -> None:
 class Program:
     """A process whose output can be waited for, line by line."""
 
-    def __init__(self, *arguments: str, stdin: bool = False) -> None:
+    def __init__(
+        self, *arguments: str, stdin: bool | IO[str] = False, environment: dict[str, str] | None = None
+    ) -> None:
+        """Start it; its standard input is a file, a pipe, or nothing."""
+        source = subprocess.PIPE if stdin is True else subprocess.DEVNULL if stdin is False else stdin
+        usual = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::ResourceWarning"}
         self.process = subprocess.Popen(
             [sys.executable, *arguments], cwd=ROOT, text=True, bufsize=1, encoding="utf-8",
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::ResourceWarning"},
+            stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | usual | (environment or {}),
         )  # fmt: skip
-        self.lines: list[str] = []
+        self.lines: list[str] = []  # of both, as they came
+        self.out: list[str] = []
+        self.err: list[str] = []
         self._arrived = threading.Condition()
         self._readers = [
-            threading.Thread(target=self._read, args=(stream,), daemon=True)
-            for stream in (self.process.stdout, self.process.stderr)
+            threading.Thread(target=self._read, args=(stream, lines), daemon=True)
+            for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err))
         ]
         for reader in self._readers:
             reader.start()
 
-    def _read(self, stream: IO[str]) -> None:
+    def _read(self, stream: IO[str], lines: list[str]) -> None:
         for line in stream:
             with self._arrived:
-                self.lines.append(line.rstrip("\n"))
+                lines.append(line.rstrip("\n"))
+                self.lines.append(lines[-1])
                 self._arrived.notify_all()
 
     def type(self, *lines: str) -> None:
@@ -136,7 +143,7 @@ class Person:
     def register(self) -> None:
         """Register through pipes, as a script would."""
         options = ["--home", str(self.home), "--server", self.server.address, "--plain", "register"]
-        with Program("client.py", *options, stdin=True) as client:
+        with Program(self.client, *options, stdin=True) as client:
             client.expect("Enter your phone number")
             client.type(self.user_id)
             client.expect("Enter the verification code")

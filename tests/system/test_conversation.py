@@ -96,21 +96,6 @@ def test_long_messages_arrive(alice: Person, bob: Person, size: int) -> None:
     assert json.loads(bob.run("recv", "--json")[1][-1])["text"] == text
 
 
-def test_refusals_have_their_exit_codes(alice: Person) -> None:
-    code, out, err = alice.run("send", "nobody", "hello")
-    assert (code, out) == (ExitCode.REFUSED, [])
-    assert "Security Error: Public key for nobody not found" in err[0]
-    assert alice.run("send", "../x", "hello")[0] == ExitCode.USAGE
-    assert alice.run("send", "bob", "")[0] == ExitCode.USAGE
-    assert alice.run("send", "alice", "me")[0] == ExitCode.USAGE
-    assert alice.run("dance")[0] == ExitCode.USAGE
-
-
-def test_the_third_message_to_a_stranger_is_refused_and_said(server: Server, folder: Path, alice: Person) -> None:
-    registered(folder, "stranger", server)
-    assert [alice.run("send", "stranger", text)[0] for text in ("one", "two", "three")] == [0, 0, ExitCode.REFUSED]
-
-
 def test_wrong_passwords(alice: Person) -> None:
     before = (alice.home / "keys" / "alice_private_key.pem").read_bytes()
     options = ["--home", str(alice.home), "--user", "alice", "--server", f"localhost:{alice.server.port}", "--plain"]
@@ -156,31 +141,6 @@ def test_an_address_that_is_none(alice: Person, address: str) -> None:
     assert "is not the address of a server" in run.stderr
 
 
-def test_a_server_whose_key_is_not_known_or_another(alice: Person, tmp_path: Path) -> None:
-    def code(home: Path, address: str) -> int:
-        return subprocess.run(
-            [sys.executable, CLIENT, "--home", str(home), "--user", "alice", "--server", address, "recv"],
-            cwd=ROOT, capture_output=True, check=False, stdin=subprocess.DEVNULL,
-        ).returncode  # fmt: skip
-
-    assert code(tmp_path, "localhost:1") == ExitCode.SETUP
-    assert code(alice.home, f"securechat://{'0' * 64}@localhost:1") == ExitCode.UNTRUSTED
-
-
-def test_a_server_that_is_down_is_said_and_the_message_kept(alice: Person) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    options = [*alice.options[:-1], f"localhost:{port}"]
-    run = subprocess.run(
-        [sys.executable, CLIENT, *options, "send", "bob", "kept for later"],
-        cwd=ROOT, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == ExitCode.NETWORK
-    assert f"cannot reach localhost:{port} (connection refused)" in run.stderr
-    assert "python server.py" in run.stderr
-    assert "the message is queued" in run.stderr
-
-
 def test_output_that_cannot_be_written_is_one_error_and_nothing_is_lost(alice: Person, tmp_path: Path) -> None:
     petra = registered(tmp_path, "petra", alice.server)
     assert alice.run("send", "petra", "\u6f22")[0] == ExitCode.OK
@@ -196,18 +156,6 @@ def test_output_that_cannot_be_written_is_one_error_and_nothing_is_lost(alice: P
     plain = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     run = subprocess.run(receive, cwd=ROOT, text=True, capture_output=True, check=False, env=plain)
     assert (run.returncode, run.stdout.strip()[-13:]) == (ExitCode.OK, "alice: \\u6f22")
-
-
-def test_files_that_cannot_be_are_named(alice: Person, tmp_path: Path) -> None:
-    folder, long = str(tmp_path), str(tmp_path / ("x" * 300))
-    for action, code, said in (
-        (["backup", long], ExitCode.STORAGE, "File name too long"),
-        (["backup", str(tmp_path / "none" / "backup")], ExitCode.STORAGE, str(tmp_path / "none")),
-        (["restore", folder], ExitCode.STORAGE, "Is a directory"),
-        (["--password-file", str(tmp_path / "none"), "recv"], ExitCode.USAGE, "there is no file"),
-    ):
-        found, _, err = alice.run(*action)
-        assert (found, said in err[0]) == (code, True), err
 
 
 def test_a_database_that_is_gone_is_not_passed_over(alice: Person, tmp_path: Path) -> None:
@@ -400,48 +348,6 @@ def test_a_reader_that_goes_away_is_no_traceback(alice: Person, bob: Person) -> 
     assert client.wait() == ExitCode.FAILED
     assert "Traceback" not in errors
     assert json.loads(bob.run("recv", "--json")[1][-1])["text"] == "for a pipe"
-
-
-def test_recv_follow_stays(alice: Person, bob: Person) -> None:
-    with Program(CLIENT, *bob.options, "recv", "--json", "--follow") as follower:
-        assert alice.run("send", "bob", "while you follow")[0] == 0
-        follower.expect('"text": "while you follow"')
-        assert follower.end(signal.SIGTERM) == 143
-
-
-# ---------------------------------------------------------------- what was said
-
-
-def test_what_was_said_is_shown_found_and_exported(server: Server, folder: Path, tmp_path: Path) -> None:
-    hans, ida = registered(folder, "hans", server), registered(folder, "ida", server)
-    assert ida.run("send", "hans", "lunch in K\u00f6ln\x1b[2J?")[0] == ExitCode.OK
-    assert hans.run("recv")[0] == ExitCode.OK
-    assert hans.run("send", "ida", "yes, lunch")[0] == ExitCode.OK
-    code, out, _ = hans.run("history", "ida")
-    assert (code, [line.partition("] ")[2] for line in out]) == (
-        ExitCode.OK,
-        ["ida: lunch in K\u00f6ln<U+001B>[2J?", "you to ida: yes, lunch (accepted)"],
-    )
-    code, out, _ = hans.run("search", "koln", "--json")
-    assert [(json.loads(line)["from"], json.loads(line)["state"]) for line in out] == [("ida", "read")]
-    assert hans.run("search", "???")[0] == ExitCode.USAGE
-    assert hans.run("export", "--output", str(tmp_path / "all.txt"))[0] == ExitCode.OK
-    assert len((tmp_path / "all.txt").read_text(encoding="utf-8").splitlines()) == 2
-
-
-def test_send_waits_as_long_as_is_wanted(server: Server, folder: Path) -> None:
-    jon, kim = registered(folder, "jon", server), registered(folder, "kim", server)
-    assert kim.run("send", "jon", "you are no stranger")[0] == ExitCode.OK
-    with Program(CLIENT, *kim.options, "recv", "--follow") as receiver:
-        assert jon.run("send", "kim", "first", "--wait", "read")[0] == ExitCode.OK
-        receiver.expect("jon: first")
-        assert receiver.end(signal.SIGTERM) == ExitCode.TERMINATED
-    assert any(line.endswith("you to kim: first (read)") for line in jon.run("history", "kim")[1])
-    with Program(CLIENT, *kim.options, "--read-receipts", "off", "recv", "--follow") as receiver:
-        assert jon.run("send", "kim", "second", "--wait", "delivered")[0] == ExitCode.OK
-        receiver.expect("jon: second")
-        assert receiver.end(signal.SIGTERM) == ExitCode.TERMINATED
-    assert any(line.endswith("you to kim: second (delivered)") for line in jon.run("history", "kim")[1])
 
 
 # ---------------------------------------------------------------- a terminal
