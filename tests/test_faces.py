@@ -45,7 +45,7 @@ def test_every_action_stands_in_the_table() -> None:
 
 def test_every_request_stands_in_both_tables_with_its_fields() -> None:
     named = {code(row[3])[0] for row in table("what") if code(row[3])}
-    tags = {kind.__struct_config__.tag: kind for kind in HANDLERS}
+    tags = {str(kind.__struct_config__.tag): kind for kind in HANDLERS}
     assert named == set(tags)
     rows = {code(row[0])[0]: row[1] for row in table("request")}
     assert set(rows) == set(tags)

@@ -82,15 +82,13 @@ def event_data(event: Event) -> Data:
     if isinstance(event, ServerHolds):
         rows = [{"table": table, "columns": columns} for table, columns in event.rows]
         return {"type": TYPES[ServerHolds], "rows": rows, "last": event.last}
-    fields = {name: _plain(value) for name, value in asdict(event).items() if name not in {"quote", "peer"}}
-    peer = getattr(event, "peer", None)
     side = "to" if isinstance(event, _TO_PEER) else "with" if isinstance(event, MessagesExpired) else "from"
-    return {
-        "type": TYPES[type(event)],
-        **({side: peer} if peer is not None else {}),
-        **{name: value for name, value in fields.items() if value is not None},
-        **_quoted(event),
+    fields = {
+        side if name == "peer" else name: _plain(value)
+        for name, value in asdict(event).items()
+        if name != "quote" and value is not None
     }
+    return {"type": TYPES[type(event)], **fields, **_quoted(event)}
 
 
 def _quoted(event: Event) -> Data:
