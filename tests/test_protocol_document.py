@@ -44,7 +44,7 @@ def test_examples_are_content_byte_for_byte(example: str) -> None:
 
 def test_there_are_examples() -> None:
     assert len(re.findall(r"```json\n", TEXT)) > 10
-    assert len(re.findall(r"```json content\n", TEXT)) == 3
+    assert len(re.findall(r"```json content\n", TEXT)) == 8
 
 
 def test_the_table_of_states() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from typing import Any
 
 import msgspec
+import pytest
+from sqlcipher3 import dbapi2 as sqlcipher
 
 from messenger.content import Content, pack
+from messenger.history import History
 from messenger.suites.draft import Draft
 from messenger.suites.suite1 import Suite1
 from protocol import Delivery, Envelope, Frame, Message, Receipt, canonical, decode_envelope
@@ -44,6 +49,18 @@ class Stage:
             delivery = Delivery(envelope=msgspec.Raw(canonical(envelope)), sequence=self._sequence)
             recipient.take(recipient.messenger.receive([delivery], now=self.town.now))
         self.town.run()
+
+
+def remember_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have devices take in what they had before."""
+    add: Any = History.add_received
+
+    def store(*arguments: Any, **how: Any) -> None:
+        with suppress(sqlcipher.Error):  # it is there
+            add(*arguments, **how)
+
+    monkeypatch.setattr(History, "was_seen", lambda *_: False)
+    monkeypatch.setattr(History, "add_received", store)
 
 
 def sealed(sender: Person, recipient: Person, content: Content, kind: type[Message | Receipt] = Message) -> Envelope:

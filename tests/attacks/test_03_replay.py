@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from messenger.history import History
 from relay.limits import DAY
-from tests.attacks.stage import Stage
+from tests.attacks.stage import Stage, remember_nothing
 
 
 def test_the_same_envelope_is_delivered_again(stage: Stage, weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if weak:
-        monkeypatch.setattr(History, "was_seen", lambda *_: False)
-        monkeypatch.setattr(History, "add_received", lambda *_, **__: None)
+        remember_nothing(monkeypatch)
     envelope = stage.recorded(stage.alice, "bob", "pay 100")
     stage.deliver(stage.bob, envelope, envelope)
     stage.bob.restart()

@@ -9,16 +9,15 @@ import pytest
 from messenger.content import NO_LOG, ReceiptContent, Text
 from messenger.history import History
 from protocol import Frame, Receipt
-from tests.attacks.stage import Stage, sealed
+from tests.attacks.stage import Stage, remember_nothing, sealed
 
 
 def test_a_phone_is_watched_without_ringing(stage: Stage, weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same message again, and receipts for messages that never were."""
     if weak:  # a target that confirms whatever comes
         shown: Any = History.mark_shown
-        monkeypatch.setattr(History, "was_seen", lambda *_: False)
         monkeypatch.setattr(History, "mark_shown", lambda *arguments, **how: shown(*arguments, **how) or True)
-        monkeypatch.setattr(History, "add_received", lambda *_, **__: None)
+        remember_nothing(monkeypatch)
     probe = sealed(stage.alice, stage.bob, Text(counter=2, log=NO_LOG, text="are you there?"))
     stage.deliver(stage.bob, probe)
     answers: list[Frame] = []

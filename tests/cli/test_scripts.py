@@ -45,7 +45,11 @@ def test_every_action_and_every_exit_code_is_in_a_story() -> None:
     for path in SCRIPTS:
         of_server = False
         for step in read_script(path)[0]:
-            if step.command == "client" and (step.wanted or REFUSED & set(step.words)) and "--version" not in step.words:
+            if (
+                step.command == "client"
+                and (step.wanted or REFUSED & set(step.words))
+                and "--version" not in step.words
+            ):
                 words = [word for word in step.words if word != "&" and not word.startswith("@")]
                 done.add(action(parser.parse_args(words)))
             if step.command in {"client", "wait", "kill", "server", "stop"}:

@@ -6,17 +6,24 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from errors import CryptoError
 from messenger.content import (
     BUCKETS,
     HEADER_SIZE,
     MAX_INFLATED,
+    MAX_LIFETIME_S,
     NO_LOG,
     Content,
+    Deletion,
+    Edit,
     KnownLog,
+    Reaction,
     ReceiptContent,
+    Reference,
     Text,
+    Timer,
     pack,
     padded_size,
     unpack,
@@ -24,11 +31,30 @@ from messenger.content import (
 from protocol import canonical
 
 logs = st.builds(KnownLog, root=st.binary(min_size=32, max_size=32), size=st.integers(0, 2**53 - 1))
+counters, ids = st.integers(1, 2**53 - 1), st.binary(min_size=16, max_size=16)
+references = st.builds(Reference, author=st.sampled_from(["alice", "bob"]), id=ids)
+words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=3000)
 texts = st.builds(
     Text,
-    counter=st.integers(1, 2**53 - 1),
+    answers=st.just(UNSET) | references,
+    counter=counters,
+    lifetime_s=st.just(UNSET) | st.integers(1, MAX_LIFETIME_S),
     log=logs,
-    text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=3000),
+    text=words,
+)
+changes = (
+    st.builds(Edit, counter=counters, id=ids, log=logs, text=words)
+    | st.builds(Deletion, counter=counters, id=ids, log=logs)
+    | st.builds(
+        Reaction,
+        about=references,
+        counter=counters,
+        emoji=st.text(st.characters(codec="utf-8"), max_size=16),
+        log=logs,
+    )
+    | st.builds(
+        Timer, counter=counters, lifetime_s=st.integers(0, MAX_LIFETIME_S), log=logs, version=st.integers(1, 2**53 - 1)
+    )
 )
 receipts = st.builds(
     ReceiptContent,
@@ -39,7 +65,7 @@ receipts = st.builds(
 )
 
 
-@given(texts | receipts)
+@given(texts | changes | receipts)
 def test_what_is_packed_comes_back(content: Content) -> None:
     packed = pack(content)
     assert unpack(packed) == content
@@ -49,6 +75,10 @@ def test_what_is_packed_comes_back(content: Content) -> None:
 def test_short_texts_and_receipts_have_one_size() -> None:
     """Attack row 10."""
     sizes = {len(pack(Text(counter=number, log=NO_LOG, text="x" * number))) for number in range(1, 257)}
+    about = Reference(author="a" * 32, id=bytes(16))
+    sizes.add(len(pack(Reaction(about=about, counter=7, emoji="\N{FIRE}" * 16, log=NO_LOG))))
+    sizes.add(len(pack(Text(answers=about, counter=7, lifetime_s=3600, log=NO_LOG, text="yes"))))
+    sizes.add(len(pack(Deletion(counter=7, id=bytes(16), log=NO_LOG))))
     sizes.add(len(pack(ReceiptContent(counter=7, ids=[bytes(16)], log=NO_LOG, state="delivered"))))
     assert sizes == {512}
 
@@ -84,6 +114,15 @@ BAD = {
     "more than a stream": framed(1, zlib.compress(TEXT) + b"x"),
     "counter zero": framed(0, TEXT.replace(b"1", b"0")),
     "an empty text": framed(0, TEXT.replace(b"hello", b"")),
+    "a lifetime of nothing": framed(0, canonical(Text(counter=1, lifetime_s=0, log=NO_LOG, text="x"))),
+    "no author": framed(
+        0, canonical(Text(answers=Reference(author="", id=bytes(16)), counter=1, log=NO_LOG, text="x"))
+    ),
+    "a long reaction": framed(
+        0,
+        canonical(Reaction(about=Reference(author="bob", id=bytes(16)), counter=1, emoji="\N{FIRE}" * 17, log=NO_LOG)),
+    ),
+    "a timer of before": framed(0, canonical(Timer(counter=1, lifetime_s=1, log=NO_LOG, version=0))),
     "a read receipt": framed(
         0,
         canonical(ReceiptContent(counter=1, ids=[bytes(16)], log=NO_LOG, state="delivered")).replace(

@@ -35,6 +35,7 @@ def alice(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Person:
 def echo(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Person:
     """Somebody who runs the examples, which start the real client."""
     person = Person(tmp_path_factory.mktemp("echo"), "echo", server)
+    person.client = "client.py"
     person.register()
     return person
 
