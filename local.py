@@ -6,19 +6,16 @@ Standard output has what was asked for. What must never be here is a rule.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
-from errors import StorageError, UsageError
 from messenger.account import AccountFiles
 from messenger.address_book import MAX_KEPT_S, AddressBook
 from messenger.archive import Said, Wanted, day
 from messenger.backup import write_backup
 from messenger.durations import seconds
 from messenger.engine import Messenger
+from messenger.exporting import export_lines, export_to
 from messenger.opening import change_password
 from messenger.ui import Face
 from messenger.ui.json_lines import contact_data, json_line, keys_data, log_data, safety_number_data, said_data
@@ -136,27 +133,12 @@ class Local:
 
     def _export(self) -> None:
         """Write every message, of everybody or of one, to standard output or into a file for the owner only."""
-        lines = (
-            json_line(said_data(said)) if self._options.json else said_line(said)
-            for said in self._messenger.archive.each(self._wanted(None))
-        )
-        path: Path | None = self._options.output
-        if path is None:
-            for each in lines:
-                self._face.show(each)
+        lines = export_lines(self._messenger, self._wanted(None), as_json=self._options.json)
+        if self._options.output is not None:
+            export_to(self._options.output, lines)
             return
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.writelines(f"{each}\n" for each in lines)
-        except FileExistsError:
-            message = f"{path} exists already"
-            raise UsageError(message, hint="exports are never overwritten: choose another name") from None
-        except OSError as error:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            message = f"cannot write {path} ({error.strerror})"
-            raise StorageError(message, hint="choose another place") from error
+        for line in lines:
+            self._face.show(line)
 
     def _contacts(self) -> None:
         """Show everybody this account has met, and how far their key is trusted."""

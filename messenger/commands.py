@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from errors import UsageError
+from errors import StorageError, UsageError, describe
 from messenger.account import normalise_user_id
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, day
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds
+from messenger.exporting import export_lines, export_to
 from messenger.ui.text import (
     HELD_ROWS,
     accepted_line,
@@ -146,6 +148,18 @@ def _timer(conversation: Conversation, argument: str, now: int) -> None:
     _, output = conversation.messenger.writing.set_timer(peer, lifetime_s, now=now)
     conversation.tell(f"* {timer_line(conversation.name(peer), lifetime_s)}")
     conversation.perform_sent(output, now=now)
+
+
+def _export(conversation: Conversation, argument: str, _now: int) -> None:
+    name, _, who = argument.partition(" ")
+    wanted = Wanted(peer=conversation.meant(who) if who.strip() else None)
+    path = Path(name).expanduser()
+    try:
+        count = export_to(path, export_lines(conversation.messenger, wanted, as_json=path.suffix == ".jsonl"))
+    except StorageError as error:  # of that file, not of the account's
+        conversation.tell(f"! {describe(error)}")
+        return
+    conversation.tell(f"* {path} holds {count} messages, for everybody to read who can open it")
 
 
 def _why(conversation: Conversation, argument: str, _now: int) -> None:
@@ -300,6 +314,7 @@ COMMANDS = {
             "messages in which all words, or words that begin so, stand; a date is 2026-12-31",
             _search,
         ),
+        Command("export", "PATH [WHO]", "write all messages into a new file; as JSON lines if it ends .jsonl", _export),
         Command("reply", "[#NUMBER] TEXT", "answer a message: the last one, or that of a number (/history)", _reply),
         Command("edit", "[#NUMBER] TEXT", "change what you wrote, at the other's as well, for a day", _edit),
         Command("delete", "[#NUMBER]", "take back what you wrote, at the other's as well, for a day", _delete),
@@ -336,6 +351,11 @@ def words(people: list[str]) -> list[str]:
     """Return every command, and every one that is about somebody with each of these people."""
     about = [command.name for command in COMMANDS.values() if command.arguments.strip("[]").startswith("WHO")]
     return [f"/{name} " for name in COMMANDS] + [f"/{name} {peer} " for name in about for peer in people]
+
+
+def before_paths() -> list[str]:
+    """Return the beginnings of entries in which a path comes next."""
+    return [f"/{command.name} " for command in COMMANDS.values() if command.arguments.startswith("PATH")]
 
 
 def run(line: str, conversation: Conversation, now: int) -> None:

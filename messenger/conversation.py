@@ -112,6 +112,10 @@ class Conversation:
         """Return what an entry may begin with: names, commands and commands with names. Any thread may ask."""
         return self._words
 
+    def before_paths(self) -> list[str]:
+        """Return the beginnings of entries in which a path comes next. Any thread may ask."""
+        return commands.before_paths()
+
     def meet(self) -> None:
         """Have `words` know everybody."""
         people = [user_id for user_id, _ in self.messenger.contacts.all()] + list(self.messenger.book.aliases())

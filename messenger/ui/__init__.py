@@ -21,6 +21,9 @@ class Dialogue(Protocol):
     def words(self) -> list[str]:
         """Return what an entry may begin with, for a face that completes it."""
 
+    def before_paths(self) -> list[str]:
+        """Return the beginnings of entries in which a path comes next."""
+
 
 class Face(Protocol):
     """A screen."""

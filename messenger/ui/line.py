@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import getpass
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
+from prompt_toolkit.document import Document
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
@@ -29,6 +30,22 @@ def _keys() -> KeyBindings:
         event.current_buffer.insert_text("\n")
 
     return keys
+
+
+class _Entries(Completer):
+    """Completes what an entry may begin with, and paths where one comes next."""
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+        self._words = WordCompleter(dialogue.words, sentence=True)
+        self._paths = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        for begin in self._dialogue.before_paths():
+            if text.startswith(begin):
+                return self._paths.get_completions(Document(text.removeprefix(begin)), complete_event)
+        return self._words.get_completions(document, complete_event)
 
 
 class LineFace:
@@ -81,10 +98,9 @@ class LineFace:
 
     def converse(self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""
-        completer = WordCompleter(dialogue.words, sentence=True)
         self._session = PromptSession(
             history=InMemoryHistory(),
-            completer=completer,
+            completer=_Entries(dialogue),
             complete_while_typing=False,
             enable_open_in_editor=True,  # Ctrl-X Ctrl-E
             key_bindings=_keys(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -642,3 +643,18 @@ def test_how_long_messages_are_kept_is_said(desk: Desk, bob: Person) -> None:
     assert desk.told[-1] == "  bob  unverified, kept for 4 weeks"
     desk.type("/keep-for bob off")
     assert desk.told[-1] == "* messages with bob are kept here for ever"
+
+
+def test_all_that_was_said_is_written_into_a_file(desk: Desk, bob: Person, tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    desk.type("@bob hello", f"/export {path}", f"/export {path}", f"/export {tmp_path}/no/folder", "/export")
+    assert [line.splitlines()[0] for line in desk.told[-4:]] == [
+        f"* {path} holds 1 messages, for everybody to read who can open it",
+        f"! {path} exists already",
+        f"! cannot write {tmp_path}/no/folder (No such file or directory)",
+        "! /export wants PATH [WHO]",
+    ]
+    assert '"text": "hello"' in path.read_text(encoding="utf-8")
+    desk.type(f"/export {tmp_path}/carol.txt carol")
+    assert (tmp_path / "carol.txt").read_bytes() == b""
+    assert "/export " in desk.conversation.before_paths()

@@ -150,3 +150,12 @@ def test_each_letter_is_told_of(keyboard: PipeInput) -> None:
     keyboard.send_text("hi\r\x04")
     LineFace().converse(Quiet(), entries.append, begun.append)
     assert (entries, begun[:2]) == (["hi"], ["h", "hi"])
+
+
+def test_the_tab_key_completes_paths_where_one_comes(keyboard: PipeInput, tmp_path: Path) -> None:
+    (tmp_path / "everything.txt").touch()
+    entries: list[str] = []
+    keyboard.send_text(f"/export {tmp_path}/ever\t")
+    threading.Timer(0.5, keyboard.send_text, ["\r\x04"]).start()
+    LineFace().converse(Quiet(before_paths=["/export "]), entries.append, lambda _begun: None)
+    assert entries == [f"/export {tmp_path}/everything.txt"]
