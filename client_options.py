@@ -138,6 +138,7 @@ def _add_archive(actions: Any) -> None:
     history.add_argument("to", metavar="WHO", help="phone number, handle or alias")
     why = actions.add_parser("why", help="the way of your last message to somebody, or why it did not go")
     why.add_argument("to", metavar="WHO", help="phone number, handle or alias")
+    why.add_argument("--ask", action="store_true", help="have the server prove what it says, with its signature")
     search = actions.add_parser("search", help="show messages in which all words, or words that begin so, stand")
     search.add_argument("words", metavar="WORD", nargs="+")
     export = actions.add_parser("export", help="write every message to standard output, or into a file")

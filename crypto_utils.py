@@ -79,6 +79,7 @@ class Label(bytes, Enum):
     LOG_INDEX = b"SecureChat log index"
     ERASE = b"SecureChat erase"
     PREKEY = b"SecureChat prekey"
+    ACCEPTANCE = b"SecureChat acceptance"
     ENVELOPE_1 = b"SecureChat/1 envelope"
     WRAP_1 = b"SecureChat/1 wrap"
     HANDSHAKE_2 = b"SecureChat/2 handshake"

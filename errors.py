@@ -74,6 +74,7 @@ class Code(StrEnum):
     ACCOUNT_ERASED = "account_erased"
     UNKNOWN_USER = "unknown_user"
     NO_PREKEYS = "no_prekeys"
+    NOT_HELD = "not_held"
     # An envelope is rejected; the link stays.
     WRONG_SENDER = "wrong_sender"
     STRANGER_LIMIT = "stranger_limit"
@@ -136,6 +137,10 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.MAILBOX_FULL: ("the recipient's mailbox is full", "try again when they have been online"),
     Code.KEY_CHANGED: ("the recipient's key is not the one this message was sealed for", "send it again"),
     Code.DUPLICATE_ID: ("another message has the same id", "send it again"),
+    Code.NOT_HELD: (
+        "the server knows no such message of yours",
+        "it forgets each when its retention has passed; or it is not honest",
+    ),
     Code.NO_PREKEYS: (
         "the recipient's client has left no keys for a new session, or too old ones",
         "it leaves new ones when it is started; try again then",

@@ -34,9 +34,8 @@ from messenger.ui.text import (
     own_keys_line,
     safety_number_lines,
     said_line,
-    why_lines,
 )
-from one_shot import log_alarm
+from one_shot import log_alarm, way_lines
 from session import wall_time
 
 
@@ -69,6 +68,8 @@ class Local:
 
     def find(self) -> Callable[[], None] | None:
         """Return the action, or None for one that needs the server."""
+        if self._options.action == "why" and self._options.ask:
+            return None
         actions: dict[str | None, Callable[[], None]] = {
             "verify": self._verify,
             "log": self._log,
@@ -111,9 +112,9 @@ class Local:
 
     def _why(self) -> None:
         """Show the way of the last message to somebody."""
-        said, steps = self._messenger.archive.last_way(self._messenger.book.meant(self._options.to))
-        named = self._messenger.book.named(said)
-        for line in [json_line(said_data(said, steps))] if self._options.json else why_lines(named, steps):
+        for line in way_lines(
+            self._messenger, self._messenger.book.meant(self._options.to), as_json=self._options.json
+        ):
             self._face.show(line)
 
     def _search(self) -> None:

@@ -17,6 +17,8 @@ from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds
 from messenger.engine import Messenger
 from messenger.events import (
+    AcceptanceMissing,
+    AcceptanceProven,
     AccountErased,
     Arrival,
     ErasureRefused,
@@ -35,9 +37,9 @@ from messenger.line import Output
 from messenger.status import status_of
 from messenger.ui import Face
 from messenger.ui.json_events import event_data
-from messenger.ui.json_lines import json_line, sent_data, status_data
+from messenger.ui.json_lines import json_line, said_data, sent_data, status_data
 from messenger.ui.plain import LineReader
-from messenger.ui.text import HELD_ROWS, alarm_line, event_line, status_lines
+from messenger.ui.text import HELD_ROWS, alarm_line, event_line, status_lines, why_lines
 from messenger.writing import Writing
 from session import Session, wall_time
 
@@ -107,6 +109,7 @@ class OneShot:
             "register": self._register,
             **dict.fromkeys(("send", "reply", "edit", "delete", "react", "timer"), self._write),
             "status": self._status,
+            "why": self._why,
             "recv": self._receive,
             "keys": self._rotate,
             "server-knows": self._server_knows,
@@ -227,6 +230,24 @@ class OneShot:
         elif not isinstance(event, StateChanged | Online):
             self._face.tell(self._worded(event))
 
+    def _why(self) -> None:
+        """Have the server prove that it has the last message to somebody, and show its way."""
+        messenger, heard = self._messenger, list[Event]()
+        peer = messenger.book.meant(self._options.to)
+        messenger.archive.last_way(peer)
+
+        def take(event: Event) -> bool:
+            if isinstance(event, Online):
+                self._perform(messenger.ask_for_proof(peer, now=wall_time()))
+            elif isinstance(event, AcceptanceProven | AcceptanceMissing):
+                heard.append(event)
+            return False
+
+        accepted = messenger.archive.last_way(peer)[0].state in {"accepted", "delivered", "read"}
+        self._until(lambda: bool(heard) or (messenger.online and not accepted), take)
+        for line in way_lines(messenger, peer, as_json=self._options.json):
+            self._face.show(line)
+
     # ------------------------------------------------------------ the account
 
     def _status(self) -> None:
@@ -286,6 +307,18 @@ class OneShot:
             return False
 
         self._until(lambda: bool(gone), take)
+
+
+def way_lines(messenger: Messenger, peer: str, *, as_json: bool) -> list[str]:
+    """Return the lines that tell the way of the last message to somebody.
+
+    Raises:
+        UsageError: There is none.
+    """
+    said, steps = messenger.archive.last_way(peer)
+    if as_json:
+        return [json_line(said_data(said, steps, messenger.archive.proof(said)))]
+    return why_lines(messenger.book.named(said), steps)
 
 
 def _explain(error: SecureChatError, what: str) -> None:

@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct
 from errors import Code, RemoteProtocolError
 from records import (
     MAX_RECORDS,
+    Acceptance,
     DeviceId,
     EnvelopeId,
     Erasure,
@@ -242,6 +243,18 @@ class Rows(Frame, frozen=True, kw_only=True, tag="rows"):
     table: Annotated[int, Meta(ge=0, le=255)]
 
 
+class FetchAcceptance(Frame, frozen=True, kw_only=True, tag="fetch_acceptance"):
+    """Client: asks for the server's word about an envelope that this account has sent."""
+
+    id: EnvelopeId
+
+
+class AcceptanceProof(Frame, frozen=True, kw_only=True, tag="acceptance"):
+    """Server: its word."""
+
+    acceptance: Acceptance
+
+
 class Erase(Frame, frozen=True, kw_only=True, tag="erase"):
     """Client: the server shall keep nothing of this account."""
 
@@ -350,6 +363,8 @@ AnyFrame = (
     | Rotate
     | Rotated
     | FetchRows
+    | FetchAcceptance
+    | AcceptanceProof
     | Rows
     | Erase
     | Erased

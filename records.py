@@ -163,3 +163,18 @@ class OneTimePrekey(Record, frozen=True, kw_only=True):
     key: Pair
     sig: Signature64
     user_id: UserId
+
+
+# ---------------------------------------------------------------- what the server says of envelopes (section 4.10)
+
+
+class Acceptance(Record, frozen=True, kw_only=True):
+    """The server's word that it has taken an envelope."""
+
+    fetched: bool  # whether every device of the recipient has it
+    id: EnvelopeId
+    mark: Hash  # of the envelope's signature: no two valid envelopes share it
+    received_at: Integer  # seconds since 1970, by the server's clock
+    sender_id: UserId
+    signature: Signature256  # by the log's key
+    timestamp: Integer  # of this word

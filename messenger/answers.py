@@ -133,8 +133,10 @@ def _search(messenger: Messenger, request: Search, _now: int) -> Answer:
     return _found(messenger.archive.find(wanted, limit=request.number))
 
 
-def _why(messenger: Messenger, request: Why, _now: int) -> Answer:
-    return Answer(said_data(*messenger.archive.last_way(_meant(messenger, request.to))))
+def _why(messenger: Messenger, request: Why, now: int) -> Answer:
+    peer = _meant(messenger, request.to)
+    said, steps = messenger.archive.last_way(peer)
+    return Answer(said_data(said, steps, messenger.archive.proof(said)), messenger.ask_for_proof(peer, now=now))
 
 
 def _contact(messenger: Messenger, peer: str) -> Data:

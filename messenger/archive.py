@@ -16,7 +16,16 @@ from messenger.history import quoted_of
 PAGE: Final = 500  # messages read at once: an archive of any size is never in memory whole
 _END: Final = 2**63 - 1  # above every ordinal and every time
 
-_ORDER: Final = ("accepted", "delivered", "read", "expired", "rejected", "identity-changed")  # within a second
+_ORDER: Final = (
+    "accepted",
+    "signed",
+    "fetched",
+    "delivered",
+    "read",
+    "expired",
+    "rejected",
+    "identity-changed",
+)  # within a second
 _SELECT: Final = (
     "SELECT one.ordinal, one.peer, one.direction, one.id, one.text, one.timestamp, one.stored_at, one.state,"
     " one.reason, one.edited_at, one.deleted_at, one.expires_at, other.ordinal, other.direction, other.id, other.text,"
@@ -159,6 +168,11 @@ class Archive:
         """Return the states that an own message has reached, and when, seconds since 1970 by our clock."""
         rows = self._db.rows("SELECT state, at FROM step WHERE ordinal = ?", said.number)
         return sorted([(state, at) for state, at in rows], key=lambda step: (step[1], _ORDER.index(step[0])))
+
+    def proof(self, said: Said) -> bytes | None:
+        """Return the server's signed word about an own message, canonical JSON, if it has given one."""
+        row = self._db.row("SELECT acceptance FROM proof WHERE ordinal = ?", said.number)
+        return row[0] if row else None
 
     def find(self, wanted: Wanted, *, limit: int) -> list[Said]:
         """Return the newest messages of those that are looked for, in the order of arrival.

@@ -162,8 +162,8 @@ def _export(conversation: Conversation, argument: str, _now: int) -> None:
     conversation.tell(f"* {path} holds {count} messages, for everybody to read who can open it")
 
 
-def _why(conversation: Conversation, argument: str, _now: int) -> None:
-    conversation.explain(conversation.meant(argument))
+def _why(conversation: Conversation, argument: str, now: int) -> None:
+    conversation.explain(conversation.meant(argument), now=now)
 
 
 def _status(conversation: Conversation, _argument: str, _now: int) -> None:

@@ -239,8 +239,8 @@ class Conversation:
         if not found:
             self.tell("* nothing found")
 
-    def explain(self, peer: str) -> None:
-        """Show the way of the last message to somebody.
+    def explain(self, peer: str, *, now: int) -> None:
+        """Show the way of the last message to somebody, and have the server prove its part.
 
         Raises:
             UsageError: There is none.
@@ -248,6 +248,7 @@ class Conversation:
         said, steps = self.messenger.archive.last_way(peer)
         for line in why_lines(self.messenger.book.named(said), steps):
             self.tell(line)
+        self.perform(self.messenger.ask_for_proof(peer, now=now), now=now)
 
     def show_safety_number(self, peer: str) -> None:
         """Show what the person and a contact compare.

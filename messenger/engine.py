@@ -33,6 +33,7 @@ from messenger.log_replica import LogReplica
 from messenger.log_watch import LogWatch
 from messenger.outbox import Outbox
 from messenger.preferences import Preferences
+from messenger.proofs import Proofs
 from messenger.protection import Protection
 from messenger.receipts import Receipts
 from messenger.rotation import Rotation
@@ -47,11 +48,13 @@ from messenger.writing import Writing
 from protocol import (
     MAX_ACKNOWLEDGED,
     VERSIONS,
+    AcceptanceProof,
     Accepted,
     Acknowledge,
     Delivery,
     Erase,
     Erased,
+    FetchAcceptance,
     FetchIdentity,
     FetchLog,
     FetchPrekeys,
@@ -113,6 +116,7 @@ class Messenger:
         self._identities = Identities(self._line, keyring, self.contacts, self.log)
         self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
         self._data = ServerData(self._line, keyring)
+        self._proofs = Proofs(self._line, keyring, self.archive, self.history, self.log)
         self._rotation = Rotation(self._line, keyring, self.contacts, self.outbox)
         self._stock = Stock(self._line, keyring, prekeys, sessions, self._protection)
         beginnings = Beginnings(self._line, keyring, sessions)
@@ -146,6 +150,7 @@ class Messenger:
             Identity: lambda frame, output, now: introductions.identity(frame, output, now=now),
             Log: lambda frame, output, now: self._watch.took(frame, output, now=now),
             Rows: lambda frame, output, _now: self._data.took(frame, output),
+            AcceptanceProof: lambda frame, output, now: self._proofs.took(frame, output, now=now),
             Erased: lambda frame, output, _now: self._data.erased(frame, output),
             Rotated: self._rotated,
             PrekeysHeld: lambda frame, output, now: self._stock.held(frame, output, now=now),
@@ -160,6 +165,7 @@ class Messenger:
             frame_type(FetchPrekeys): lambda frame, output, now: self._sending.no_prekeys(frame, output, now=now),
             frame_type(FetchIdentity): lambda frame, output, now: introductions.nobody(frame, output, now=now),
             frame_type(FetchLog): lambda frame, _output, now: self._watch.put_off(frame.retry_after_s, now=now),
+            frame_type(FetchAcceptance): lambda frame, output, _now: self._proofs.refused(frame, output),
             frame_type(FetchRows): lambda frame, _output, now: self._data.put_off(frame.retry_after_s, now=now),
             frame_type(Erase): lambda frame, output, _now: output.events.append(ErasureRefused(frame.code)),
         }
@@ -338,6 +344,12 @@ class Messenger:
         self._rotation.begin(now=now)
         with self._step(now) as output:
             self._rotation.tell(output)
+        return output
+
+    def ask_for_proof(self, peer: str, *, now: int) -> Output:
+        """Ask the server to prove that it has the newest own message to somebody; what it says comes as an event."""
+        with self._step(now) as output:
+            self._proofs.ask(peer, output)
         return output
 
     def ask_what_the_server_knows(self, *, now: int) -> Output:

@@ -126,6 +126,24 @@ class StateChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptanceProven:
+    """The server has signed that it has an own message, or had it until it was fetched."""
+
+    peer: str
+    id: bytes
+    received_at: int  # seconds since 1970, by the server's clock
+    fetched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceMissing:
+    """The server does not prove that it has what it said that it has accepted."""
+
+    peer: str
+    code: Code | None  # what it says instead; None: its proof does not hold
+
+
+@dataclass(frozen=True, slots=True)
 class ContactPinned:
     """A contact was met for the first time, and its identity remembered."""
 
@@ -271,6 +289,8 @@ Event = (
     | MessageRequested
     | MessagesMissing
     | StateChanged
+    | AcceptanceProven
+    | AcceptanceMissing
     | ContactPinned
     | IdentityChanged
     | IdentityRotated

@@ -17,6 +17,8 @@ from messenger.events import (
     Quote,
     TimerChanged,
 )
+from protocol import canonical
+from records import Acceptance
 
 SENT_AGAIN_S: Final = 30 * 24 * 3600  # after which no server has the message
 MAX_SENT_AGAIN: Final = 3  # times: a contact could ask for ever
@@ -217,6 +219,15 @@ class History:
         if row is not None:
             self._db.run("INSERT OR REPLACE INTO step VALUES (?, ?, ?)", row[0], state, now)
         return row is not None
+
+    def note_proof(self, message_id: bytes, proof: Acceptance, *, now: int) -> None:
+        """Keep the server's word about an own message."""
+        row = self._db.row("SELECT ordinal FROM message WHERE direction = 'out' AND id = ?", message_id)
+        if row is None:
+            return
+        self._db.run("INSERT OR REPLACE INTO proof VALUES (?, ?)", row[0], canonical(proof))
+        for state in ("signed", "fetched") if proof.fetched else ("signed",):
+            self._db.run("INSERT OR IGNORE INTO step VALUES (?, ?, ?)", row[0], state, now)
 
     def renew(self, peer: str, message_id: bytes, new_id: bytes, *, now: int) -> bool:
         """Queue an own message once more, under another id; return whether there is one that may go out again.

@@ -65,6 +65,7 @@ class LinkState:
     rows_page: tuple[int, int] | None = None  # of the rows that the server was asked for: table, and where in it
     ask_rows_at: int | None = None  # when to ask again, seconds since 1970
     heard_at: dict[str, int] = field(default_factory=dict)  # when contacts were last heard of, seconds since 1970
+    asked_proof: tuple[str, bytes] | None = None  # of which message the server was asked for a proof: peer and id
     retry_at: int | None = None  # when to repeat what the relay put off, seconds since 1970
 
 

@@ -101,6 +101,10 @@ class Awaited:
             answers.again.append((link, envelope_id))
         return answers is not None
 
+    def awaits(self, sender_id: str, envelope_id: bytes) -> bool:
+        """Return whether the reply about an envelope waits."""
+        return (sender_id, envelope_id) in self._by_name
+
     def acknowledge(self, sequences: list[int]) -> list[Outgoing]:
         """Return the replies that waited for nothing but these; the next to the same sender are others."""
         replies: list[Outgoing] = []

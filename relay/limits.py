@@ -78,6 +78,7 @@ class Limits:
     log_pages: Rate = field(default=Rate(burst=100, every_s=1))  # of 1,024 entries of the key log, an account
     row_pages: Rate = field(default=Rate(burst=50, every_s=2))  # of 128 rows of one's own: some look through an index
     row_pages_in_all: Rate = field(default=Rate(burst=100, every_s=1))  # of all: up to 0.14 s each with 1,000,000 rows
+    acceptances: Rate = field(default=Rate(burst=20, every_s=1))  # words about envelopes, an account: each is signed
     prekey_pages: Rate = field(default=Rate(burst=20, every_s=600))  # of 50 prekeys that an account leaves; 2 are usual
     prekey_fetches: Rate = field(default=Rate(burst=200, every_s=1))  # an account: each is the beginning of a session
     one_time_prekeys_each: Rate = field(

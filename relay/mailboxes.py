@@ -227,6 +227,10 @@ class Mailboxes:
         """Answer the senders of all that was pushed: everything is on disk."""
         return self._awaited.committed()
 
+    def awaits(self, sender_id: str, envelope_id: bytes) -> bool:
+        """Return whether a sender was not told yet that an envelope is safe."""
+        return self._awaited.awaits(sender_id, envelope_id)
+
     def give_up(self) -> set[Link]:
         """Await nothing any more: nothing since the last commit has happened. Return the links that it was about."""
         self._quotas.forget()

@@ -20,11 +20,13 @@ from errors import Code, Refused
 from protocol import (
     NONCE_SIZE,
     VERSIONS,
+    AcceptanceProof,
     Acknowledge,
     CodeSent,
     Envelope,
     Erase,
     Erased,
+    FetchAcceptance,
     FetchIdentity,
     FetchLog,
     FetchPrekeys,
@@ -50,6 +52,7 @@ from protocol import (
     Welcome,
     frame_type,
 )
+from relay.acceptances import Acceptances
 from relay.accounts import Accounts, Challenge
 from relay.actions import Action, HangUp, Link, Outgoing, SendCode
 from relay.answers import Source
@@ -100,6 +103,7 @@ class Relay:
         self._log_key = spki(keys.log.public_key())
         self._accounts = Accounts(store, self._directory, limits, keys.server)
         self._mailboxes = Mailboxes(store, self._directory, self._presence, limits)
+        self._acceptances = Acceptances(store, self._mailboxes, keys.log, limits)
         self._visitors: dict[Link, Visitor] = {}
         self._commands: Final[dict[type[Frame], Callable[..., list[Action]]]] = {
             Hello: self._hello,
@@ -113,6 +117,7 @@ class Relay:
             PublishPrekeys: self._publish_prekeys,
             FetchPrekeys: self._fetch_prekeys,
             FetchRows: self._fetch_rows,
+            FetchAcceptance: self._fetch_acceptance,
             Erase: self._erase,
             Acknowledge: self._acknowledge,
             Goodbye: self._goodbye,
@@ -262,6 +267,10 @@ class Relay:
             )
         return [Outgoing(link, [Rows(after=following.after, rows=rows, table=following.table)])]
 
+    def _fetch_acceptance(self, link: Link, visitor: Visitor, command: FetchAcceptance, now: Now) -> list[Action]:
+        acceptance = self._acceptances.prove(visitor.account.user_id, command.id, now=now)
+        return [Outgoing(link, [AcceptanceProof(acceptance=acceptance)])]
+
     def _erase(self, link: Link, visitor: Visitor, command: Erase, _now: Now) -> list[Action]:
         user_id = visitor.account.user_id
         gone = self._directory.erase(user_id, command.erasure)
@@ -307,7 +316,7 @@ def _refusal(frame: Any, refused: Refused) -> Frame:
     match frame:
         case Register(record=about) | Rotate(record=about) | Revoke(certificate=about) | Erase(erasure=about):
             subject = about.user_id
-        case FetchLog() | FetchRows() | PublishPrekeys():
+        case FetchLog() | FetchRows() | FetchAcceptance() | PublishPrekeys():
             subject = ""
         case _:
             subject = frame.user_id

@@ -12,12 +12,14 @@ import records
 from crypto_utils import encode_base64
 from errors import Code
 from protocol import (
+    AcceptanceProof,
     Accepted,
     Acknowledge,
     CodeSent,
     Delivery,
     Erase,
     Erased,
+    FetchAcceptance,
     FetchIdentity,
     FetchLog,
     FetchPrekeys,
@@ -52,6 +54,7 @@ from protocol import (
     frame_type,
 )
 from records import (
+    Acceptance,
     Erasure,
     IdentityRecord,
     Inclusion,
@@ -71,6 +74,9 @@ PROOF = LogProof(
     head=TreeHead(root=bytes(32), signature=bytes(256), size=3, timestamp=1),
     inclusions=[Inclusion(path=[bytes(32)], position=1)],
     index=bytes(256),
+)
+ACCEPTANCE = Acceptance(
+    fetched=False, id=bytes(16), mark=bytes(32), received_at=1, sender_id="alice", signature=bytes(256), timestamp=2
 )
 ERASURE = Erasure(created=1, identity_hash=bytes(32), sig=bytes(64), user_id="alice", v=1)
 RECORD = IdentityRecord(
@@ -105,6 +111,8 @@ _FRAMES: list[Frame] = [
     FetchLog(log_size=0, start=2),
     FetchRows(after=0, table=0),
     Rows(after=2, rows=[Row(columns={"created_at": 1, "user_id": "alice"}, table="account")], table=6),
+    FetchAcceptance(id=bytes(16)),
+    AcceptanceProof(acceptance=ACCEPTANCE),
     Erase(erasure=ERASURE),
     Erased(rows=7),
     Log(entries=[LogEntry(index=bytes(32), kind="identity", value=bytes(32))], proof=PROOF, start=2),

@@ -23,6 +23,7 @@ GROUND = {
     "records",
     "key_agreement",
     "prekeys",
+    "acceptance",
 }
 GROUND |= {"preflight", "command_line"}
 MAY_IMPORT = {
@@ -40,6 +41,7 @@ MAY_IMPORT = {
     "merkle": {"errors", "crypto_utils"},
     "key_log": {"errors", "protocol", "crypto_utils", "identity", "merkle"},
     "log_tables": {"protocol", "merkle", "key_log"},
+    "acceptance": {"protocol", "crypto_utils"},
     "command_line": {"errors", "preflight", "protocol"},
     "process_lock": {"errors"},
     "sql_file": {"errors"},
@@ -55,9 +57,11 @@ MAY_IMPORT = {
         "key_log",
         "log_tables",
         "prekeys",
+        "acceptance",
         "sql_file",
     },
     "messenger": {"errors", "protocol", "crypto_utils", "key_files", "identity", "key_log", "log_tables", "sql_file"}
+    | {"acceptance"}
     | {"key_agreement", "prekeys"},
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
     "talk": {"errors", "messenger", "session"},

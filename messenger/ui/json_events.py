@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from messenger.events import (
+    AcceptanceMissing,
+    AcceptanceProven,
     AccountErased,
     ContactErased,
     ContactPinned,
@@ -52,6 +54,8 @@ TYPES: Final[dict[type[Event], str]] = {
     MessageRequested: "request",
     MessagesMissing: "missing",
     StateChanged: "state",
+    AcceptanceProven: "acceptance",
+    AcceptanceMissing: "acceptance-missing",
     ContactPinned: "contact-pinned",
     IdentityChanged: "identity-changed",
     IdentityRotated: "identity-rotated",
@@ -74,7 +78,12 @@ TYPES: Final[dict[type[Event], str]] = {
     Online: "online",
     LoginRefused: "login-refused",
 }
-_TO_PEER: Final = (StateChanged, SentAgain)  # about own messages; the others are from them, or with them
+_TO_PEER: Final = (
+    StateChanged,
+    SentAgain,
+    AcceptanceProven,
+    AcceptanceMissing,
+)  # about own messages; the others are from them, or with them
 
 
 def event_data(event: Event) -> Data:

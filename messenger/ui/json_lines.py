@@ -30,8 +30,12 @@ def about(quote: Quote | None) -> Data | None:
     return {"number": quote.number, "id": quote.id.hex(), "own": quote.outgoing} if quote is not None else None
 
 
-def said_data(said: Said, steps: Sequence[tuple[str, int]] = ()) -> Data:
-    """Return the data of a message of the archive, with the times at which it reached its states if they are given."""
+def said_data(said: Said, steps: Sequence[tuple[str, int]] = (), proof: bytes | None = None) -> Data:
+    """Return the data of a message of the archive, with what is known of its way if that is given.
+
+    That is the states that it has reached and when,
+    and the server's word as in docs/PROTOCOL.md section 4.10.
+    """
     return {
         "type": "message",
         "number": said.number,
@@ -48,6 +52,7 @@ def said_data(said: Said, steps: Sequence[tuple[str, int]] = ()) -> Data:
         **({"reactions": dict(zip(("ours", "theirs"), said.reactions, strict=True))} if any(said.reactions) else {}),
         **({"expires_at": said.expires_at} if said.expires_at is not None else {}),
         **({"steps": dict(steps)} if steps else {}),
+        **({"acceptance": json.loads(proof)} if proof is not None else {}),
     }
 
 

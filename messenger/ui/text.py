@@ -16,6 +16,8 @@ from messenger.archive import Said
 from messenger.contacts import COUNTERS_SKIPPED
 from messenger.durations import spelt
 from messenger.events import (
+    AcceptanceMissing,
+    AcceptanceProven,
     AccountErased,
     ContactErased,
     ContactPinned,
@@ -136,6 +138,8 @@ def why_lines(said: Said, steps: Sequence[tuple[str, int]]) -> list[str]:
     peer = said.peer
     words = {
         "accepted": "the server says that it has it on its disk",
+        "signed": "the server has signed that it has it, and since when",
+        "fetched": f"the server has signed that {peer}'s device has fetched it",
         "delivered": f"{peer}'s device has it on its disk, and has signed that",
         "read": f"{peer}'s device says that it was shown, and has signed that",
         "expired": f"{peer} did not fetch it as long as the server keeps it: send it again",
@@ -388,6 +392,12 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
             return f"! {peer} never fetched a message of yours; the server has dropped it"
         case StateChanged(peer=peer, state=state):
             return f"* {state}: {peer}"
+        case AcceptanceProven(peer=peer, received_at=received_at, fetched=fetched):
+            what = f"{peer}'s device has fetched it" if fetched else f"{peer}'s device has not fetched it yet"
+            return f"* the server proves it: it has your last message to {peer} since {clock(received_at)}; {what}"
+        case AcceptanceMissing(peer=peer, code=code):
+            why = "what it says is not signed by it" if code is None else reason_line(code)
+            return f"! the server does not prove that it has your last message to {peer}: {why}"
         case ContactPinned(peer=peer):
             return f"* first contact with {peer}: their key is remembered from now on"
         case IdentityChanged(peer=peer):

@@ -154,6 +154,9 @@ class Store(Protocol):
     def accepted(self, sender_id: str, envelope_ids: list[bytes]) -> dict[bytes, Stored]:
         """Return what is known of those of a sender's envelopes that were accepted, also after the acknowledge."""
 
+    def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
+        """Return whether a sender's envelope waits in a mailbox."""
+
     def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, spared: int = 0) -> list[int]:
         """Add envelopes of one sender to a mailbox, in their order, and return their sequences.
 

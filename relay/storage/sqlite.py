@@ -319,6 +319,17 @@ class SqliteStore(SqlFile):
         ).fetchone()
         return Stored(*row) if row else None
 
+    def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
+        """Return whether a sender's envelope waits in a mailbox."""
+        unwritten = chain(self._put.values(), self._spared.values())
+        if any((row.sender_id, row.arrival.id) == (sender_id, envelope_id) for row in unwritten):
+            return True
+        found = self._db.execute(
+            "SELECT 1 FROM mailbox WHERE sender_id = ? AND envelope_id = ? AND envelope IS NOT NULL",
+            (sender_id, envelope_id),
+        )
+        return found.fetchone() is not None
+
     def _forget_known(self) -> None:
         """Remember no more of what was put than must be: what is written can be looked up, and the rest is not old."""
         rows = chain(self._put.values(), self._spared.values())

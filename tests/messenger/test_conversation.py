@@ -501,12 +501,21 @@ def test_the_way_of_a_message_is_told(looking: Desk, bob: Person) -> None:
         f"  {clock(town.now)} accepted: the server says that it has it on its disk",
         "  Not heard of since: bob is not online, or has not let you in.",
     ]
+    looking.see()
+    assert looking.told[-1].startswith(
+        f"* the server proves it: it has your last message to bob since {clock(town.now)}"
+    )
     town.world.pass_time(60)
     bob.go_online()
     looking.told.clear()
     looking.type("/why bob")
     assert looking.told[0].endswith("* you to bob: hello\n  | bob")
-    assert [line.split(": ")[0].split()[-1] for line in looking.told[1:]] == ["written", "accepted", "delivered"]
+    assert [line.split(": ")[0].split()[-1] for line in looking.told[1:]] == [
+        "written",
+        "accepted",
+        "signed",
+        "delivered",
+    ]
     assert looking.told[-1].startswith(f"  {clock(town.now)} delivered: bob's device")
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from errors import Code
 from messenger.events import (
+    AcceptanceMissing,
+    AcceptanceProven,
     AccountErased,
     ContactErased,
     ContactPinned,
@@ -148,6 +150,10 @@ EVENTS: list[tuple[Event, str]] = [
     (StateChanged(bytes(16), "bob", "rejected", Code.UNKNOWN_USER), "Security Error: Public key for bob not found"),
     (StateChanged(bytes(16), "bob", "identity-changed"), "key has changed"),
     (ContactPinned("bob"), "first contact with bob"),
+    (AcceptanceProven("bob", bytes(16), 0, fetched=True), "bob's device has fetched it"),
+    (AcceptanceProven("bob", bytes(16), 0, fetched=False), "bob's device has not fetched it yet"),
+    (AcceptanceMissing("bob", None), "what it says is not signed by it"),
+    (AcceptanceMissing("bob", Code.NOT_HELD), "knows no such message"),
     (IdentityChanged("bob"), "WARNING: the key of bob has changed"),
     (EnvelopeRefused("bob"), "could not be verified"),
     (Online(0), "online"),
