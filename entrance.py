@@ -13,7 +13,16 @@ from crypto_utils import ADVISED_PASSWORD, normalise_password
 from errors import Code, KeyFileError, Refused, UsageError, WrongPasswordError, describe
 from identity import CODE_DIGITS
 from key_files import read_key_file
-from messenger.account import Account, AccountFiles, Vault, generate, normalise_user_id, save, save_certificate
+from messenger.account import (
+    Account,
+    AccountFiles,
+    Vault,
+    accounts_in,
+    generate,
+    normalise_user_id,
+    save,
+    save_certificate,
+)
 from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import open_account
@@ -62,9 +71,12 @@ class Prompts:
         """
         if self._options.user is not None:
             return normalise_user_id(self._options.user)
-        return normalise_user_id(
-            self._ask("Enter your phone number: ", "--user, or --plain to answer by lines of standard input")
-        )
+        flag = "--user, or --plain to answer by lines of standard input"
+        accounts = accounts_in(self._options.home / "keys")
+        if len(accounts) != 1:
+            return normalise_user_id(self._ask("Enter your phone number: ", flag))
+        answer = self._ask(f"Enter your phone number (or nothing for {accounts[0]}): ", flag)
+        return normalise_user_id(answer) if answer.strip() else accounts[0]
 
     def code(self) -> str:
         """Return the verification code."""

@@ -127,7 +127,7 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     ),
     Code.UNKNOWN_USER: (
         "no such account on this server",
-        "check the number, and choose another with /to; has the person registered?",
+        "check the number; has the person registered?",
     ),
     Code.WRONG_SENDER: ("an envelope named another sender than the account that sent it", "update the client"),
     Code.STRANGER_LIMIT: (

@@ -97,6 +97,13 @@ class AccountFiles:
         return self.keys / f"{self.user_id}_revocation_{epoch}.json"
 
 
+def accounts_in(keys: Path) -> list[str]:
+    """Return whose private keys are in a folder, by name."""
+    suffix = "_private_key.pem"
+    names = (path.name.removesuffix(suffix) for path in keys.glob(f"*{suffix}"))
+    return sorted(name for name in names if is_user_id(name))
+
+
 def normalise_user_id(text: str) -> str:
     """Return the user id that a person means: a phone number less its punctuation, or a handle.
 

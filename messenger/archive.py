@@ -98,7 +98,8 @@ class Archive:
         if named is None:
             said = last(peer)
         elif re.fullmatch("[0-9a-f]{32}", named):
-            said = self._by_id(peer, bytes.fromhex(named))
+            message_id = bytes.fromhex(named)
+            said = self._by_id(peer, message_id, "out") or self._by_id(peer, message_id, "in")
         else:
             digits = re.fullmatch("#?([1-9][0-9]{0,17})", named)
             said = self.get(peer, int(digits[1])) if digits else None
@@ -107,14 +108,13 @@ class Archive:
             raise UsageError(message, hint=f"/history {peer} shows the numbers")
         return said
 
-    def _by_id(self, peer: str, message_id: bytes) -> Said | None:
-        for direction in ("out", "in"):
-            row = self._db.row(
-                f"{_SELECT} one.direction = ? AND one.id = ? AND one.peer = ?", direction, message_id, peer
-            )
-            if row is not None:
-                return _said(row)
-        return None
+    def sent(self, peer: str, message_id: bytes) -> Said | None:
+        """Return the own text of an id; None where it is not here, or changes another."""
+        return self._by_id(peer, message_id, "out")
+
+    def _by_id(self, peer: str, message_id: bytes, direction: str) -> Said | None:
+        row = self._db.row(f"{_SELECT} one.direction = ? AND one.id = ? AND one.peer = ?", direction, message_id, peer)
+        return _said(row) if row is not None else None
 
     def latest(self, peer: str, *, limit: int) -> list[Said]:
         """Return the last messages with somebody, in the order of arrival."""

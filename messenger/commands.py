@@ -63,7 +63,9 @@ def _history(conversation: Conversation, argument: str, _now: int) -> None:
     *before, last = argument.split() or [""]
     if re.fullmatch("[1-9][0-9]{0,5}", last) and (before or not conversation.knows(last)):
         who, number = " ".join(before), last
-    conversation.show_latest(conversation.meant(who), int(number) if number else SHOWN_AT_OPENING)
+    peer = conversation.meant(who)
+    if not conversation.show_latest(peer, int(number) if number else SHOWN_AT_OPENING):
+        conversation.tell(f"* nothing was said with {conversation.name(peer)} yet")
 
 
 def _search(conversation: Conversation, argument: str, _now: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from errors import UntrustedKeyError, UsageError, describe
+from errors import Code, UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.archive import Said, Wanted
 from messenger.commands import SHOWN_AT_OPENING
@@ -28,7 +28,16 @@ from messenger.events import (
 )
 from messenger.inbox import Shown
 from messenger.line import Output
-from messenger.ui.text import event_line, message_line, progress, safety_number_lines, said_line, unread_line, why_lines
+from messenger.ui.text import (
+    event_line,
+    message_line,
+    progress,
+    quoted,
+    safety_number_lines,
+    said_line,
+    unread_line,
+    why_lines,
+)
 from protocol import Frame
 
 ABOUT_MESSAGES = Arrival | MessagesMissing | EnvelopeRefused  # the rest is about the program
@@ -169,14 +178,15 @@ class Conversation:
         """Write to nobody for now: shows what everybody writes."""
         self._recipient = None
 
-    def show_latest(self, peer: str, limit: int) -> None:
-        """Show the last messages with somebody, and how many there are if there are more."""
+    def show_latest(self, peer: str, limit: int) -> int:
+        """Show the last messages with somebody, and how many there are if there are more; return how many."""
         latest, count = self.messenger.archive.latest(peer, limit=limit), self.messenger.archive.count(peer)
         if count > len(latest):
             name = self.name(peer)
             self.tell(f"* the last {len(latest)} of {count} messages with {name}; /history {name} {count} shows all")
         for said in latest:
             self._screen.show(said_line(self.messenger.book.named(said), numbered=True))
+        return len(latest)
 
     # ------------------------------------------------------------ from the person
 
@@ -351,6 +361,8 @@ class Conversation:
             self._typing[event.peer] = now + TYPING_SHOWN_S
             return
         self._show(event)
+        if isinstance(event, StateChanged) and event.reason is Code.UNKNOWN_USER and event.peer == self._recipient:
+            self.close()  # it was mistyped: the next entry is for somebody else
         if isinstance(event, ContactPinned):
             self.meet()
         elif isinstance(event, AccountErased):
@@ -383,7 +395,8 @@ class Conversation:
     def _show(self, event: Event) -> None:
         line = event_line(self.messenger.book.named(event) if hasattr(event, "peer") else event)
         if isinstance(event, StateChanged) and event.state in ON_THE_WAY:
-            self._screen.progress(line)
+            said = self.messenger.archive.sent(event.peer, event.id)
+            self._screen.progress(f"{line}, {quoted(said.as_quote)}" if said is not None else line)
         elif isinstance(event, ABOUT_MESSAGES | StateChanged):
             self._screen.show(line)
         else:

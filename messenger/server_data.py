@@ -71,6 +71,8 @@ class ServerData:
         account = self._keyring.account
         if confirmed != account.user_id:
             message = f"this would remove the account {account.user_id} from the server, for ever"
+            if confirmed:
+                message = f"your account is {account.user_id}, not {confirmed}; this would remove it, for ever"
             hint = (
                 "messages of yours that were not fetched are removed, too, and nobody gets the number again;"
                 f" say it with your number to do it: {account.user_id}"

@@ -115,6 +115,7 @@ class LineFace:
                 except KeyboardInterrupt:
                     if not self._session.default_buffer.text:
                         raise
+                    self.show("* not sent; Ctrl-C on an empty line leaves")
                     continue
                 except EOFError:
                     self._stopped = False

@@ -458,6 +458,6 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case EnvelopeRefused(peer=peer):
             return f"! a message that says it is from {peer} could not be verified, and was thrown away"
         case Online(pending=pending):
-            return f"* online, {pending} waiting" if pending else "* online"
+            return f"* online; messages and receipts that waited: {pending}" if pending else "* online"
         case LoginRefused(code=code):
             return f"! the server did not let you in: {reason_line(code)}"

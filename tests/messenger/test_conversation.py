@@ -271,7 +271,7 @@ def test_an_account_is_erased_only_with_its_own_number(desk: Desk) -> None:
     desk.type("/erase-me")
     assert desk.told[-1].startswith("! this would remove the account alice from the server, for ever")
     desk.type("/erase-me bob")
-    assert desk.told[-1].startswith("! this would remove the account alice from the server, for ever")
+    assert desk.told[-1].startswith("! your account is alice, not bob; this would remove it, for ever")
     assert desk.person.messenger.online
     desk.conversation.show_events([AccountErased(3)], now=1)
     assert desk.left
@@ -365,7 +365,10 @@ def test_more_than_anybody_wants_to_see_pass_by_is_summed_up(looking: Desk, bob:
     looking.seen = len(alice.events)
     alice.go_online()
     looking.see()
-    assert looking.told == ["* online, 60 waiting", "* unread: carol 30, bob 30. /to WHO shows it; the last 20:"]
+    assert looking.told == [
+        "* online; messages and receipts that waited: 60",
+        "* unread: carol 30, bob 30. /to WHO shows it; the last 20:",
+    ]
     assert [line.rpartition(" ")[2] for line in looking.shown] == [str(number) for number in range(40, 60)]
     bob.write("alice", "and another")
     looking.see()
@@ -667,3 +670,17 @@ def test_all_that_was_said_is_written_into_a_file(desk: Desk, bob: Person, tmp_p
     desk.type(f"/export {tmp_path}/carol.txt carol")
     assert (tmp_path / "carol.txt").read_bytes() == b""
     assert "/export " in desk.conversation.before_paths()
+
+
+def test_a_number_that_was_mistyped_does_not_stay(desk: Desk, bob: Person) -> None:
+    desk.type("nobody", "hello?")
+    desk.see()
+    assert desk.conversation.prompt() == NO_RECIPIENT
+    desk.type("bob", "hello!")
+    assert bob.read == ["hello!"]
+
+
+def test_a_way_names_its_message(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "hello")
+    desk.see()
+    assert '* accepted: bob, "hello"' in desk.shown

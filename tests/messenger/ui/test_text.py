@@ -157,7 +157,7 @@ EVENTS: list[tuple[Event, str]] = [
     (IdentityChanged("bob"), "WARNING: the key of bob has changed"),
     (EnvelopeRefused("bob"), "could not be verified"),
     (Online(0), "online"),
-    (Online(3), "3 waiting"),
+    (Online(3), "waited: 3"),
     (LoginRefused(Code.UNKNOWN_ACCOUNT, 0), "does not know this account"),
     (ContactRestored("bob"), "bob has gone back to a backup"),
     (ContactErased("bob"), "bob has had their account removed"),
