@@ -122,6 +122,7 @@ class Client:
                 raise UsageError(message, hint=hint)
             with closing(database):
                 messenger = Messenger(keyring, database, self._preferences)
+                messenger.tidy(now=wall_time())
                 self._act(entrance, messenger, files)
 
     def _act(self, entrance: Entrance, messenger: Messenger, files: AccountFiles) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+from messenger.content import check_unicode
 from messenger.server_address import DEFAULT_PORT
 from messenger.suites import SPOKEN
 from outline import outline
@@ -25,6 +26,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         UsageError: The environment or the file has what cannot be.
         StorageError: The file cannot be read, or is not safe to be believed.
     """
+    for word in arguments:
+        check_unicode(word)
     parser = make_parser()
     unset = dict.fromkeys((each.name for each in (CONFIG, PROFILE, *SETTINGS)), UNSET)
     options = command_line.parse(parser, arguments, argparse.Namespace(**unset))

@@ -12,7 +12,6 @@ from typing import Final
 
 from errors import Code, NetworkError, Refused, SecureChatError, TimeoutExpiredError, UntrustedKeyError
 from messenger.account import normalise_user_id
-from messenger.archive import Said
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds
 from messenger.engine import Messenger
@@ -165,29 +164,28 @@ class OneShot:
 
     def _queue(self, writing: Writing, peer: str) -> tuple[bytes, Output]:
         """Queue what the action says."""
-        options, now, archive = self._options, wall_time(), self._messenger.archive
+        options, now = self._options, wall_time()
         match options.action:
             case "send":
                 return writing.send_text(peer, self._text(), now=now)
             case "reply":
-                return writing.send_text(peer, self._text(), answers=self._number(peer, archive.last_received), now=now)
+                return writing.send_text(peer, self._text(), answers=self._number(peer, outgoing=False), now=now)
             case "edit":
-                return writing.edit(peer, self._number(peer, archive.last_sent), self._text(), now=now)
+                return writing.edit(peer, self._number(peer, outgoing=True), self._text(), now=now)
             case "delete":
-                return writing.delete(peer, self._number(peer, archive.last_sent), now=now)
+                return writing.delete(peer, self._number(peer, outgoing=True), now=now)
             case "react":
                 emoji = "" if options.emoji == OFF else options.emoji
-                return writing.react(peer, self._number(peer, archive.last_received), emoji, now=now)
+                return writing.react(peer, self._number(peer, outgoing=False), emoji, now=now)
             case _:
                 return writing.set_timer(peer, seconds(options.time, longest=MAX_LIFETIME_S), now=now)
 
     def _text(self) -> str:
         return self._lines.read_all() if self._options.text == "-" else self._options.text
 
-    def _number(self, peer: str, last: Callable[[str], Said | None]) -> int:
+    def _number(self, peer: str, *, outgoing: bool) -> int:
         """Return the number of the message that the options name, or of the last one."""
-        named = self._options.message
-        return self._messenger.archive.meant(peer, named, last).number
+        return self._messenger.archive.meant(peer, self._options.message, outgoing=outgoing).number
 
     def _receive(self) -> None:
         """Show what waits at the server; a message is acknowledged after its line was written and flushed."""

@@ -192,6 +192,7 @@ class Session:
         self._link: Link | None = None
         self._dial_at_s: float | None = 0.0
         self._retry_s = FIRST_RETRY_S
+        self._tick_at_s = 0.0
         self._perform: Callable[[Output], None] = lambda _output: None
         self._offline: Callable[[SecureChatError | None], None] = lambda _reason: None
 
@@ -277,9 +278,10 @@ class Session:
             self._dial_at_s = None
             self._link = self._loop.connect(self._address.host, self._address.port, pin=self._address.fingerprint)
         wait_s = TICK_S if self._dial_at_s is None else min(TICK_S, self._dial_at_s - now_s)
-        try:
+        with suppress(queue.Empty):
             self._tasks.get(timeout=max(0.0, wait_s))()
-        except queue.Empty:
+        if time.monotonic() >= self._tick_at_s:  # also while there is much to do
+            self._tick_at_s = time.monotonic() + TICK_S
             self._perform(self._messenger.tick(now=wall_time()))
 
     def _opened(self, link: Link) -> None:

@@ -79,25 +79,25 @@ def _sent(messenger: Messenger, peer: str, done: tuple[bytes, Output]) -> Answer
 
 def _send(messenger: Messenger, request: Send, now: int) -> Answer:
     peer, archive = _meant(messenger, request.to), messenger.archive
-    answers = archive.meant(peer, request.answers, archive.last_received).number if request.answers else None
+    answers = archive.meant(peer, request.answers, outgoing=False).number if request.answers else None
     return _sent(messenger, peer, messenger.writing.send_text(peer, request.text, answers=answers, now=now))
 
 
 def _edit(messenger: Messenger, request: Edit, now: int) -> Answer:
     peer, archive = _meant(messenger, request.to), messenger.archive
-    number = archive.meant(peer, request.message, archive.last_sent).number
+    number = archive.meant(peer, request.message, outgoing=True).number
     return _sent(messenger, peer, messenger.writing.edit(peer, number, request.text, now=now))
 
 
 def _delete(messenger: Messenger, request: Delete, now: int) -> Answer:
     peer, archive = _meant(messenger, request.to), messenger.archive
-    number = archive.meant(peer, request.message, archive.last_sent).number
+    number = archive.meant(peer, request.message, outgoing=True).number
     return _sent(messenger, peer, messenger.writing.delete(peer, number, now=now))
 
 
 def _react(messenger: Messenger, request: React, now: int) -> Answer:
     peer, archive = _meant(messenger, request.to), messenger.archive
-    number, emoji = archive.meant(peer, request.message, archive.last_received).number, request.emoji
+    number, emoji = archive.meant(peer, request.message, outgoing=False).number, request.emoji
     return _sent(messenger, peer, messenger.writing.react(peer, number, "" if emoji == OFF else emoji, now=now))
 
 

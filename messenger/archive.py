@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from messenger.events import Quote
 from messenger.history import quoted_of
 
 PAGE: Final = 500  # messages read at once: an archive of any size is never in memory whole
+MAX_WORDS: Final = 50  # in a search
 _END: Final = 2**63 - 1  # above every ordinal and every time
 
 _ORDER: Final = (
@@ -84,22 +85,23 @@ class Archive:
         row = self._db.row(f"{_SELECT} one.ordinal = ? AND one.peer = ?", number, peer)
         return _said(row) if row else None
 
-    def meant(self, peer: str, named: str | None, last: Callable[[str], Said | None]) -> Said:
+    def meant(self, peer: str, named: str | None, *, outgoing: bool) -> Said:
         """Return the message of a conversation that a person means: by number, with or without #, or by id.
 
         Args:
             peer: Whose conversation it is.
             named: How they name it; None for the last one.
-            last: Returns that.
+            outgoing: Whether that is an own one; of two with the same id, too: the other side chooses its own.
 
         Raises:
             UsageError: There is none.
         """
+        first, second = ("out", "in") if outgoing else ("in", "out")
         if named is None:
-            said = last(peer)
+            said = self._last(peer, first)
         elif re.fullmatch("[0-9a-f]{32}", named):
             message_id = bytes.fromhex(named)
-            said = self._by_id(peer, message_id, "out") or self._by_id(peer, message_id, "in")
+            said = self._by_id(peer, message_id, first) or self._by_id(peer, message_id, second)
         else:
             digits = re.fullmatch("#?([1-9][0-9]{0,17})", named)
             said = self.get(peer, int(digits[1])) if digits else None
@@ -139,10 +141,6 @@ class Archive:
     def last_sent(self, peer: str) -> Said | None:
         """Return the newest own message to somebody that was not deleted."""
         return self._last(peer, "out")
-
-    def last_received(self, peer: str) -> Said | None:
-        """Return the newest message from somebody that was not deleted."""
-        return self._last(peer, "in")
 
     def _last(self, peer: str, direction: str) -> Said | None:
         row = self._db.row(
@@ -211,11 +209,14 @@ def expression(words: str) -> str:
     """Return words as a query of FTS5: all of them, each as the beginning of a word; no letter in them is an operator.
 
     Raises:
-        UsageError: There is no word.
+        UsageError: There is no word, or too many.
     """
     if not any(letter.isalnum() for letter in words):
         message = "there is no word to look for"
         raise UsageError(message, hint="give at least one: letters or digits")
+    if len(words.split()) > MAX_WORDS:
+        message = f"that is more than {MAX_WORDS} words"
+        raise UsageError(message, hint="look for some of them")
     quoted = words.replace('"', '""').replace("\0", " ")  # SQLite's texts end there
     return " ".join(f'"{word}"*' for word in quoted.split())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from messenger.address_book import AddressBook
-from messenger.content import Edit, Reaction, Reference, Text, Timer, Written
+from messenger.content import Deletion, Edit, Reaction, Reference, Text, Timer, Written, is_reaction
 from messenger.database import Database
 from messenger.history import DELETION, EDIT, REACTION, SENT_AGAIN_S, TEXT, TIMER
 
@@ -16,6 +16,8 @@ CHANGED_WITHIN_S: Final = 24 * 3600  # of writing it
 TAKEN_WITHIN_S: Final = CHANGED_WITHIN_S + SENT_AGAIN_S  # of its coming: the change may have waited at the server
 
 _WITH_CHANGES: Final = "SELECT ordinal FROM message WHERE about = ?1 AND kind != 'text' UNION ALL SELECT ?1"
+MAX_TIMERS_MISSED: Final = 1000
+NO_EMOJI: Final = "\N{REPLACEMENT CHARACTER}"  # in place of what is none
 _EVER: Final = 2**63  # longer than any timer
 
 
@@ -43,14 +45,8 @@ class Changes:
             self._take_timer(peer, content)
             return TIMER, None
         if isinstance(content, Reaction):
-            about = self._find(peer, content.about)
-            if about is not None:
-                self.react(about, content.emoji, outgoing=False)
-            return REACTION, about
-        about = self._theirs(peer, content.id, after=now - TAKEN_WITHIN_S)
-        if about is not None:
-            self.rewrite(about, content.text if isinstance(content, Edit) else "", now=now)
-        return EDIT if isinstance(content, Edit) else DELETION, about
+            return REACTION, self._take_reaction(peer, content)
+        return EDIT if isinstance(content, Edit) else DELETION, self._take_rewriting(peer, content, now)
 
     def _find(self, peer: str, reference: Reference) -> int | None:
         """Return the ordinal of a text of the conversation, or None where it is not here."""
@@ -61,20 +57,45 @@ class Changes:
         )  # fmt: skip
         return row[0] if row else None
 
-    def _theirs(self, peer: str, message_id: bytes, *, after: int) -> int | None:
+    def _take_reaction(self, peer: str, reaction: Reaction) -> int | None:
+        about = self._find(peer, reaction.about)
+        if about is not None:
+            emoji = reaction.emoji if is_reaction(reaction.emoji) else NO_EMOJI
+            self._db.run(
+                "INSERT INTO reaction VALUES (?1, 0, ?2, ?3) ON CONFLICT DO UPDATE SET emoji = ?2, counter = ?3"
+                " WHERE counter < ?3",
+                about, emoji, reaction.counter,
+            )  # fmt: skip
+        return about
+
+    def _take_rewriting(self, peer: str, content: Edit | Deletion, now: int) -> int | None:
+        """Rewrite a text of the contact's present identity, unless a later change of it came before."""
         row = self._db.row(
             "SELECT ordinal FROM message WHERE peer = ? AND direction = 'in' AND id = ? AND kind = 'text'"
-            " AND deleted_at IS NULL AND stored_at > ?",
-            peer, message_id, after,
+            " AND deleted_at IS NULL AND stored_at > ? AND coalesce(changed_by, 0) < ?"
+            " AND ordinal > coalesce((SELECT counted_from FROM contact WHERE user_id = peer), 0)",
+            peer, content.id, now - TAKEN_WITHIN_S, content.counter,
         )  # fmt: skip
-        return row[0] if row else None
+        if row is None:
+            return None
+        self.rewrite(row[0], content.text if isinstance(content, Edit) else "", now=now)
+        self._db.run("UPDATE message SET changed_by = ? WHERE ordinal = ?", content.counter, row[0])
+        return int(row[0])
 
     def _take_timer(self, peer: str, timer: Timer) -> None:
-        """Follow a contact's timer, unless there is a later one; of two at once, both sides follow the shorter."""
+        """Follow a contact's timer, unless there is a later one; of two at once, both sides follow the shorter.
+
+        A version that nobody reaches by setting timers is a trick to have the last word.
+        """
         ours = self._book.entry(peer)
         shorter = (timer.lifetime_s or _EVER) < (ours.lifetime_s or _EVER)
-        if timer.version > ours.timer_version or (timer.version == ours.timer_version and shorter):
+        is_later = ours.timer_version < timer.version <= ours.timer_version + MAX_TIMERS_MISSED
+        if is_later or (timer.version == ours.timer_version and shorter):
             self._book.set_timer(peer, timer.lifetime_s, timer.version)
+
+    def count_timers_anew(self, peer: str) -> None:
+        """Follow whatever timer a contact sets next: they do not know how many there were."""
+        self._book.set_timer(peer, self._book.entry(peer).lifetime_s, 0)
 
     # ------------------------------------------------------------ by either side
 
@@ -85,16 +106,20 @@ class Changes:
         if not text:
             self._db.run("DELETE FROM reaction WHERE ordinal = ?", ordinal)
 
-    def react(self, ordinal: int, emoji: str, *, outgoing: bool) -> None:
-        """Put one side's reaction to a text into the place of what it was; an empty one takes it back."""
-        self._db.run("DELETE FROM reaction WHERE ordinal = ? AND outgoing = ?", ordinal, outgoing)
-        if emoji:
-            self._db.run("INSERT INTO reaction VALUES (?, ?, ?)", ordinal, outgoing, emoji)
+    def react(self, ordinal: int, emoji: str) -> None:
+        """Put the own reaction to a text into the place of what it was; an empty one takes it back."""
+        self._db.run(
+            "INSERT INTO reaction (ordinal, outgoing, emoji) VALUES (?1, 1, ?2)"
+            " ON CONFLICT DO UPDATE SET emoji = ?2",
+            ordinal, emoji,
+        )  # fmt: skip
 
     def forget(self, ordinal: int) -> None:
         """Remove a text and what changes it, here only; their places in the order are not given again."""
         self._db.run(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM message WHERE about = ? AND kind != 'text')", ordinal
+            f"DELETE FROM outbox WHERE id IN"  # noqa: S608 - constants
+            f" (SELECT id FROM message WHERE ordinal IN ({_WITH_CHANGES}) AND direction = 'out')",
+            ordinal,
         )
         self._db.run(
             "UPDATE contact SET counter_base = max(counter_base, coalesce((SELECT max(counter) FROM message"  # noqa: S608 - constants

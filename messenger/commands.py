@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from errors import StorageError, UsageError, describe
@@ -14,7 +13,7 @@ from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, day
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds
-from messenger.exporting import export_lines, export_to
+from messenger.exporting import export_lines, export_to, path_of
 from messenger.ui.text import (
     HELD_ROWS,
     accepted_line,
@@ -31,7 +30,7 @@ from messenger.ui.text import (
     note_line,
     own_keys_line,
     quoted,
-    sanitise,
+    reaction_line,
     timer_line,
 )
 
@@ -92,13 +91,13 @@ def _wanted(entry: list[str], meant: Callable[[str], str]) -> Wanted:
     return Wanted(" ".join(words), peer, since, until)
 
 
-def _numbered(conversation: Conversation, argument: str, last: Callable[[str], Said | None]) -> tuple[str, Said, str]:
+def _numbered(conversation: Conversation, argument: str, *, outgoing: bool) -> tuple[str, Said, str]:
     """Return the recipient, the message that a command is about, and the rest of the line.
 
     Args:
         conversation: Where it is.
         argument: `#NUMBER` and the rest, or the rest alone, for the last one.
-        last: Returns that.
+        outgoing: Whether that is one's own.
 
     Raises:
         UsageError: There is no such message, or nobody is written to.
@@ -106,24 +105,24 @@ def _numbered(conversation: Conversation, argument: str, last: Callable[[str], S
     peer, archive = conversation.recipient, conversation.messenger.archive
     number, _, rest = argument.partition(" ")
     if number.startswith("#"):
-        return peer, archive.meant(peer, number, last), rest.strip()
-    return peer, archive.meant(peer, None, last), argument
+        return peer, archive.meant(peer, number, outgoing=outgoing), rest.strip()
+    return peer, archive.meant(peer, None, outgoing=outgoing), argument
 
 
 def _reply(conversation: Conversation, argument: str, now: int) -> None:
-    peer, said, text = _numbered(conversation, argument, conversation.messenger.archive.last_received)
+    peer, said, text = _numbered(conversation, argument, outgoing=False)
     conversation.write(peer, text, answers=said, now=now)
 
 
 def _edit(conversation: Conversation, argument: str, now: int) -> None:
-    peer, said, text = _numbered(conversation, argument, conversation.messenger.archive.last_sent)
+    peer, said, text = _numbered(conversation, argument, outgoing=True)
     _, output = conversation.messenger.writing.edit(peer, said.number, text, now=now)
     conversation.tell(f"* what you wrote at {clock(said.timestamp)} says now: {body(text)}")
     conversation.perform_sent(output, now=now)
 
 
 def _delete(conversation: Conversation, argument: str, now: int) -> None:
-    peer, said, rest = _numbered(conversation, argument, conversation.messenger.archive.last_sent)
+    peer, said, rest = _numbered(conversation, argument, outgoing=True)
     if rest:
         message = "/delete wants nothing but a number"
         raise UsageError(message, hint="/delete [#NUMBER]")
@@ -135,12 +134,12 @@ def _delete(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _react(conversation: Conversation, argument: str, now: int) -> None:
-    peer, said, emoji = _numbered(conversation, argument, conversation.messenger.archive.last_received)
+    peer, said, emoji = _numbered(conversation, argument, outgoing=False)
     if not emoji:
         message = "with what?"
         raise UsageError(message, hint="/react [#NUMBER] EMOJI, or off to take it back")
     _, output = conversation.messenger.writing.react(peer, said.number, "" if emoji == OFF else emoji, now=now)
-    conversation.tell(f"* you: {sanitise(emoji)} to {quoted(said.as_quote)}")
+    conversation.tell(reaction_line("you", "" if emoji == OFF else emoji, said.as_quote))
     conversation.perform_sent(output, now=now)
 
 
@@ -155,7 +154,7 @@ def _timer(conversation: Conversation, argument: str, now: int) -> None:
 def _export(conversation: Conversation, argument: str, _now: int) -> None:
     name, _, who = argument.partition(" ")
     wanted = Wanted(peer=conversation.meant(who) if who.strip() else None)
-    path = Path(name).expanduser()
+    path = path_of(name)
     try:
         count = export_to(path, export_lines(conversation.messenger, wanted, as_json=path.suffix == ".jsonl"))
     except StorageError as error:  # of that file, not of the account's

@@ -5,6 +5,7 @@ docs/PROTOCOL.md section 7. The relay cannot import this.
 
 from __future__ import annotations
 
+import unicodedata
 import zlib
 from typing import Annotated, Final
 
@@ -25,6 +26,9 @@ MAX_INFLATED: Final = 1024 * 1024  # bytes; a zlib stream can be a thousand time
 BUCKETS: Final = (512, 1024, 2048, 4096)  # bytes; above, Padmé
 HEADER_SIZE: Final = 5  # bytes: 1 for the form, 4 for the length
 _PLAIN, _ZLIB = 0, 1
+_SYMBOLS: Final = {"So", "Sm", "Sk", "Mn", "Me"}  # with variation selectors and skin tones
+_JOINER: Final = "\N{ZERO WIDTH JOINER}"
+_TAGS: Final = {chr(point) for point in range(0xE0020, 0xE0080)}  # of flags
 
 
 class KnownLog(Record, frozen=True, kw_only=True):
@@ -117,17 +121,25 @@ Content = Written | ReceiptContent | Notice
 _contents: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
 
 
+def check_unicode(text: str) -> None:
+    """Refuse what was no UTF-8 when it was read.
+
+    Raises:
+        UsageError: It was not.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        message = f"{text!a} holds bytes that are not text"
+        raise UsageError(message, hint="write UTF-8")
+
+
 def check_text(text: str) -> None:
     """Refuse a text that cannot be sent.
 
     Raises:
         UsageError: It is empty, too long, or not Unicode.
     """
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError as error:
-        message = "the message holds bytes that are not text"
-        raise UsageError(message, hint="send UTF-8") from error
+    check_unicode(text)
+    size = len(text.encode())
     if not text.strip():
         message = "the message is empty"
         raise UsageError(message, hint="type some text")
@@ -136,13 +148,20 @@ def check_text(text: str) -> None:
         raise UsageError(message, hint="send it in parts")
 
 
+def is_reaction(emoji: str) -> bool:
+    """Tell whether a text is an emoji, or empty: symbols, what modifies them, and what joins them."""
+    return len(emoji) <= MAX_REACTION and all(
+        letter == _JOINER or letter in _TAGS or unicodedata.category(letter) in _SYMBOLS for letter in emoji
+    )
+
+
 def check_reaction(emoji: str) -> None:
     """Refuse what is no reaction; the empty one takes a reaction back.
 
     Raises:
-        UsageError: It is too long, or holds letters that are not shown.
+        UsageError: It is too long, or more than an emoji.
     """
-    if len(emoji) > MAX_REACTION or any(letter.isspace() or letter.isalnum() for letter in emoji):
+    if not is_reaction(emoji):
         message = f"{emoji!a} is no reaction"
         raise UsageError(message, hint="give one emoji, such as \N{THUMBS UP SIGN}")
 

@@ -12,6 +12,7 @@ from errors import Code, UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.archive import Said, Wanted
 from messenger.commands import SHOWN_AT_OPENING
+from messenger.content import check_unicode
 from messenger.durations import spelt
 from messenger.engine import Messenger
 from messenger.events import (
@@ -24,6 +25,7 @@ from messenger.events import (
     MessagesMissing,
     Online,
     StateChanged,
+    TimerChanged,
     Typing,
 )
 from messenger.inbox import Shown
@@ -35,6 +37,7 @@ from messenger.ui.text import (
     quoted,
     safety_number_lines,
     said_line,
+    timer_line,
     unread_line,
     why_lines,
 )
@@ -169,6 +172,9 @@ class Conversation:
         if recipient == self._recipient:
             return
         self._recipient = recipient
+        lifetime_s = self.messenger.book.entry(recipient).lifetime_s
+        if lifetime_s:
+            self.tell(f"* {timer_line(self.name(recipient), lifetime_s)}")
         unread = self._unread.pop(recipient, 0)
         self.show_latest(recipient, min(max(SHOWN_AT_OPENING, unread), MAX_SHOWN_AT_ONCE))
         if unread:
@@ -193,6 +199,7 @@ class Conversation:
     def enter(self, entry: str, *, now: int) -> None:
         """Carry out what a person typed; an error is told and nothing is lost."""
         try:
+            check_unicode(entry)
             self._enter(entry, now)
         except (UsageError, UntrustedKeyError) as error:
             self.tell(f"! {describe(error)}")
@@ -343,7 +350,7 @@ class Conversation:
         """
         self._typing.pop(event.peer, None)
         looked_at = self._is_looked_at(event.peer)
-        if looked_at:
+        if looked_at or isinstance(event, TimerChanged):  # that is about what the person writes from then on
             self._show(event)
         elif isinstance(event, MessageReceived):
             self._count(event.peer)

@@ -13,6 +13,7 @@ from errors import KeyFileError, StorageError
 from sql_file import SqlFile
 
 SCHEMA: Final = Path(__file__).with_name("schema")
+_ERASE: Final = "PRAGMA secure_delete = ON"  # what was removed is overwritten in the file
 _QUIET: Final = "PRAGMA cipher_log_level = NONE"  # or SQLCipher writes to the terminal whatever fails, beside our error
 
 
@@ -33,7 +34,7 @@ class Database(SqlFile):
         """
         self._password = password
         try:
-            super().__init__(path, SCHEMA, sqlcipher, first=[_QUIET, f"PRAGMA key = {_quoted(password)}"])
+            super().__init__(path, SCHEMA, sqlcipher, first=[_QUIET, f"PRAGMA key = {_quoted(password)}", _ERASE])
         except StorageError as error:
             if "not a database" not in str(error):
                 raise

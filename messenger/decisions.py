@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from errors import UsageError
+from messenger.changes import Changes
 from messenger.contacts import Contacts, Trust
 from messenger.door import Door, Standing
 from messenger.identities import Identities
@@ -25,8 +26,10 @@ class Decisions:
         inbox: Inbox,
         door: Door,
         receipts: Receipts,
+        changes: Changes,
     ) -> None:
         """Join the parts."""
+        self._changes = changes
         self._step = step
         self._line = line
         self._contacts = contacts
@@ -63,7 +66,12 @@ class Decisions:
         Raises:
             UsageError: There is nothing to decide.
         """
-        return self._decide(peer, self._contacts.accept, now=now)
+
+        def accept(peer: str) -> None:
+            self._contacts.accept(peer)
+            self._changes.count_timers_anew(peer)
+
+        return self._decide(peer, accept, now=now)
 
     def keep(self, peer: str, *, now: int) -> Output:
         """Stay with the identity that a contact had.
@@ -96,14 +104,16 @@ class Decisions:
             UsageError: They are no contact.
         """
         with self._step(now) as output:
-            self.let_in(peer, now=now)
+            if self._door.of(peer) is Standing.REQUEST:
+                self._receipts.catch_up(peer, now=now)
             self._door.allow(peer)
         return output
 
     def let_in(self, peer: str, *, now: int) -> None:
-        """Tell somebody who is let in from now on what became of their messages, inside the caller's step."""
+        """Let somebody in who is written to, inside the caller's step; they hear what became of their messages."""
         if self._door.of(peer) is Standing.REQUEST:
             self._receipts.catch_up(peer, now=now)
+        self._door.note_written(peer)
 
     def block(self, peer: str, *, now: int) -> Output:
         """See nothing of a contact any more.

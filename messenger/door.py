@@ -18,8 +18,8 @@ class Standing(StrEnum):
 
 
 _SELECT: Final = (
-    "SELECT user_id, CASE WHEN blocked THEN 'blocked' WHEN allowed OR EXISTS"
-    " (SELECT 1 FROM message WHERE peer = user_id AND direction = 'out') THEN 'known' ELSE 'request' END FROM contact"
+    "SELECT user_id, CASE WHEN blocked THEN 'blocked' WHEN allowed OR coalesce(written_to, 0) THEN 'known'"
+    " ELSE 'request' END FROM contact LEFT JOIN conversation ON peer = user_id"
 )
 
 
@@ -50,6 +50,13 @@ class Door:
             UsageError: They are none.
         """
         self._set(user_id, "allowed = 1, blocked = 0")
+
+    def note_written(self, user_id: str) -> None:
+        """Let somebody in because the person writes to them, who may not have been met yet."""
+        self._db.run(
+            "INSERT INTO conversation (peer, written_to) VALUES (?, 1) ON CONFLICT (peer) DO UPDATE SET written_to = 1",
+            user_id,
+        )
 
     def block(self, user_id: str) -> None:
         """See nothing of a contact any more.

@@ -117,7 +117,7 @@ class Messenger:
         self._watch = LogWatch(self._line, keyring, self.contacts, self._identities, self.log)
         self._data = ServerData(self._line, keyring)
         self._proofs = Proofs(self._line, keyring, self.archive, self.history, self.log)
-        self._rotation = Rotation(self._line, keyring, self.contacts, self.outbox)
+        self._rotation = Rotation(self._line, keyring, self.contacts, self.door, self.outbox)
         self._stock = Stock(self._line, keyring, prekeys, sessions, self._protection)
         beginnings = Beginnings(self._line, keyring, sessions)
         sealer = Sealer(keyring, self.contacts, self.history, self.outbox, self.log, self._protection)
@@ -126,7 +126,14 @@ class Messenger:
         )
         introductions = Introductions(self._line, keyring, self._identities, self._watch, self._inbox, self._sending)
         self.decisions = Decisions(
-            self._step, self._line, self.contacts, self._identities, self._inbox, self.door, self._receipts
+            self._step,
+            self._line,
+            self.contacts,
+            self._identities,
+            self._inbox,
+            self.door,
+            self._receipts,
+            self.changes,
         )
         self.writing = Writing(
             self._step,
@@ -271,6 +278,14 @@ class Messenger:
             for frame in frames:
                 self._replies[type(frame)](frame, output, now)
         return output
+
+    def tidy(self, *, now: int) -> None:
+        """Remove all messages whose time is over; to be called once, at the start."""
+        while self.expiry.is_due(now=now):
+            with self.database.transaction():
+                self.expiry.disappear(now=now)
+        with self.database.transaction():
+            self.expiry.tidy(now=now)
 
     def tick(self, *, now: int) -> Output:
         """Repeat what the relay had put off, when its time has come; to be called every second or so."""

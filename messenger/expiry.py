@@ -9,7 +9,10 @@ from messenger.database import Database
 
 BATCH: Final = 500  # messages removed in one transaction, so that a person does not wait for it
 
-_DUE: Final = "FROM message WHERE expires_at <= ? AND state != 'queued'"  # what is sent again stays until it was
+_OUT: Final = (
+    "NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = message.id AND direction = 'out')"  # it stays until then
+)
+_DUE: Final = f"FROM message WHERE expires_at <= ? AND {_OUT}"
 
 
 class Expiry:
@@ -40,8 +43,8 @@ class Expiry:
         """Remove some of what is older than what its conversation keeps; what is unread or not sent yet stays."""
         for peer, kept_s in self._db.rows("SELECT peer, kept_s FROM conversation WHERE kept_s > 0"):
             rows = self._db.rows(
-                "SELECT ordinal FROM message WHERE peer = ? AND stored_at <= ?"
-                " AND state NOT IN ('queued', 'stored', 'shown') ORDER BY ordinal LIMIT ?",
+                "SELECT ordinal FROM message WHERE peer = ? AND stored_at <= ?"  # noqa: S608 - constants
+                f" AND state NOT IN ('stored', 'shown') AND {_OUT} ORDER BY ordinal LIMIT ?",
                 peer, now - kept_s, BATCH,
             )  # fmt: skip
             for (ordinal,) in rows:

@@ -20,6 +20,21 @@ def export_lines(messenger: Messenger, wanted: Wanted, *, as_json: bool) -> Iter
         yield json_line(said_data(said)) if as_json else said_line(messenger.book.named(said))
 
 
+def path_of(text: str) -> Path:
+    """Return the path that a person has typed, ~ being a home.
+
+    Raises:
+        UsageError: There is none such.
+    """
+    try:
+        if "\0" not in text:
+            return Path(text).expanduser()
+    except RuntimeError:
+        pass
+    message = f"{text!a} is no path"
+    raise UsageError(message, hint="begin it with / or ~/")
+
+
 def export_to(path: Path, lines: Iterator[str]) -> int:
     """Write lines into a new file that only its owner can read, all of them or none; return how many.
 
@@ -40,10 +55,12 @@ def export_to(path: Path, lines: Iterator[str]) -> int:
             for line in lines:
                 file.write(f"{line}\n")
                 count += 1
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             path.unlink()
-        raise _not_written(path, error) from error
+        if isinstance(error, OSError):
+            raise _not_written(path, error) from error
+        raise
     return count
 
 

@@ -112,13 +112,10 @@ class History:
         return [_arrival(row) for row in rows]
 
     def mark_shown(self, peer: str, message_id: bytes, *, now: int, read: bool = False) -> bool:
-        """Note that a message was shown, to a reader or where it can be found; return whether that is news.
-
-        What is no text is not found anywhere, and so counts as read.
-        """
+        """Note that a message was shown, to a reader or where it can be found; return whether that is news."""
         return bool(
             self._db.run(
-                "UPDATE message SET state = CASE WHEN ?1 OR kind != 'text' THEN 'read' ELSE 'shown' END,"
+                "UPDATE message SET state = CASE WHEN ?1 THEN 'read' ELSE 'shown' END,"
                 " expires_at = CASE WHEN ?1 THEN ?2 + lifetime_s END"
                 " WHERE peer = ?3 AND direction = 'in' AND id = ?4 AND state = 'stored'",
                 read, now, peer, message_id,
@@ -133,6 +130,12 @@ class History:
             now, peer,
         )  # fmt: skip
         return [message_id for (message_id,) in rows]
+
+    def forget_changes(self, peer: str) -> None:
+        """Forget the messages of a contact that have changed others: that is done, and confirmed."""
+        self._db.run(
+            "DELETE FROM message WHERE peer = ? AND direction = 'in' AND kind != 'text' AND state != 'stored'", peer
+        )
 
     def taken_in(self, peer: str) -> dict[str, list[bytes]]:
         """Return a contact's messages that were shown, and those that were read."""
@@ -165,13 +168,14 @@ class History:
             peer, message_id, kind, text, now, now, about, lifetime_s,
         )  # fmt: skip
 
-    def outgoing(self, message_id: bytes) -> Outgoing:
-        """Return an own message."""
+    def outgoing(self, message_id: bytes) -> Outgoing | None:
+        """Return an own message, or None when it is not here any more."""
         row = self._db.row(
             f"SELECT {_WITH_QUOTE}, timer_version {_JOINED} WHERE one.direction = 'out' AND one.id = ?",
             message_id,
         )
-        assert row is not None  # noqa: S101 - the outbox names only messages of the history
+        if row is None:
+            return None
         kind, _, _, text, timestamp, counter, lifetime_s, _, *quoted, emoji, timer_s, version = row
         return Outgoing(
             kind, text, timestamp, counter, lifetime_s, quoted_of(quoted), emoji or "", (timer_s or 0, version or 0)

@@ -10,7 +10,7 @@ from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
 from messenger.changes import Changes
 from messenger.contacts import COUNTERS_SKIPPED, Contact, Contacts, Trust
-from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, Written, unpack
+from messenger.content import Content, KnownLog, Notice, ReceiptContent, Text, Timer, Written, unpack
 from messenger.database import Database
 from messenger.door import Door, Standing
 from messenger.events import (
@@ -31,6 +31,7 @@ from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_
 from records import IdentityRecord
 
 MAX_ASKED: Final = 1000  # over one link, of one contact: as many as wait in a mailbox
+TYPING_FRESH_S: Final = 300  # since it was said, by two clocks: a server may have kept it
 MAX_RECEIPTS_ASKED: Final = 20  # the same: an answer to an answer must come to an end
 Shown = tuple[str, bytes]  # peer and message id
 _BEFORE: Final = {  # what a receipt says, and what a message may have been until then
@@ -133,7 +134,10 @@ class Inbox:
             self._refuse(envelope.sender_id, sequence)
             return None
         if contact is not None and contact.trust is Trust.CHANGED:
-            self._hold(envelope, sequence)
+            if self._door.of(contact.user_id) is Standing.BLOCKED:
+                self.acknowledged.append(sequence)
+            else:
+                self._hold(envelope, sequence)
             return None
         record = self._signer(envelope, contact, now) if contact is not None else None
         if contact is None or record is None:
@@ -245,9 +249,13 @@ class Inbox:
             self._contacts.forget_former(contact.user_id)
         if isinstance(content, Notice) and content.about == "restored":
             self._contacts.count_anew(contact.user_id, content.counter)
+            self._changes.count_timers_anew(contact.user_id)
             self.events.append(ContactRestored(contact.user_id))
         else:
             self._note_counter(contact, envelope.suite, content)
+        if isinstance(content, Timer) and self._door.of(contact.user_id) is not Standing.KNOWN:
+            self.acknowledged.append(sequence)  # a stranger decides nothing of what stays here
+            return
         if isinstance(content, Written):
             trust = contact.trust if sealed.sender is contact.record else Trust.UNVERIFIED  # that one was not compared
             self.events += self._introduced_now(contact.user_id)
@@ -255,9 +263,13 @@ class Inbox:
             return
         if isinstance(content, ReceiptContent):
             self._confirm(envelope.sender_id, content, now)
-        elif content.about == "typing" and sequence:  # over this link; what waited is of before
-            self.typing.append(envelope.sender_id)
+        elif content.about == "typing" and sequence and abs(now - envelope.timestamp) < TYPING_FRESH_S:
+            self._note_typing(contact.user_id)
         self.acknowledged.append(sequence)
+
+    def _note_typing(self, peer: str) -> None:
+        if self._door.of(peer) is Standing.KNOWN:
+            self.typing.append(peer)
 
     def _pass_over(self, sealed: Sealed, sequence: int, *, now: int) -> None:
         """Let what is blocked go by, unseen and unanswered; session and count go on, or it would be missing later."""
@@ -350,6 +362,8 @@ class Inbox:
         """Return the messages that were stored but not shown when the program last ended."""
         events: list[Event] = []
         for message in self._history.unshown():
+            if self._door.of(message.peer) is Standing.BLOCKED:
+                continue
             self._unshown.setdefault((message.peer, message.id), 0)
             events += [*self._introduced_now(message.peer), message]
         return events

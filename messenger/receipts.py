@@ -33,6 +33,9 @@ class Receipts:
         due = self._inbox.shown(messages, read=read, now=now)
         state = "read" if read and self._of_reading else "delivered"  # that it was read says that it is here, too
         self._tell(due, state, now)
+        for peer in due:
+            if self._door.of(peer) is Standing.KNOWN:
+                self._history.forget_changes(peer)
 
     def read(self, peer: str, *, now: int) -> None:
         """Note that everything that a contact has sent and was shown was read."""
@@ -44,6 +47,7 @@ class Receipts:
         """Tell a contact who was let in what became of their messages until then."""
         for state, ids in self._history.taken_in(peer).items():
             self._queue({peer: ids}, "read" if state == "read" and self._of_reading else "delivered", now)
+        self._history.forget_changes(peer)
 
     def unopened(self, *, now: int) -> None:
         """Ask for what did not open to be sent again."""

@@ -6,6 +6,7 @@ from errors import Code
 from identity import identity_hash
 from messenger.account import Account
 from messenger.contacts import Contacts, Trust
+from messenger.door import Door, Standing
 from messenger.events import OwnIdentityRotated, OwnRotationRefused, ServerWentBack
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
@@ -16,11 +17,12 @@ from protocol import Refusal, Rotate, Rotated
 class Rotation:
     """The change from the present identity to the next. Every change runs inside the caller's transaction."""
 
-    def __init__(self, line: Line, keyring: Keyring, contacts: Contacts, outbox: Outbox) -> None:
+    def __init__(self, line: Line, keyring: Keyring, contacts: Contacts, door: Door, outbox: Outbox) -> None:
         """Work for an account."""
         self._line = line
         self._keyring = keyring
         self._contacts = contacts
+        self._door = door
         self._outbox = outbox
         self._done = False  # in this step, which is not on disk yet
 
@@ -89,8 +91,9 @@ class Rotation:
         self._outbox.unseal()
         self._line.send_again()
         news = self._keyring.take_news()
-        for peer, trust in self._contacts.all():
-            if trust not in {Trust.CHANGED, Trust.REVOKED}:
+        known = {peer for peer, standing in self._door.all().items() if standing is Standing.KNOWN}
+        for peer, trust in self._contacts.all():  # to others it would say that somebody is here
+            if trust not in {Trust.CHANGED, Trust.REVOKED} and peer in known:
                 self._outbox.add_notice(self._outbox.new_id(now), peer, news)
         output.events.append(OwnIdentityRotated(following.record.epoch))
 

@@ -20,13 +20,17 @@ from messenger.content import (
     pack,
 )
 from messenger.events import Quote
-from messenger.history import EDIT, REACTION, TEXT, TIMER, History, Outgoing
+from messenger.history import DELETION, EDIT, REACTION, TEXT, TIMER, History, Outgoing
 from messenger.keyring import Keyring
 from messenger.log_replica import LogReplica
 from messenger.outbox import Entry, Kind, Outbox
 from messenger.protection import Protection
 from messenger.suites.draft import Draft
 from protocol import Message, Receipt, canonical
+
+
+class GoneError(Exception):
+    """There is nothing to seal any more."""
 
 
 class Sealer:
@@ -60,6 +64,7 @@ class Sealer:
         Raises:
             CryptoError: There is no suite that both sides have and that is not too low.
             NoSessionError: A session must be begun first.
+            GoneError: It is about a message that was removed.
         """
         if entry.envelope is not None:
             return entry.envelope
@@ -77,6 +82,8 @@ class Sealer:
         if entry.kind is Kind.NOTICE:
             return Draft(Receipt, entry.id, now), Notice(about=entry.about, counter=highest, log=log)
         message = self._history.outgoing(entry.id)
+        if message is None:
+            raise GoneError
         counter = message.counter
         if counter is None:  # sealed anew, it keeps its place
             counter = highest + 1
@@ -97,7 +104,8 @@ class Sealer:
             return Reaction(about=self._reference(entry.peer, quote), counter=counter, emoji=message.emoji, log=log)
         if message.kind == EDIT and quote is not None and quote.text:
             return Edit(counter=counter, id=quote.id, log=log, text=quote.text)
-        return Deletion(counter=counter, id=quote.id if quote is not None else entry.id, log=log)
+        gone = quote.id if quote is not None and message.kind in {EDIT, DELETION} else entry.id  # or it is itself
+        return Deletion(counter=counter, id=gone, log=log)
 
     def _reference(self, peer: str, quote: Quote) -> Reference:
         return Reference(author=self._keyring.account.user_id if quote.outgoing else peer, id=quote.id)

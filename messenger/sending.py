@@ -12,7 +12,7 @@ from messenger.history import History
 from messenger.identities import Identities
 from messenger.line import Line, LinkState, Output
 from messenger.outbox import Entry, Kind, Outbox
-from messenger.sealing import Sealer
+from messenger.sealing import GoneError, Sealer
 from messenger.suites.errors import NoSessionError
 from protocol import Accepted, Prekeys, Refusal, Rejected, decode_envelope
 
@@ -56,7 +56,7 @@ class Sending:
                 if entry.id not in link.in_flight:
                     self._send(entry, link, output, now)
 
-    def _send(self, entry: Entry, link: LinkState, output: Output, now: int) -> None:
+    def _send(self, entry: Entry, link: LinkState, output: Output, now: int) -> None:  # noqa: PLR0911 - reasons not to
         contact = self._contacts.find(entry.peer)
         if contact is None or self._identities.is_doubted(entry.peer):
             self._identities.look_up(entry.peer, output)
@@ -70,6 +70,9 @@ class Sending:
             return
         try:
             envelope = self._sealer.sealed(entry, contact, now=now)
+        except GoneError:
+            self._outbox.remove(entry.id)
+            return
         except NoSessionError:
             self._beginnings.ask(entry.peer, output, now=now)
             return

@@ -111,18 +111,16 @@ class Writing:
     def _rewrite(self, peer: str, number: int, text: str, kind: str, *, now: int) -> tuple[bytes, Output]:
         self._refuse_unreachable(peer)
         said = self._own(peer, number, now)
-        entry = self._outbox.find(said.id)
+        message = self._history.outgoing(said.id)
         with self._step(now) as output:
-            if (
-                not text and entry is not None and self._history.outgoing(said.id).counter is None
-            ):  # as if never written
-                self._outbox.remove(said.id)
+            if message is None or message.counter is not None:  # it was sealed once, and may have arrived since
+                self._changes.rewrite(number, text, now=now)
+                return self._tell(peer, kind, about=number, now=now), output
+            if text:  # it goes out as it is now
+                self._changes.rewrite(number, text, now=now)
+            else:  # as if it was never written
                 self._changes.forget(number)
-                return said.id, output
-            self._changes.rewrite(number, text, now=now)
-            if entry is not None and entry.envelope is None:  # it goes out as it is now
-                return said.id, output
-            return self._tell(peer, kind, about=number, now=now), output
+            return said.id, output
 
     def _own(self, peer: str, number: int, now: int) -> Said:
         said = self._text(peer, number)
@@ -161,7 +159,7 @@ class Writing:
         self._text(peer, number)
         with self._step(now) as output:
             self._decisions.let_in(peer, now=now)
-            self._changes.react(number, emoji, outgoing=True)
+            self._changes.react(number, emoji)
             return self._tell(peer, REACTION, about=number, now=now), output
 
     def set_timer(self, peer: str, lifetime_s: int, *, now: int) -> tuple[bytes, Output]:

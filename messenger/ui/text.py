@@ -82,6 +82,11 @@ def sanitise(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """Return a text that stands among other words: no line of it, and no gap, passes for something else."""
+    return " ".join(sanitise(text).split())
+
+
 def message_line(sender: str, text: str, timestamp: int, quote: Quote | None = None) -> str:
     """Return what a message looks like: when by the sender's clock, who, to which other message, what."""
     answering = f", answering {quoted(quote)}" if quote is not None else ""
@@ -99,12 +104,17 @@ def quoted(quote: Quote | None) -> str:
         return "a message that is not here"
     if not quote.text:
         return f"the deleted message of {clock(quote.timestamp)}"
-    first = " ".join(sanitise(quote.text).split())
+    first = one_line(quote.text)
     return f'"{first if len(first) <= QUOTED else first[: QUOTED - 1] + "…"}"'
 
 
 def _theirs(quote: Quote | None) -> str:
     return f"what they wrote at {clock(quote.timestamp)}" if quote is not None else quoted(None)
+
+
+def reaction_line(name: str, emoji: str, quote: Quote | None) -> str:
+    """Return the line that tells of a reaction; an empty one is taken back."""
+    return f"* {name}: {one_line(emoji) or 'nothing any more'} to {quoted(quote)}"
 
 
 def said_line(said: Said, *, numbered: bool = False) -> str:
@@ -113,8 +123,8 @@ def said_line(said: Said, *, numbered: bool = False) -> str:
     ours, theirs = said.reactions
     remarks = [
         *(["edited"] if said.edited and not said.deleted else []),
-        *([f"you: {sanitise(ours)}"] if ours else []),
-        *([f"{said.peer}: {sanitise(theirs)}"] if theirs else []),
+        *([f"you: {one_line(ours)}"] if ours else []),
+        *([f"{said.peer}: {one_line(theirs)}"] if theirs else []),
         *([progress(said)] if said.outgoing else []),
     ]
     line = message_line(sender, said.text, said.timestamp, said.quote)
@@ -365,10 +375,8 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
             return f"* {peer} has changed {_theirs(quote)}{now}"
         case MessageDeleted(peer=peer, quote=quote):
             return f"* {peer} has deleted {_theirs(quote)}"
-        case MessageReaction(peer=peer, quote=quote, emoji=""):
-            return f"* {peer} takes back the reaction to {quoted(quote)}"
         case MessageReaction(peer=peer, quote=quote, emoji=emoji):
-            return f"* {peer}: {sanitise(emoji)} to {quoted(quote)}"
+            return reaction_line(peer, emoji, quote)
         case TimerChanged(peer=peer, lifetime_s=lifetime_s):
             return f"* {timer_line(peer, lifetime_s)}, says {peer}"
         case Typing(peer=peer):

@@ -244,7 +244,7 @@ def test_nothing_that_happens_with_each_message_looks_through_all_of_them(
         lambda: history.mark_read("bob", now=1), archive.unread, lambda: archive.latest("bob", limit=5),
         lambda: archive.last_sent("bob"), lambda: archive.find(Wanted("hello"), limit=5),
         lambda: history.received("bob", number(2)), lambda: archive.get("bob", 1),
-        lambda: archive.meant("bob", number(2).hex(), archive.last_sent),
+        lambda: archive.meant("bob", number(2).hex(), outgoing=True),
         lambda: changes.take("bob", reaction("bob"), now=1), lambda: changes.take("bob", reaction("alice"), now=1),
         lambda: changes.take("bob", deletion, now=1), lambda: expiry.is_due(now=1), lambda: expiry.disappear(now=1),
         lambda: changes.forget(1), lambda: AddressBook(database).name("bob"),

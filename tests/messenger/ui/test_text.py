@@ -133,7 +133,7 @@ EVENTS: list[tuple[Event, str]] = [
     (MessageDeleted(bytes(16), "bob", QUOTE), f"bob has deleted what they wrote at {clock(0)}"),
     (MessageDeleted(bytes(16), "bob", None), "bob has deleted a message that is not here"),
     (MessageReaction(bytes(16), "bob", GONE, "\N{FIRE}"), f"bob: \N{FIRE} to the deleted message of {clock(0)}"),
-    (MessageReaction(bytes(16), "bob", QUOTE, ""), 'bob takes back the reaction to "aaa'),
+    (MessageReaction(bytes(16), "bob", QUOTE, ""), 'bob: nothing any more to "aaa'),
     (TimerChanged(bytes(16), "bob", 3600), "messages with bob disappear 1 hour after they were read"),
     (TimerChanged(bytes(16), "bob", 0), "messages with bob stay"),
     (Typing("bob"), "bob is typing"),
