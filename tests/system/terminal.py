@@ -69,6 +69,10 @@ class Terminal:
     def type(self, text: str, *, enter: bool = True) -> None:
         self.child.send(text + ("\r" if enter else ""))
 
+    def paste(self, text: str) -> None:
+        """Enter a text as a terminal does that marks what is pasted."""
+        self.child.send(f"\x1b[200~{text}\x1b[201~\r")
+
     def end(self, *, within_s: float = 20) -> int:
         """Wait for the end, see that the terminal is as it was found, and return the exit code."""
         self.child.expect(pexpect.EOF, timeout=within_s)

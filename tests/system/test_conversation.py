@@ -439,6 +439,15 @@ def test_hostile_text_reaches_no_terminal(alice: Person, bob: Person) -> None:
     wide = "x " * 80 + "[12:00] carol: I am somebody else"  # what the terminal wraps looks no different
     assert alice.run("send", "bob", wide)[0] == 0
     terminal.expect(r"\n  \| [x ]+\[12:00\] carol")
+    for entry, shown in (
+        ("/to alice", r"#\d+ .*begin<U\+001B>"), ("/search owned", "#"), ("/react \N{FIRE}", "you: \N{FIRE} to .x x"),
+        ("/reply \x1b]0;owned", "answering .x x"), ("/why", "you to alice"), ("/edit \x1b]0;owned", "says now"),
+        ("/note alice \x1b]0;owned", "note on alice is now"), ("/contacts", "alice .*owned"),
+    ):  # fmt: skip
+        terminal.paste(entry)
+        terminal.expect(shown)
+    written = terminal.written.getvalue()  # also where it was quoted, found, changed and explained
+    assert not any(control in written for control in ("\x1b]0;owned", "\x9b31m", "\x07", "\u202e"))
     terminal.type("quit")
     assert terminal.end() == 0
 
