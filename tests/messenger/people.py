@@ -50,6 +50,7 @@ class Person:
 
     def open(self) -> None:
         self.database = Database(self.path, PASSWORD)
+        self.database._db.execute("PRAGMA synchronous = OFF")  # nobody pulls a plug here
         spoken = self.town.suites
         keyring = Keyring(self.account, self.database, cast("Vault", self), following=self.following, suites=spoken)
         preferences = Preferences(

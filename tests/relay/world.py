@@ -63,6 +63,7 @@ class World:
 
     def open(self) -> None:
         self.store = SqliteStore(self.path)
+        self.store._db.execute("PRAGMA synchronous = OFF")  # nobody pulls a plug here
         self.relay = Relay(self.store, Keys(SERVER_KEY, LOG_KEY), self.limits)
 
     def close(self) -> None:
