@@ -44,9 +44,6 @@ def forbid_writing(folder: Path) -> None:
         path.chmod(0o500 if path.is_dir() else 0o400)
 
 
-pytestmark = pytest.mark.xdist_group("files")  # the homes are made once for all
-
-
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the homes of a server that has run, and of somebody who has written and received."""

@@ -29,7 +29,7 @@ from protocol import Envelope, Message, PrekeysHeld, without
 
 KEYS = [PrivateKeys.generate() for _ in range(2)]
 PASSWORD = b"password of a test"
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))  # of 50 steps each
+EXAMPLES = int(os.environ.get("EXAMPLES", "20"))  # of 50 steps each
 
 
 class CrashError(Exception):
