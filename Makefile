@@ -68,7 +68,7 @@ server: ## run the server; options in ARGS="--port 0"
 
 client: ## run a client; options in ARGS="--user alice"
 	@sh tools/bootstrap.sh requirements.txt
-	@$(RUN) client.py $(ARGS)
+	@$(RUN) client.py $(ARGS); code=$$?; [ $$code -gt 128 ] || exit $$code # by Ctrl-C one leaves, which is no failure
 
 clean: ## remove the environment and what tests leave; keys/ and data/ stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -110,20 +110,28 @@ class Client:
             return
         user_id = self._prompts.user_id()
         data: Path = self._options.home / "data"
+        self._refuse_unknown(AccountFiles(entrance.keys, user_id))
         with ProcessLock(data / f"{user_id}.lock", f"the account {user_id}"):
             files, path = AccountFiles(entrance.keys, user_id), data / f"{user_id}.db"
             if files.private_key.exists():
                 keyring, database = self._prompts.unlock(files, path)
-            elif self._options.action in {None, "register"}:
-                keyring, database = entrance.create(user_id, path)
             else:
-                message = f"there is no account {user_id} in {self._options.home}"
-                hint = "create it: client.py register; or put it back from a backup: client.py restore"
-                raise UsageError(message, hint=hint)
+                keyring, database = entrance.create(user_id, path)
             with closing(database):
                 messenger = Messenger(keyring, database, self._preferences)
                 messenger.tidy(now=wall_time())
                 self._act(entrance, messenger, files)
+
+    def _refuse_unknown(self, files: AccountFiles) -> None:
+        """Refuse an action of an account that is not there, before anything is made for it.
+
+        Raises:
+            UsageError: It is not.
+        """
+        if self._options.action not in {None, "register"} and not files.private_key.exists():
+            message = f"there is no account {files.user_id} in {self._options.home}"
+            hint = "create it: client.py register; or put it back from a backup: client.py restore; or name its --home"
+            raise UsageError(message, hint=hint)
 
     def _act(self, entrance: Entrance, messenger: Messenger, files: AccountFiles) -> None:
         """Run the action; an account that the server does not know is registered on the way."""

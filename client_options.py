@@ -173,7 +173,7 @@ def _add_contacts(actions: Any) -> None:
     alias.add_argument(
         "alias", metavar="NAME", nargs="?", default="", help="one word with a capital letter, or nothing"
     )
-    note.add_argument("note", metavar="TEXT", nargs="?", default="", help="the note, or nothing")
+    note.add_argument("note", metavar="TEXT", nargs="?", help="the note, or off (default: show it)")
     mute.add_argument("muted", nargs="?", choices=["on", "off"], default="on", help="(default: %(default)s)")
     keep_for.add_argument("time", metavar="TIME", help="30s, 5m, 1h, 7d or 4w, or off, which is for ever")
     for action in (contacts, allow, block, accept, keep, alias, note, mute, keep_for):

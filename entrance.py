@@ -33,7 +33,7 @@ from messenger.ui.plain import LineReader
 from session import register, request_code, wall_time
 
 PASSWORD_TRIES: Final = 3
-WHERE_IT_IS: Final = ": its operator has it, mostly in the server's own terminal"
+WHERE_IT_IS: Final = ": its operator has it, usually in the server's own terminal"
 NO_DATABASE: Final = (
     "{} was not there: history, contacts, and whom you have verified begin anew, and the first key of each contact is"
     " believed again. If you have a copy of the file, or a backup, stop here and put it back."
@@ -73,10 +73,14 @@ class Prompts:
             return normalise_user_id(self._options.user)
         flag = "--user, or --plain to answer by lines of standard input"
         accounts = accounts_in(self._options.home / "keys")
-        if len(accounts) != 1:
-            return normalise_user_id(self._ask("Enter your phone number: ", flag))
-        answer = self._ask(f"Enter your phone number (or nothing for {accounts[0]}): ", flag)
-        return normalise_user_id(answer) if answer.strip() else accounts[0]
+        only = accounts[0] if len(accounts) == 1 else ""
+        question = f"Enter your phone number (or nothing for {only}): " if only else "Enter your phone number: "
+        while True:
+            answer = self._ask(question, flag).strip() or only
+            try:
+                return normalise_user_id(answer)
+            except UsageError as error:
+                self._face.tell(f"! {describe(error)}")
 
     def code(self) -> str:
         """Return the verification code."""

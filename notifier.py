@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +29,7 @@ def check_notification(text: str) -> str:
             return text
     except ValueError:
         pass
-    message = f"{text!a} is no command"
+    message = f"{text!r} is no command"
     raise UsageError(message, hint="off, bell, or a command such as: notify-send SecureChat")
 
 
@@ -41,8 +42,14 @@ class Notifier:
         Args:
             how: As `check_notification` returns it.
             ring: Rings the bell.
+
+        Raises:
+            UsageError: There is no such command.
         """
         self._command = shlex.split(how) if how not in {OFF, BELL} else []
+        if self._command and shutil.which(self._command[0]) is None:
+            message = f"there is no command {self._command[0]!r} to notify with"
+            raise UsageError(message, hint="--notify off, bell, or a command such as: notify-send SecureChat")
         self._ring = ring if how == BELL else None
         self._again_at_s = 0.0
         self._running: subprocess.Popen[bytes] | None = None
@@ -50,8 +57,7 @@ class Notifier:
     def notify(self, name: str) -> None:
         """Say who has written, and nothing of what: others may look at the screen.
 
-        The command gets the name as its last argument; one that does not end is not started twice, and one that
-        cannot be started is passed over.
+        The command gets the name as its last argument; one that does not end is not started twice.
         """
         now_s = time.monotonic()
         if now_s < self._again_at_s:
@@ -64,7 +70,7 @@ class Notifier:
 
             with suppress(OSError):
                 self._running = subprocess.Popen(  # noqa: S603 - the person's own command, and no shell
-                    [*self._command, f"{name} has written"],
+                    [*self._command, name],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

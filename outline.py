@@ -73,10 +73,10 @@ class Option:
         except argparse.ArgumentTypeError as error:
             raise UsageError(str(error)) from None
         except ValueError:
-            message = f"{text!a} cannot be"
+            message = f"{text!r} cannot be"
             raise UsageError(message) from None
         if self.choices and value not in self.choices:
-            message = f"{text!a} cannot be: choose {' or '.join(map(str, self.choices))}"
+            message = f"{text!r} cannot be: choose {' or '.join(map(str, self.choices))}"
             raise UsageError(message)
         return value
 

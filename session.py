@@ -188,7 +188,7 @@ class Session:
         self._persistent = persistent
         self._tasks: queue.Queue[Callable[[], None]] = queue.Queue(MAX_TASKS)
         self._ended = False
-        self._loop = Loop(self, name="link")
+        self._loop: Loop  # from `run` on
         self._link: Link | None = None
         self._dial_at_s: float | None = 0.0
         self._retry_s = FIRST_RETRY_S
@@ -254,6 +254,7 @@ class Session:
         """
         self._perform, self._offline = perform, offline
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        self._loop = Loop(self, name="link")
         self._loop.start()
         try:
             while not done():

@@ -151,7 +151,7 @@ def choose(options: argparse.Namespace, known: Mapping[str, Option], environment
 def _layered(tables: Tables, profile: str | None, path: Path) -> dict[str, Chosen]:
     """Return what the file says: its profile's values before those of its top level."""
     if profile not in tables:
-        message = f"there is no profile {profile!a} in {path}"
+        message = f"there is no profile {profile!r} in {path}"
         there = ", ".join(sorted(sanitise(name) for name in tables if name is not None))
         raise UsageError(message, hint=f"there are: {there}" if there else "one begins with a line [profile.NAME]")
     return tables[None] | tables[profile]
@@ -286,5 +286,5 @@ def _anchored(text: str, path: Path, where: str) -> str:
     try:
         return str(path.absolute().parent / Path(text).expanduser())
     except RuntimeError:
-        message = f"{where}: there is nobody {text!a}"
+        message = f"{where}: there is nobody {text!r}"
         raise UsageError(message, hint="begin it with / or ~/") from None

@@ -54,7 +54,7 @@ class Talk:
         """Talk until the person leaves.
 
         Raises:
-            SecureChatError: The session has failed for good.
+            SecureChatError: The session has failed for good, or something in a pipe could not be done.
             KeyboardInterrupt: The person wants to leave at once.
         """
         worker = Worker(self._work)
@@ -68,7 +68,10 @@ class Talk:
             worker.join()
             waiting = self._messenger.outbox.count_messages()
             if waiting:
-                self._face.tell(f"* {waiting} not sent yet: it stays in the outbox and goes out at the next start")
+                self._face.tell(f"* not sent yet: {waiting}; what stays in the outbox goes out at the next start")
+        if self._conversation.failed and not self._face.watched:
+            message = f"not carried out or not sent: {self._conversation.failed}"
+            raise SecureChatError(message, hint="why stands above")
 
     def _enter(self, worker: Worker, entry: str) -> None:
         """Have an entry carried out, and wait for that: the next prompt may name another recipient."""
@@ -85,7 +88,8 @@ class Talk:
     def _typed(self, begun: str) -> None:
         """Have the recipient see that the person types, from time to time, unless it is a command."""
         now_s = time.monotonic()
-        if begun and not begun.startswith(("/", "@")) and now_s >= self._type_again_at_s:
+        is_message = begun and not begun.startswith(("/", "@")) and not "quit".startswith(begun.strip())
+        if is_message and now_s >= self._type_again_at_s:
             self._type_again_at_s = now_s + TYPING_EVERY_S
             self._session.offer(lambda: self._conversation.typing(now=wall_time()))
 

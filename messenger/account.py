@@ -115,7 +115,7 @@ def normalise_user_id(text: str) -> str:
     if digits.isascii() and digits.isdigit():
         name = digits
     if not is_user_id(name):
-        message = f"{text!a} is neither a phone number nor a handle"
+        message = f"{text!r} is neither a phone number nor a handle"
         hint = "3 to 32 of a-z, 0-9, dot, dash and underscore, not dot, dash or underscore first; not relay, not server"
         raise UsageError(message, hint=hint)
     return name

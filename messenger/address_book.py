@@ -125,5 +125,5 @@ def _check_alias(alias: str) -> None:
         raise UsageError(message, hint="write it with a capital letter: those have none")
     shown = all(unicodedata.category(letter)[0] in _SHOWN for letter in alias)
     if not 0 < len(alias) <= MAX_ALIAS or not shown or not alias[0].isalpha() or ":" in alias:
-        message = f"{alias!a} is no name"
+        message = f"{alias!r} is no name"
         raise UsageError(message, hint=f"one word of at most {MAX_ALIAS} letters, and a letter first")

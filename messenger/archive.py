@@ -106,8 +106,8 @@ class Archive:
             digits = re.fullmatch("#?([1-9][0-9]{0,17})", named)
             said = self.get(peer, int(digits[1])) if digits else None
         if said is None:
-            message = f"there is no such message with {peer}" if named is None else f"{peer} and you have no {named!a}"
-            raise UsageError(message, hint=f"/history {peer} shows the numbers")
+            message = "there is no such message yet" if named is None else f"there is no message {named} here"
+            raise UsageError(message, hint="/history shows the numbers")
         return said
 
     def sent(self, peer: str, message_id: bytes) -> Said | None:
@@ -230,7 +230,7 @@ def day(text: str, *, after: int = 0) -> int:
     try:
         return int((dt.datetime.fromisoformat(text) + dt.timedelta(days=after)).timestamp())
     except (ValueError, OverflowError, OSError):
-        message = f"{text!a} is no day"
+        message = f"{text!r} is no day"
         raise UsageError(message, hint="write it so: 2026-12-31") from None
 
 

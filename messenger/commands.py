@@ -60,9 +60,12 @@ def _to(conversation: Conversation, argument: str, now: int) -> None:
 def _history(conversation: Conversation, argument: str, _now: int) -> None:
     who, number = argument, ""
     *before, last = argument.split() or [""]
-    if re.fullmatch("[1-9][0-9]{0,5}", last) and (before or not conversation.knows(last)):
+    if re.fullmatch("[0-9]{1,6}", last) and (before or not conversation.knows(last)):
         who, number = " ".join(before), last
     peer = conversation.meant(who)
+    if number and not int(number):
+        message = "/history 0 shows nothing"
+        raise UsageError(message, hint="give a number from 1 on")
     if not conversation.show_latest(peer, int(number) if number else SHOWN_AT_OPENING):
         conversation.tell(f"* nothing was said with {conversation.name(peer)} yet")
 
@@ -143,9 +146,20 @@ def _react(conversation: Conversation, argument: str, now: int) -> None:
     conversation.perform_sent(output, now=now)
 
 
+def _span(conversation: Conversation, argument: str, longest: int) -> tuple[str, int | None]:
+    """Return whom `[WHO] [TIME | off]` is about, and how many seconds stand there, if any do."""
+    *who, last = argument.split() or [""]
+    if not last or (not who and conversation.knows(last)):
+        return conversation.meant(argument), None
+    return conversation.meant(" ".join(who)), seconds(last, longest=longest)
+
+
 def _timer(conversation: Conversation, argument: str, now: int) -> None:
-    *who, span = argument.split()
-    peer, lifetime_s = conversation.meant(" ".join(who)), seconds(span, longest=MAX_LIFETIME_S)
+    peer, lifetime_s = _span(conversation, argument, MAX_LIFETIME_S)
+    if lifetime_s is None:
+        lifetime_s = conversation.messenger.book.entry(peer).lifetime_s
+        conversation.tell(f"* {timer_line(conversation.name(peer), lifetime_s)}")
+        return
     _, output = conversation.messenger.writing.set_timer(peer, lifetime_s, now=now)
     conversation.tell(f"* {timer_line(conversation.name(peer), lifetime_s)}")
     conversation.perform_sent(output, now=now)
@@ -251,6 +265,7 @@ def _allow(conversation: Conversation, argument: str, now: int) -> None:
 def _block(conversation: Conversation, argument: str, now: int) -> None:
     peer = conversation.meant(argument)
     conversation.perform(conversation.messenger.decisions.block(peer, now=now), now=now)
+    conversation.forget_unread(peer)
     conversation.tell(blocked_line(conversation.name(peer)))
 
 
@@ -268,10 +283,11 @@ def _alias(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _note(conversation: Conversation, argument: str, now: int) -> None:
-    name, _, note = argument.partition(" ")
-    peer, book = conversation.meant(name), conversation.messenger.book
-    _change_book(conversation, now, lambda: book.set_note(peer, note.strip()))
-    conversation.tell(note_line(book.name(peer), note.strip()))
+    name, _, rest = argument.partition(" ")
+    peer, book, note = conversation.meant(name), conversation.messenger.book, rest.strip()
+    if note:
+        _change_book(conversation, now, lambda: book.set_note(peer, "" if note == OFF else note))
+    conversation.tell(note_line(book.name(peer), book.entry(peer).note))
 
 
 def _mute(conversation: Conversation, argument: str, now: int) -> None:
@@ -285,14 +301,19 @@ def _mute(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _keep_for(conversation: Conversation, argument: str, now: int) -> None:
-    *who, span = argument.split()
-    peer, book = conversation.meant(" ".join(who)), conversation.messenger.book
-    kept_s = seconds(span, longest=MAX_KEPT_S)
-    _change_book(conversation, now, lambda: book.keep(peer, kept_s))
-    conversation.tell(keep_line(book.name(peer), kept_s))
+    book = conversation.messenger.book
+    peer, kept_s = _span(conversation, argument, MAX_KEPT_S)
+    if kept_s is not None:
+        wanted = kept_s
+        _change_book(conversation, now, lambda: book.keep(peer, wanted))
+    conversation.tell(keep_line(book.name(peer), book.entry(peer).kept_s))
 
 
-def _help(conversation: Conversation, _argument: str, _now: int) -> None:
+def _help(conversation: Conversation, argument: str, _now: int) -> None:
+    if argument:
+        command = _command(argument.removeprefix("/"))
+        conversation.tell(f"  /{command.name} {command.arguments}  {command.help}")
+        return
     width = max(len(command.name) + len(command.arguments) for command in COMMANDS.values()) + 4
     for command in COMMANDS.values():
         conversation.tell(f"  {f'/{command.name} {command.arguments}':{width}}{command.help}")
@@ -320,7 +341,7 @@ COMMANDS = {
         Command("edit", "[#NUMBER] TEXT", "change what you wrote, at the other's as well, for a day", _edit),
         Command("delete", "[#NUMBER]", "take back what you wrote, at the other's as well, for a day", _delete),
         Command("react", "[#NUMBER] EMOJI | off", "answer a message with an emoji, or take that back", _react),
-        Command("timer", "[WHO] TIME | off", "have messages disappear for both of you: 30s, 5m, 1h, 7d, 4w", _timer),
+        Command("timer", "[WHO] [TIME | off]", "have messages disappear for both of you: 30s, 5m, 1h, 7d, 4w", _timer),
         Command("why", "[WHO]", "the way of your last message to somebody, step by step, or why it did not go", _why),
         Command("status", "", "whether you are online, how far your last message is, what is unread", _status),
         Command("accept", "WHO", "remember the new key of a contact whose key has changed", _accept),
@@ -338,11 +359,11 @@ COMMANDS = {
         Command("allow", "WHO", "let somebody in who has written to you, or whom you have blocked", _allow),
         Command("block", "WHO", "see nothing of somebody any more", _block),
         Command("alias", "WHO [NAME]", "call somebody by another name, here only; without one by their own", _alias),
-        Command("note", "WHO [TEXT]", "remember something about somebody, here only; /contacts shows it", _note),
+        Command("note", "WHO [TEXT | off]", "remember something about somebody, here only; alone it is shown", _note),
         Command("mute", "WHO [off]", "hear no bell for what somebody writes", _mute),
-        Command("keep-for", "[WHO] TIME | off", "how long messages with somebody are kept here: 7d, 4w", _keep_for),
+        Command("keep-for", "[WHO] [TIME | off]", "how long messages with somebody are kept here: 7d, 4w", _keep_for),
         Command("contacts", "", "everybody you have met, and how far their key is trusted", _contacts),
-        Command("help", "", "this list", _help),
+        Command("help", "[COMMAND]", "this list, or a line of it", _help),
         Command("quit", "", "leave (`quit` alone does the same)", _quit),
     )
 }
@@ -359,6 +380,19 @@ def before_paths() -> list[str]:
     return [f"/{command.name} " for command in COMMANDS.values() if command.arguments.startswith("PATH")]
 
 
+def _command(name: str) -> Command:
+    """Return a command.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    command = COMMANDS.get(name)
+    if command is None:
+        message = f"there is no command {name!r}"
+        raise UsageError(message, hint="/help lists them; begin with // to send a text that begins with a slash")
+    return command
+
+
 def run(line: str, conversation: Conversation, now: int) -> None:
     """Carry out a line that begins with a slash.
 
@@ -366,12 +400,9 @@ def run(line: str, conversation: Conversation, now: int) -> None:
         UsageError: There is no such command, or it wants an argument.
     """
     name, _, argument = line.removeprefix("/").partition(" ")
-    command = COMMANDS.get(name)
-    if command is None:
-        message = f"there is no command {name!a}"
-        raise UsageError(message, hint="/help lists them; begin with // to send a text that begins with a slash")
+    command = _command(name)
     optional = command.arguments and re.fullmatch(r"(\[[^]]*\] ?)*", command.arguments)
     if not optional and bool(argument.strip()) != bool(command.arguments):
         message = f"/{name} wants {command.arguments or 'no argument'}"
-        raise UsageError(message, hint=f"/{name} {command.arguments}".rstrip())
+        raise UsageError(message, hint=command.help)
     command.run(conversation, argument.strip(), now)

@@ -128,7 +128,7 @@ def check_unicode(text: str) -> None:
         UsageError: It was not.
     """
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        message = f"{text!a} holds bytes that are not text"
+        message = f"{text!r} holds bytes that are not text"
         raise UsageError(message, hint="write UTF-8")
 
 
@@ -162,7 +162,7 @@ def check_reaction(emoji: str) -> None:
         UsageError: It is too long, or more than an emoji.
     """
     if not is_reaction(emoji):
-        message = f"{emoji!a} is no reaction"
+        message = f"{emoji!r} is no reaction"
         raise UsageError(message, hint="give one emoji, such as \N{THUMBS UP SIGN}")
 
 

@@ -13,6 +13,7 @@ from messenger import commands
 from messenger.archive import Said, Wanted
 from messenger.commands import SHOWN_AT_OPENING
 from messenger.content import check_unicode
+from messenger.door import Standing
 from messenger.durations import spelt
 from messenger.engine import Messenger
 from messenger.events import (
@@ -104,6 +105,7 @@ class Conversation:
         self._prompt = NO_RECIPIENT
         self._status = ""
         self._words: list[str] = []
+        self.failed = 0  # entries that could not be carried out, and messages that were not sent
         self._typing: dict[str, int] = {}  # contacts who are, until when
         self._now = 0
         self._unread: dict[str, int] = {}  # messages that were not shown here, by contact
@@ -136,6 +138,9 @@ class Conversation:
     def refresh(self) -> None:
         """Have prompt and status say how things stand by now."""
         self._prompt, parts = NO_RECIPIENT, ["online" if self.messenger.online else "offline"]
+        if self._unread:
+            parts.append(f"unread: {unread_line(self._unread_by_name())}")
+        parts += [f"{self.name(peer)} is typing" for peer, until in self._typing.items() if until > self._now]
         if self._recipient is not None:
             name = self.name(self._recipient)
             self._prompt = f"Enter message to {name} ({self.messenger.contacts.trust(self._recipient)}): "
@@ -143,9 +148,6 @@ class Conversation:
             parts += [f"last to {name}: {progress(last)}"] if last is not None else []
             lifetime_s = self.messenger.book.entry(self._recipient).lifetime_s
             parts += [f"disappearing: {spelt(lifetime_s)}"] if lifetime_s else []
-        if self._unread:
-            parts.append(f"unread: {unread_line(self._unread_by_name())}")
-        parts += [f"{self.name(peer)} is typing" for peer, until in self._typing.items() if until > self._now]
         self._status = " | ".join(parts)
         self._screen.refresh()
 
@@ -162,7 +164,12 @@ class Conversation:
         """Show what came before the program last ended, and who has written what is unread."""
         self.meet()
         self.show_events(self.messenger.resume(), now=now)
-        self._unread = self.messenger.archive.unread()
+        standings = self.messenger.door.all()
+        unread = self.messenger.archive.unread()
+        self._unread = {peer: unread[peer] for peer in unread if standings.get(peer) is not Standing.BLOCKED}
+        waiting = self.messenger.outbox.count_messages()
+        if waiting:
+            self.tell(f"* not sent yet: {waiting}; it goes out when the server can be reached")
         if self._unread:
             self.tell(f"* unread: {unread_line(self._unread_by_name())}. /to WHO shows it")
         self.refresh()
@@ -171,6 +178,7 @@ class Conversation:
         """Write to somebody from now on: shows what was said last, and only what they write until there is another."""
         if recipient == self._recipient:
             return
+        self.messenger.writing.refuse_own(recipient)
         self._recipient = recipient
         lifetime_s = self.messenger.book.entry(recipient).lifetime_s
         if lifetime_s:
@@ -202,6 +210,7 @@ class Conversation:
             check_unicode(entry)
             self._enter(entry, now)
         except (UsageError, UntrustedKeyError) as error:
+            self.failed += 1
             self.tell(f"! {describe(error)}")
         self.refresh()
 
@@ -218,7 +227,8 @@ class Conversation:
             if line:
                 self.choose(self.messenger.book.meant(line), now=now)
         elif line:
-            self.write(self._recipient, entry.replace("//", "/", 1) if line.startswith("//") else entry, now=now)
+            text = entry.rstrip()  # a paste mostly ends with a line end
+            self.write(self._recipient, text.replace("//", "/", 1) if line.startswith("//") else text, now=now)
 
     def meant(self, name: str) -> str:
         """Return whom a command is about: who is named, or the recipient.
@@ -288,8 +298,9 @@ class Conversation:
             UsageError: None was.
         """
         if peer not in self._shown_numbers:
-            message = f"you have not seen the safety number that you have with {peer}"
-            raise UsageError(message, hint=f"/verify {peer} shows it")
+            name = self.name(peer)
+            message = f"you have not seen the safety number that you have with {name}"
+            raise UsageError(message, hint=f"/verify {name} shows it")
         return self._shown_numbers[peer]
 
     def write(self, recipient: str, text: str, *, answers: Said | None = None, now: int) -> bytes:
@@ -368,6 +379,8 @@ class Conversation:
             self._typing[event.peer] = now + TYPING_SHOWN_S
             return
         self._show(event)
+        if isinstance(event, StateChanged) and event.state in {"rejected", "identity-changed"}:
+            self.failed += 1
         if isinstance(event, StateChanged) and event.reason is Code.UNKNOWN_USER and event.peer == self._recipient:
             self.close()  # it was mistyped: the next entry is for somebody else
         if isinstance(event, ContactPinned):
@@ -382,6 +395,10 @@ class Conversation:
         if not self._screen.watched:
             return True
         return not self._catching_up if self._recipient is None else peer == self._recipient
+
+    def forget_unread(self, peer: str) -> None:
+        """Count no longer what somebody has written."""
+        self._unread.pop(peer, None)
 
     def _count(self, peer: str) -> None:
         """Note a message of somebody whom the person does not look at now."""
@@ -403,7 +420,8 @@ class Conversation:
         line = event_line(self.messenger.book.named(event) if hasattr(event, "peer") else event)
         if isinstance(event, StateChanged) and event.state in ON_THE_WAY:
             said = self.messenger.archive.sent(event.peer, event.id)
-            self._screen.progress(f"{line}, {quoted(said.as_quote)}" if said is not None else line)
+            if said is not None:  # and not what changes one
+                self._screen.progress(f"{line}, {quoted(said.as_quote)}")
         elif isinstance(event, ABOUT_MESSAGES | StateChanged):
             self._screen.show(line)
         else:

@@ -28,7 +28,7 @@ def seconds(text: str, *, longest: int) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", text)
     span = int(found[1]) * _UNITS[found[2]][0] if found else 0
     if not 0 < span <= longest:
-        message = f"{text!a} is no time that can be set"
+        message = f"{text!r} is no time that can be set"
         raise UsageError(message, hint=f"write 30s, 5m, 1h, 7d or 4w, at most {longest // 86400}d; or off")
     return span
 

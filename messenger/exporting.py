@@ -17,7 +17,7 @@ from messenger.ui.text import said_line
 def export_lines(messenger: Messenger, wanted: Wanted, *, as_json: bool) -> Iterator[str]:
     """Return a line for each message, in the order of arrival."""
     for said in messenger.archive.each(wanted):
-        yield json_line(said_data(said)) if as_json else said_line(messenger.book.named(said))
+        yield json_line(said_data(said)) if as_json else said_line(messenger.book.named(said), dated=True)
 
 
 def path_of(text: str) -> Path:
@@ -31,7 +31,7 @@ def path_of(text: str) -> Path:
             return Path(text).expanduser()
     except RuntimeError:
         pass
-    message = f"{text!a} is no path"
+    message = f"{text!r} is no path"
     raise UsageError(message, hint="begin it with / or ~/")
 
 

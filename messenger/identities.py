@@ -162,7 +162,7 @@ class Identities:
             UntrustedKeyError: Their identity has changed or was revoked, or the numbers differ.
         """
         if not (number.isascii() and number.isdigit()):
-            message = f"{number!a} is no safety number"
+            message = f"{number!r} is no safety number"
             raise UsageError(message, hint=f"it has 60 digits; ask {peer} for what they see")
         contact = self._comparable(peer)
         if number != self.safety_number(peer):

@@ -34,7 +34,7 @@ def read_address(text: str) -> tuple[str, int, str | None]:
     line = _LINE.fullmatch(text.strip())
     place = _HOST_PORT.fullmatch(line[2] if line else text.strip())
     if place is None or (place[2] and not 0 < int(place[2]) < 2**16):
-        message = f"{text!a} is not the address of a server"
+        message = f"{text!r} is not the address of a server"
         raise UsageError(message, hint="give HOST:PORT, or the securechat:// line that the server prints at its start")
     return place[1].strip("[]"), int(place[2] or DEFAULT_PORT), line[1] if line else None
 

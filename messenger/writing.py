@@ -125,7 +125,7 @@ class Writing:
     def _own(self, peer: str, number: int, now: int) -> Said:
         said = self._text(peer, number)
         if not said.outgoing:
-            message = f"#{number} is what {peer} wrote"
+            message = f"#{number} is what the other wrote"
             raise UsageError(message, hint="you can change what you wrote yourself")
         if said.state in {"rejected", "identity-changed", "expired"}:
             message = f"#{number} was never delivered"
@@ -143,8 +143,8 @@ class Writing:
         """
         said = self._archive.get(peer, number)
         if said is None or said.deleted:
-            message = f"there is no message #{number} with {peer}"
-            raise UsageError(message, hint=f"/history {peer} shows the numbers")
+            message = f"there is no message #{number} here"
+            raise UsageError(message, hint="/history shows the numbers")
         return said
 
     def react(self, peer: str, number: int, emoji: str, *, now: int) -> tuple[bytes, Output]:
@@ -195,10 +195,18 @@ class Writing:
             self._outbox.add_typing(self._outbox.new_id(now), peer)
         return output
 
-    def _refuse_unreachable(self, peer: str) -> None:
+    def refuse_own(self, peer: str) -> None:
+        """Refuse the account's own number.
+
+        Raises:
+            UsageError: It is.
+        """
         if peer == self._keyring.account.user_id:
             message = "that is your own number"
             raise UsageError(message, hint="write to somebody else")
+
+    def _refuse_unreachable(self, peer: str) -> None:
+        self.refuse_own(peer)
         refuse_stopped(self._contacts.find(peer))
         if self._door.of(peer) is Standing.BLOCKED:
             message = f"you have blocked {peer}"

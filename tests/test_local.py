@@ -144,6 +144,7 @@ def test_a_contact_is_called_and_kept_as_the_person_wants(run: Run) -> None:
     assert json.loads(run("mute", "Bobby", "off", "--json")[0])["muted"] is False
     run("keep-for", "bob", "off")
     run("note", "bob")
+    run("note", "bob", "off")
     run("alias", "bob")
     assert run("contacts") == ["  bob  unverified"]
     with pytest.raises(UsageError, match="no time"):

@@ -48,12 +48,10 @@ def test_a_command_hears_who_and_nothing_of_a_shell(tmp_path: Path, monkeypatch:
     made.notify("$(touch x); bob")
     assert made._running is not None
     made._running.wait(10)
-    assert heard.read_text() == "['title', '$(touch x); bob has written']\n"
+    assert heard.read_text() == "['title', '$(touch x); bob']\n"
 
 
-def test_one_that_does_not_end_is_not_started_twice_and_one_that_is_not_there_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_one_that_does_not_end_is_not_started_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifier, "EVERY_S", 0.0)
     slow = Notifier(f"{sys.executable} -c 'import time; time.sleep(60)'", pytest.fail)
     slow.notify("bob")
@@ -63,4 +61,8 @@ def test_one_that_does_not_end_is_not_started_twice_and_one_that_is_not_there_is
     assert slow._running is first
     first.kill()
     first.wait()
-    Notifier("/no/such/command", pytest.fail).notify("bob")
+
+
+def test_one_that_is_not_there_is_an_error_at_the_start() -> None:
+    with pytest.raises(UsageError, match="no command"):
+        Notifier("/no/such/command", pytest.fail)

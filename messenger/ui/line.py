@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import threading
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
@@ -18,7 +19,9 @@ from prompt_toolkit.patch_stdout import patch_stdout
 
 from messenger.ui import Dialogue
 from messenger.ui.qr import qr_code
-from messenger.ui.terminal import fitted
+from messenger.ui.terminal import fitted, without_echo
+
+_STANDARD_INPUT: Final = 0
 
 
 def _keys() -> KeyBindings:
@@ -105,10 +108,11 @@ class LineFace:
             enable_open_in_editor=True,  # Ctrl-X Ctrl-E
             key_bindings=_keys(),
             bottom_toolbar=lambda: dialogue.status() or None,
+            enable_suspend=True,  # Ctrl-Z
             erase_when_done=True,  # the line that shows the message takes its place
         )
         self._session.default_buffer.on_text_changed += lambda buffer: typed(buffer.text)
-        with patch_stdout():
+        with without_echo(_STANDARD_INPUT), patch_stdout():
             while True:
                 try:
                     entry = self._session.prompt(dialogue.prompt, pre_run=self._leave_if_stopped)

@@ -66,6 +66,7 @@ class PlainFace:
         self._answers = answers or self._interactive
         self._entries: queue.Queue[str | None] = queue.Queue(maxsize=1)  # no reading ahead of what is carried out
         self._reader: threading.Thread | None = None
+        self._open_prompt = ""  # of the conversation, on a terminal, while it is not answered
         self._writing = threading.Lock()  # both streams may be one terminal
 
     @property
@@ -110,11 +111,18 @@ class PlainFace:
         self.show(line)
 
     def _write(self, stream: TextIO, line: str) -> None:
+        """Write a line; where the prompt stands already, below it, and the prompt anew after it."""
         if stream.isatty():
             line = fitted(line)
         with self._writing:
+            if self._open_prompt:
+                self._about.write("\n")
+                self._about.flush()
             stream.write(line + "\n")
             stream.flush()
+            if self._open_prompt:
+                self._about.write(self._open_prompt)
+                self._about.flush()
 
     def draw(self, text: str) -> None:
         """Show nothing: a QR code is no use to a pipe or a screen reader, and its text was told before."""
@@ -127,8 +135,10 @@ class PlainFace:
             self._reader.start()
         while True:
             if self._interactive:
-                self._prompt(dialogue.prompt())
+                self._open_prompt = dialogue.prompt()
+                self._prompt(self._open_prompt)
             entry = self._next_entry()
+            self._open_prompt = ""
             if entry is None:
                 return
             submit(entry)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 try:
@@ -25,6 +27,23 @@ def take_over(descriptor: int) -> None:
     mode[1] |= termios.OPOST
     mode[3] |= termios.ICANON | termios.ISIG | termios.IEXTEN | termios.ECHO
     termios.tcsetattr(descriptor, termios.TCSADRAIN, mode)
+
+
+@contextmanager
+def without_echo(descriptor: int) -> Iterator[None]:
+    """Show nothing of what is typed between two prompts: the next one has it."""
+    if termios is None or not _is_ours(descriptor):
+        yield
+        return
+    before = termios.tcgetattr(descriptor)
+    mode = termios.tcgetattr(descriptor)
+    mode[0] &= ~termios.ICRNL
+    mode[3] &= ~(termios.ICANON | termios.ECHO)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, mode)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def _is_ours(descriptor: int) -> bool:

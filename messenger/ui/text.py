@@ -87,10 +87,10 @@ def one_line(text: str) -> str:
     return " ".join(sanitise(text).split())
 
 
-def message_line(sender: str, text: str, timestamp: int, quote: Quote | None = None) -> str:
+def message_line(sender: str, text: str, timestamp: int, quote: Quote | None = None, *, dated: bool = False) -> str:
     """Return what a message looks like: when by the sender's clock, who, to which other message, what."""
     answering = f", answering {quoted(quote)}" if quote is not None else ""
-    return f"[{clock(timestamp)}] {sender}{answering}: {body(text)}"
+    return f"[{clock(timestamp, dated=dated)}] {sender}{answering}: {body(text)}"
 
 
 def body(text: str) -> str:
@@ -117,8 +117,8 @@ def reaction_line(name: str, emoji: str, quote: Quote | None) -> str:
     return f"* {name}: {one_line(emoji) or 'nothing any more'} to {quoted(quote)}"
 
 
-def said_line(said: Said, *, numbered: bool = False) -> str:
-    """Return what a message of the archive looks like: with what became of it, and perhaps its number."""
+def said_line(said: Said, *, numbered: bool = False, dated: bool = False) -> str:
+    """Return what a message of the archive looks like: with what became of it, and perhaps its number or its date."""
     sender = f"you to {said.peer}" if said.outgoing else said.peer
     ours, theirs = said.reactions
     remarks = [
@@ -127,7 +127,7 @@ def said_line(said: Said, *, numbered: bool = False) -> str:
         *([f"{said.peer}: {one_line(theirs)}"] if theirs else []),
         *([progress(said)] if said.outgoing else []),
     ]
-    line = message_line(sender, said.text, said.timestamp, said.quote)
+    line = message_line(sender, said.text, said.timestamp, said.quote, dated=dated)
     return (f"#{said.number} " if numbered else "") + line + (f" ({'; '.join(remarks)})" if remarks else "")
 
 
@@ -206,7 +206,7 @@ def alias_line(peer: str, alias: str) -> str:
 
 def note_line(name: str, note: str) -> str:
     """Return the line that says what is remembered of somebody."""
-    return f"* your note on {name} is now: {body(note)}" if note else f"* your note on {name} is gone"
+    return f"* your note on {name}: {body(note)}" if note else f"* you have no note on {name}"
 
 
 def mute_line(name: str, *, muted: bool) -> str:
@@ -224,8 +224,9 @@ def keep_line(name: str, kept_s: int) -> str:
 def timer_line(peer: str, lifetime_s: int) -> str:
     """Return what the timer of a conversation says."""
     if not lifetime_s:
-        return f"messages with {peer} stay from now on"
-    return f"messages with {peer} disappear {spelt(lifetime_s)} after they were read from now on"
+        return f"from now on messages with {peer} stay"
+    span = spelt(lifetime_s)
+    return f"from now on messages with {peer} disappear {span} after they were read; your own here {span} after sending"
 
 
 def status_lines(status: Status) -> list[str]:
@@ -347,14 +348,14 @@ def row_line(table: str, columns: dict[str, int | str]) -> str:
     return sanitise(line).replace("\n", "\n" + CONTINUATION)
 
 
-def clock(timestamp: int) -> str:
-    """Return hours and minutes in local time, with the date when it is not today's; `?` when there is no such time."""
+def clock(timestamp: int, *, dated: bool = False) -> str:
+    """Return hours and minutes in local time, with the date if it is wanted or not today's; `?` of no such time."""
     try:
         moment = dt.datetime.fromtimestamp(timestamp).astimezone()
     except (ValueError, OverflowError, OSError):
         return "?"
     today = dt.datetime.now(moment.tzinfo).date()
-    return moment.strftime("%H:%M" if moment.date() == today else "%Y-%m-%d %H:%M")
+    return moment.strftime("%H:%M" if moment.date() == today and not dated else "%Y-%m-%d %H:%M")
 
 
 def reason_line(code: Code | None) -> str:
@@ -378,11 +379,12 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case MessageReaction(peer=peer, quote=quote, emoji=emoji):
             return reaction_line(peer, emoji, quote)
         case TimerChanged(peer=peer, lifetime_s=lifetime_s):
-            return f"* {timer_line(peer, lifetime_s)}, says {peer}"
+            return f"* {peer} has set: {timer_line(peer, lifetime_s)}"
         case Typing(peer=peer):
             return f"* {peer} is typing"
         case MessagesExpired(peer=peer, count=count):
-            return f"* {count} message{'s' if count > 1 else ''} with {peer} disappeared"
+            what = f"{count} message{'s' if count > 1 else ''} with {peer}"
+            return f"* {what} disappeared; what stands on the screen is the terminal's"
         case MessageRequested(peer=peer):
             return (
                 f"* {peer} is nobody you have written to. They do not hear whether you have seen this until you answer,"

@@ -172,9 +172,9 @@ def test_a_change_that_is_stored_and_not_shown_is_shown_at_the_next_start(alice:
 def test_one_changes_what_one_wrote_within_a_day(alice: Person, bob: Person) -> None:
     theirs = last(bob).number
     writing, now = bob.messenger.writing, bob.town.now
-    with pytest.raises(UsageError, match="is what alice wrote"):
+    with pytest.raises(UsageError, match="is what the other wrote"):
         writing.edit("alice", theirs, "I owe you", now=now)
-    with pytest.raises(UsageError, match="is what alice wrote"):
+    with pytest.raises(UsageError, match="is what the other wrote"):
         writing.delete("alice", theirs, now=now)
     number = last(alice).number
     with pytest.raises(UsageError, match="more than a day"):

@@ -149,10 +149,11 @@ def test_a_message_to_somebody_else_in_passing(desk: Desk, bob: Person) -> None:
 
 
 def test_a_slash_is_a_command_and_two_are_a_slash(desk: Desk, bob: Person) -> None:
-    desk.type("/to bob", "//shrug", "/shrug", "/accept", "/help me")
+    desk.type("/to bob", "//shrug", "/shrug", "/accept", "/help me", "/quit me")
     assert bob.read == ["/shrug"]
     assert [line.splitlines()[0] for line in desk.told] == [
-        "! there is no command 'shrug'", "! /accept wants WHO", "! /help wants no argument",
+        "! there is no command 'shrug'", "! /accept wants WHO", "! there is no command 'me'",
+        "! /quit wants no argument",
     ]  # fmt: skip
 
 
@@ -312,7 +313,7 @@ def test_what_others_write_is_unread_until_their_conversation_opens(looking: Des
     assert [line.partition(" ")[2] for line in looking.shown if "carol" in line] == []
     assert looking.shown[-1].endswith("bob: here")
     assert [line for line in looking.told if "carol" in line][-1] == "* carol has written: /to carol shows it"
-    assert looking.conversation.status() == "online | last to bob: delivered | unread: carol 2"
+    assert looking.conversation.status() == "online | unread: carol 2 | last to bob: delivered"
     assert [carol.state(each) for each in sent[:2]] == ["delivered", "delivered"]
     assert bob.state(sent[2]) == "read"
     looking.type("/to carol")
@@ -552,10 +553,10 @@ def test_a_message_is_answered_changed_and_taken_back(desk: Desk, bob: Person) -
 @pytest.mark.parametrize(
     ("entry", "error"),
     [
-        ("/reply", "/reply wants"), ("/reply #9 yes", "no '#9'"), ("/reply #x yes", "no '#x'"),
-        ("/edit new", "no such message"), ("/delete", "no such message"), ("/delete #1", "is what bob wrote"),
+        ("/reply", "/reply wants"), ("/reply #9 yes", "no message #9"), ("/reply #x yes", "no message #x"),
+        ("/edit new", "no such message"), ("/delete", "no such message"), ("/delete #1", "is what the other wrote"),
         ("/react", "/react wants"), ("/react #1", "with what?"), ("/react #1 no", "no reaction"),
-        ("/timer", "/timer wants"), ("/timer soon", "no time"), ("/timer bob 2000d", "no time"),
+        ("/timer soon", "no time"), ("/timer bob 2000d", "no time"),
         ("/keep-for 0s", "no time"), ("/mute bob never", "not known"), ("/alias bob carol", "could be somebody's"),
     ],
 )  # fmt: skip

@@ -373,10 +373,10 @@ def test_a_timer_is_told_wherever_the_person_looks(stage: Stage) -> None:
     desk.type("carol")
     do(stage.bob, stage.bob.messenger.writing.set_timer("alice", 60, now=stage.town.now))
     desk.see()
-    assert desk.shown[-1] == "* messages with bob disappear 1 minute after they were read from now on, says bob"
+    assert desk.shown[-1].startswith("* bob has set: from now on messages with bob disappear 1 minute after")
     desk.told.clear()
     desk.type("/to bob")
-    assert desk.told[0].startswith("* messages with bob disappear 1 minute")
+    assert desk.told[0].startswith("* from now on messages with bob disappear 1 minute")
 
 
 @pytest.mark.parametrize(

@@ -442,7 +442,7 @@ def test_hostile_text_reaches_no_terminal(alice: Person, bob: Person) -> None:
     for entry, shown in (
         ("/to alice", r"#\d+ .*begin<U\+001B>"), ("/search owned", "#"), ("/react \N{FIRE}", "you: \N{FIRE} to .x x"),
         ("/reply \x1b]0;owned", "answering .x x"), ("/why", "you to alice"), ("/edit \x1b]0;owned", "says now"),
-        ("/note alice \x1b]0;owned", "note on alice is now"), ("/contacts", "alice .*owned"),
+        ("/note alice \x1b]0;owned", "note on alice: "), ("/contacts", "alice .*owned"),
     ):  # fmt: skip
         terminal.paste(entry)
         terminal.expect(shown)
