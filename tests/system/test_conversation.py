@@ -483,3 +483,14 @@ def test_leaving_while_the_server_is_gone_and_messages_wait(
         terminal.child.kill(number)
         assert terminal.end(within_s=1) == 128 + number
     assert alice.run("recv")[0] == 0
+
+
+def test_what_is_typed_while_something_is_carried_out_is_not_echoed(alice: Person) -> None:
+    terminal = Terminal(*alice.options)
+    terminal.see("online")
+    terminal.child.send("/contacts\r/status\r/log\r/keys\r")
+    terminal.see("the keys of alice")
+    screen = terminal.see("Enter recipient phone number")
+    assert not any(line.strip().startswith("/") for line in screen), screen
+    terminal.type("quit")
+    assert terminal.end() == 0
