@@ -76,6 +76,7 @@ class Talk:
     def _enter(self, worker: Worker, entry: str) -> None:
         """Have an entry carried out, and wait for that: the next prompt may name another recipient."""
         carried_out = threading.Event()
+        self._type_again_at_s = 0.0  # what is typed next is another message
 
         def carry_out() -> None:
             self._conversation.enter(entry, now=wall_time())

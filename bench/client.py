@@ -257,20 +257,22 @@ def _us(taken: list[float]) -> float:
 
 
 def start(folder: Path, starts: int = STARTS) -> Figures:
-    """Return the milliseconds from exec to the prompt on a terminal, the key derivations, and what is left."""
+    """Return the milliseconds from exec to the prompt on a terminal, the key derivations, what is left, and memory."""
     account, password = generate("alice", suites=list(SPOKEN), now=0), PASSWORD.encode()
     files, database = AccountFiles(folder / "keys", "alice"), folder / "data" / "alice.db"
     save(account, files, password)
     Database(database, password).close()
     (folder / "password").write_text(PASSWORD + "\n")
     (folder / "password").chmod(0o600)
-    whole, derivations = [], []
+    whole, derivations, memory = [], [], []
     for _ in range(starts):
-        whole.append(1e3 * start_to_prompt(folder))
+        seconds, mebibytes = start_to_prompt(folder)
+        whole.append(1e3 * seconds)
+        memory.append(mebibytes)
         derivations.append(1e3 * timed(lambda: derive(files, database)))
     rest = [total - part for total, part in zip(whole, derivations, strict=True)]
-    medians = map(statistics.median, (whole, derivations, rest))
-    return dict(zip(("start_ms", "key_derivation_ms", "rest_ms"), medians, strict=True))
+    medians = map(statistics.median, (whole, derivations, rest, memory))
+    return dict(zip(("start_ms", "key_derivation_ms", "rest_ms", "memory_mib"), medians, strict=True))
 
 
 def derive(files: AccountFiles, database: Path) -> None:
@@ -282,8 +284,12 @@ def derive(files: AccountFiles, database: Path) -> None:
     connection.close()
 
 
-def start_to_prompt(home: Path) -> float:
-    """Start the real program on a terminal, without a server; return the seconds until it asks for a recipient."""
+def start_to_prompt(home: Path) -> tuple[float, float]:
+    """Start the real program on a terminal, without a server.
+
+    Returns:
+        The seconds until it asks for a recipient, and the MiB that it has in memory then, shared ones included.
+    """
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 160))
     began = time.perf_counter()
@@ -300,12 +306,18 @@ def start_to_prompt(home: Path) -> float:
         while NO_RECIPIENT.strip().encode() not in seen:
             assert select.select([ours], [], [], START_TIMEOUT_S)[0], seen
             seen += os.read(ours, 4096)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, resident_mib(process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(START_TIMEOUT_S)
         os.close(ours)
         os.close(theirs)
+
+
+def resident_mib(pid: int) -> float:
+    """Return what a process has in memory, as Linux counts it."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
 
 
 # ---------------------------------------------------------------- in all
@@ -326,7 +338,10 @@ def table(found: dict[str, Figures]) -> str:
     begun = found["start"]
     lines.append(
         f"| start to prompt, ms | {begun['start_ms']:,.0f} | key derivation {begun['key_derivation_ms']:,.0f} |"
-        f" rest {begun['rest_ms']:,.0f} |"
+        f" rest {begun['rest_ms']:,.0f}, limit 300 |"
+    )
+    lines.append(
+        f"| memory at the prompt, MiB | {begun['memory_mib']:,.0f} | limit 60 | {begun['memory_mib'] / 60:.2f} |"
     )
     return "\n".join(lines)
 

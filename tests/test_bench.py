@@ -84,14 +84,14 @@ def test_the_client_is_measured_beside_its_primitives(tmp_path: Path) -> None:
     for step, names in client.STEPS.items():
         assert {"us", "sql_us", "share", *(f"{name}_us" for name in names)} == set(figures[step])
         assert figures[step]["share"] > 0
-    start = {"start_ms": 900.0, "key_derivation_ms": 640.0, "rest_ms": 260.0}
-    assert client.table({**figures, "start": start}).count("\n") == 1 + len(client.STEPS) + 1
+    start = {"start_ms": 900.0, "key_derivation_ms": 640.0, "rest_ms": 260.0, "memory_mib": 58.0}
+    assert client.table({**figures, "start": start}).count("\n") == 1 + len(client.STEPS) + 2
 
 
 def test_the_prompt_is_waited_for(tmp_path: Path) -> None:
     figures = client.start(tmp_path, starts=1)
     assert figures["rest_ms"] == figures["start_ms"] - figures["key_derivation_ms"]  # which are measured apart
-    assert min(figures["start_ms"], figures["key_derivation_ms"]) > 10
+    assert min(figures["start_ms"], figures["key_derivation_ms"], figures["memory_mib"]) > 10
 
 
 # ---------------------------------------------------------------- what a run says
