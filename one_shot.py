@@ -36,7 +36,7 @@ from messenger.line import Output
 from messenger.status import status_of
 from messenger.ui import Face
 from messenger.ui.json_events import event_data
-from messenger.ui.json_lines import json_line, said_data, sent_data, status_data
+from messenger.ui.json_lines import json_line, keys_data, said_data, sent_data, status_data
 from messenger.ui.plain import LineReader
 from messenger.ui.text import HELD_ROWS, alarm_line, event_line, status_lines, why_lines
 from messenger.writing import Writing
@@ -275,6 +275,8 @@ class OneShot:
             who = "contacts hear" if messenger.keyring.following is None else "the server hears"
             _explain(error, f"the new keys are on disk; {who} of them when this client runs next")
             raise
+        if self._options.json:
+            self._face.show(json_line(keys_data(messenger.account)))
 
     def _server_knows(self) -> None:
         """Show every row that the server holds about this account."""
@@ -305,6 +307,8 @@ class OneShot:
             return False
 
         self._until(lambda: bool(gone), take)
+        if self._options.json:
+            self._face.show(json_line(event_data(gone[0])))
 
 
 def way_lines(messenger: Messenger, peer: str, *, as_json: bool) -> list[str]:

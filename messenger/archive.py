@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 from errors import Code, UsageError
@@ -14,6 +15,7 @@ from messenger.events import Quote
 from messenger.history import quoted_of
 
 PAGE: Final = 500  # messages read at once: an archive of any size is never in memory whole
+OF_LATE: Final = 20  # own messages
 MAX_WORDS: Final = 50  # in a search
 _END: Final = 2**63 - 1  # above every ordinal and every time
 
@@ -149,6 +151,14 @@ class Archive:
             peer, direction,
         )  # fmt: skip
         return _said(row) if row else None
+
+    def under_way(self, peer: str) -> list[Said]:
+        """Return the own messages of late to somebody that were written since the last one that was read, in order."""
+        rows = self._db.rows(
+            f"{_SELECT} one.peer = ? AND one.direction = 'out' ORDER BY one.ordinal DESC LIMIT ?", peer, OF_LATE
+        )
+        newest_first = [_said(row) for row in rows]
+        return list(reversed(list(takewhile(lambda said: said.state != "read", newest_first))))
 
     def last_way(self, peer: str) -> tuple[Said, list[tuple[str, int]]]:
         """Return the newest own message to somebody, and how far it came when.

@@ -5,6 +5,7 @@ Knows neither the screen nor the link: both are functions that it is given.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -144,12 +145,21 @@ class Conversation:
         if self._recipient is not None:
             name = self.name(self._recipient)
             self._prompt = f"Enter message to {name} ({self.messenger.contacts.trust(self._recipient)}): "
-            last = self.messenger.archive.last_sent(self._recipient)
-            parts += [f"last to {name}: {progress(last)}"] if last is not None else []
+            parts += self._own(self._recipient, name)
             lifetime_s = self.messenger.book.entry(self._recipient).lifetime_s
             parts += [f"disappearing: {spelt(lifetime_s)}"] if lifetime_s else []
         self._status = " | ".join(parts)
         self._screen.refresh()
+
+    def _own(self, peer: str, name: str) -> list[str]:
+        """Return how far own messages to somebody have come: those of late that were not read, or the last one."""
+        last, under_way = self.messenger.archive.last_sent(peer), self.messenger.archive.under_way(peer)
+        if last is None:
+            return []
+        if len(under_way) <= 1:
+            return [f"last to {name}: {progress(last)}"]
+        counts = Counter(progress(said) for said in under_way)
+        return [f"to {name}: " + ", ".join(f"{count} {state}" for state, count in counts.items())]
 
     def name(self, peer: str) -> str:
         """Return what somebody is called here."""

@@ -685,3 +685,19 @@ def test_a_way_names_its_message(desk: Desk, bob: Person) -> None:
     desk.type("bob", "hello")
     desk.see()
     assert '* accepted: bob, "hello"' in desk.shown
+
+
+def test_own_messages_that_were_not_read_are_counted_by_how_far_they_are(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "one")
+    bob.go_offline()
+    desk.type("two", "three")
+    desk.person.go_offline()
+    desk.type("four")
+    assert desk.conversation.status() == "offline | to bob: 1 delivered, 2 accepted, 1 queued"
+    desk.person.go_online()
+    bob.go_online()
+    bob.town.run()
+    bob.take(bob.messenger.read("alice", now=bob.town.now))
+    bob.town.run()
+    desk.see()
+    assert desk.conversation.status() == "online | last to bob: read"
