@@ -76,8 +76,8 @@ class Contacts:
 
     def trust(self, user_id: str) -> str:
         """Return how far somebody's key is trusted, in a word: `new` for somebody never met."""
-        contact = self.find(user_id)
-        return contact.trust if contact is not None else "new"
+        row = self._db.row(f"{_SELECT} WHERE contact.user_id = ?", user_id)
+        return str(row[-1]) if row else "new"
 
     def all(self) -> list[tuple[str, Trust]]:
         """Return every contact with its trust, by name."""

@@ -346,8 +346,12 @@ class Conversation:
         self.show_events(output.events, now=now)
 
     def show_events(self, events: list[Event], *, now: int) -> None:
-        """Show events in their order."""
+        """Show events in their order, and how things stand after all of them."""
         self._now = now
+        self._show_all(events, now)
+        self.refresh()
+
+    def _show_all(self, events: list[Event], now: int) -> None:
         here: list[Shown] = []
         elsewhere: list[Shown] = []
         for event in events:
@@ -358,11 +362,12 @@ class Conversation:
                 self._happened(event, now)
         for messages, read in ((here, True), (elsewhere, False)):
             if messages:
-                self.perform(self.messenger.shown(messages, read=read, now=now), now=now)
+                output = self.messenger.shown(messages, read=read, now=now)
+                self._send(output.frames)
+                self._show_all(output.events, now)
         if self._catching_up and self.messenger.caught_up:
             self._catching_up = False
             self._sum_up()
-        self.refresh()
 
     def _arrived(self, event: Arrival) -> bool:
         """Show what has come in a message where the person looks, or count it; return whether it was shown.
