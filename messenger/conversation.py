@@ -253,8 +253,11 @@ class Conversation:
         return self.meant("")
 
     def knows(self, name: str) -> bool:
-        """Tell whether a word is the name of a contact."""
-        return self.messenger.contacts.find(name) is not None
+        """Tell whether a word names a contact: by an id, however it is written, or by an alias."""
+        try:
+            return self.messenger.contacts.find(self.messenger.book.meant(name)) is not None
+        except UsageError:
+            return False
 
     def show_found(self, wanted: Wanted) -> None:
         """Show the newest messages that are looked for."""

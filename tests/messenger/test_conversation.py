@@ -591,7 +591,9 @@ def test_a_timer_is_set_and_stands_in_the_status(desk: Desk, bob: Person) -> Non
     assert "disappear 1 hour after they were read" in desk.told[-1]
     assert "disappearing: 1 hour" in desk.conversation.status()
     assert bob.messenger.book.entry("alice").lifetime_s == 3600
-    desk.type("/timer bob off")
+    desk.type("/alias bob Bobby", "/timer Bobby")
+    assert desk.told[-1].startswith("* from now on messages with Bobby disappear 1 hour after")
+    desk.type("/alias bob", "/timer bob off")
     assert "disappearing" not in desk.conversation.status()
 
 
