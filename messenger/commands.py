@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from errors import StorageError, UsageError, describe
+from errors import StorageError, UsageError
 from messenger.account import normalise_user_id
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, day
@@ -26,6 +26,7 @@ from messenger.ui.text import (
     keep_line,
     kept_line,
     log_lines,
+    messages,
     mute_line,
     note_line,
     own_keys_line,
@@ -171,10 +172,9 @@ def _export(conversation: Conversation, argument: str, _now: int) -> None:
     path = path_of(name)
     try:
         count = export_to(path, export_lines(conversation.messenger, wanted, as_json=path.suffix == ".jsonl"))
-    except StorageError as error:  # of that file, not of the account's
-        conversation.tell(f"! {describe(error)}")
-        return
-    conversation.tell(f"* {path} holds {count} messages, for everybody to read who can open it")
+    except StorageError as error:  # of that file, not of the account's: the conversation goes on
+        raise UsageError(str(error), hint=error.hint) from error
+    conversation.tell(f"* {path} holds {messages(count)}, for everybody to read who can open it")
 
 
 def _why(conversation: Conversation, argument: str, now: int) -> None:

@@ -241,6 +241,11 @@ def status_lines(status: Status) -> list[str]:
     ]
 
 
+def messages(count: int) -> str:
+    """Return how many messages."""
+    return "1 message" if count == 1 else f"{count} messages"
+
+
 def unread_line(unread: Mapping[str, int]) -> str:
     """Return who has written what is unread: `bob 2, carol 1`."""
     return ", ".join(f"{peer} {count}" for peer, count in unread.items())
@@ -383,8 +388,7 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case Typing(peer=peer):
             return f"* {peer} is typing"
         case MessagesExpired(peer=peer, count=count):
-            what = f"{count} message{'s' if count > 1 else ''} with {peer}"
-            return f"* {what} disappeared; what stands on the screen is the terminal's"
+            return f"* {messages(count)} with {peer} disappeared; what stands on the screen is the terminal's"
         case MessageRequested(peer=peer):
             return (
                 f"* {peer} is nobody you have written to. They do not hear whether you have seen this until you answer,"
@@ -393,7 +397,7 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case MessagesMissing(peer=peer, count=count) if count >= COUNTERS_SKIPPED:  # after a restored backup
             return f"! messages from {peer} missing; how many, nobody knows"
         case MessagesMissing(peer=peer, count=count):
-            return f"! {count} message{'s' if count > 1 else ''} from {peer} missing"
+            return f"! {messages(count)} from {peer} missing"
         case StateChanged(peer=peer, state="rejected", reason=Code.UNKNOWN_USER):
             return f"! Security Error: Public key for {peer} not found: {reason_line(Code.UNKNOWN_USER)}"
         case StateChanged(peer=peer, state="rejected" | "identity-changed", reason=reason):

@@ -664,12 +664,13 @@ def test_all_that_was_said_is_written_into_a_file(desk: Desk, bob: Person, tmp_p
     path = tmp_path / "all.jsonl"
     desk.type("@bob hello", f"/export {path}", f"/export {path}", f"/export {tmp_path}/no/folder", "/export")
     assert [line.splitlines()[0] for line in desk.told[-4:]] == [
-        f"* {path} holds 1 messages, for everybody to read who can open it",
+        f"* {path} holds 1 message, for everybody to read who can open it",
         f"! {path} exists already",
         f"! cannot write {tmp_path}/no/folder (No such file or directory)",
         "! /export wants PATH [WHO]",
     ]
     assert '"text": "hello"' in path.read_text(encoding="utf-8")
+    assert desk.conversation.failed == 3, "a pipe ends with an error"
     desk.type(f"/export {tmp_path}/carol.txt carol")
     assert (tmp_path / "carol.txt").read_bytes() == b""
     assert "/export " in desk.conversation.before_paths()
