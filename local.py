@@ -13,7 +13,7 @@ from messenger.account import AccountFiles
 from messenger.address_book import MAX_KEPT_S, AddressBook
 from messenger.archive import Said, Wanted, day
 from messenger.backup import write_backup
-from messenger.durations import OFF, seconds
+from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.exporting import export_lines, export_to
 from messenger.opening import change_password
@@ -192,12 +192,11 @@ class Local:
         self._remember(lambda book, _peer: book.set_alias(peer, alias), lambda _name: alias_line(peer, alias))
 
     def _note(self) -> None:
-        note = "" if self._options.note == OFF else self._options.note
-        if note is None:
-            peer = self._messenger.book.meant(self._options.to)
-            present = self._messenger.book.entry(peer).note
+        if self._options.note is None:
+            present = self._messenger.book.entry(self._messenger.book.meant(self._options.to)).note
             self._decide(lambda _peer: None, lambda name: note_line(name, present))
             return
+        note = unless_off(self._options.note)
         self._remember(lambda book, peer: book.set_note(peer, note), lambda name: note_line(name, note))
 
     def _mute(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from errors import Code, NetworkError, Refused, SecureChatError, TimeoutExpiredError, UntrustedKeyError
 from messenger.account import normalise_user_id
 from messenger.content import MAX_LIFETIME_S
-from messenger.durations import OFF, seconds
+from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.events import (
     AcceptanceMissing,
@@ -175,8 +175,7 @@ class OneShot:
             case "delete":
                 return writing.delete(peer, self._number(peer, outgoing=True), now=now)
             case "react":
-                emoji = "" if options.emoji == OFF else options.emoji
-                return writing.react(peer, self._number(peer, outgoing=False), emoji, now=now)
+                return writing.react(peer, self._number(peer, outgoing=False), unless_off(options.emoji), now=now)
             case _:
                 return writing.set_timer(peer, seconds(options.time, longest=MAX_LIFETIME_S), now=now)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, day
 from messenger.content import MAX_LIFETIME_S
-from messenger.durations import OFF, seconds
+from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.line import Output
 from messenger.requests import (
@@ -97,8 +97,8 @@ def _delete(messenger: Messenger, request: Delete, now: int) -> Answer:
 
 def _react(messenger: Messenger, request: React, now: int) -> Answer:
     peer, archive = _meant(messenger, request.to), messenger.archive
-    number, emoji = archive.meant(peer, request.message, outgoing=False).number, request.emoji
-    return _sent(messenger, peer, messenger.writing.react(peer, number, "" if emoji == OFF else emoji, now=now))
+    number = archive.meant(peer, request.message, outgoing=False).number
+    return _sent(messenger, peer, messenger.writing.react(peer, number, unless_off(request.emoji), now=now))
 
 
 def _timer(messenger: Messenger, request: Timer, now: int) -> Answer:
@@ -169,6 +169,11 @@ def _remembered(change: Callable[[Messenger, str, Any], None]) -> Handler:
     return handle
 
 
+def _note(messenger: Messenger, peer: str, request: Note) -> None:
+    if request.note is not None:
+        messenger.book.set_note(peer, unless_off(request.note))
+
+
 def _verify(messenger: Messenger, request: Verify, now: int) -> Answer:
     peer, output = _meant(messenger, request.to), Output()
     if request.number is not None:
@@ -205,7 +210,7 @@ HANDLERS: Final[dict[type[Request], Handler]] = {
     Keep: _decided("keep"),
     Verify: _verify,
     Alias: _remembered(lambda messenger, peer, request: messenger.book.set_alias(peer, request.alias)),
-    Note: _remembered(lambda messenger, peer, request: messenger.book.set_note(peer, request.note)),
+    Note: _remembered(_note),
     Mute: _remembered(lambda messenger, peer, request: messenger.book.mute(peer, muted=request.muted)),
     KeepFor: _remembered(
         lambda messenger, peer, request: messenger.book.keep(peer, seconds(request.time, longest=MAX_KEPT_S))

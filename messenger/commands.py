@@ -12,7 +12,7 @@ from messenger.account import normalise_user_id
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, day
 from messenger.content import MAX_LIFETIME_S
-from messenger.durations import OFF, seconds
+from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
 from messenger.ui.text import (
     HELD_ROWS,
@@ -142,8 +142,8 @@ def _react(conversation: Conversation, argument: str, now: int) -> None:
     if not emoji:
         message = "with what?"
         raise UsageError(message, hint="/react [#NUMBER] EMOJI, or off to take it back")
-    _, output = conversation.messenger.writing.react(peer, said.number, "" if emoji == OFF else emoji, now=now)
-    conversation.tell(reaction_line("you", "" if emoji == OFF else emoji, said.as_quote))
+    _, output = conversation.messenger.writing.react(peer, said.number, unless_off(emoji), now=now)
+    conversation.tell(reaction_line("you", unless_off(emoji), said.as_quote))
     conversation.perform_sent(output, now=now)
 
 
@@ -286,7 +286,7 @@ def _note(conversation: Conversation, argument: str, now: int) -> None:
     name, _, rest = argument.partition(" ")
     peer, book, note = conversation.meant(name), conversation.messenger.book, rest.strip()
     if note:
-        _change_book(conversation, now, lambda: book.set_note(peer, "" if note == OFF else note))
+        _change_book(conversation, now, lambda: book.set_note(peer, unless_off(note)))
     conversation.tell(note_line(book.name(peer), book.entry(peer).note))
 
 
