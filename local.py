@@ -212,7 +212,7 @@ class Local:
     def _verify(self) -> None:
         """Show a safety number, or compare it with the one that the other sees."""
         messenger = self._messenger
-        peer, compared = self._messenger.book.meant(self._options.to), "".join("".join(self._options.number).split())
+        peer, compared = messenger.book.meant(self._options.to), " ".join(self._options.number)
         if compared:
             messenger.decisions.verify(peer, compared, now=wall_time())
             self._face.tell(f"* {peer} is verified: you have compared your keys")

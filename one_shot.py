@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Final
 
 from errors import Code, NetworkError, Refused, SecureChatError, TimeoutExpiredError, UntrustedKeyError
-from messenger.account import normalise_user_id
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
@@ -292,7 +291,7 @@ class OneShot:
 
     def _erase_me(self) -> None:
         """Have the server remove this account."""
-        confirmed, gone = normalise_user_id(self._options.number), list[AccountErased]()
+        gone: list[AccountErased] = []
 
         def take(event: Event) -> bool:
             if isinstance(event, AccountErased):
@@ -300,7 +299,7 @@ class OneShot:
             elif isinstance(event, ErasureRefused):
                 raise Refused(event.code)
             elif isinstance(event, Online):
-                self._perform(self._messenger.erase_account(confirmed, now=wall_time()))
+                self._perform(self._messenger.erase_account(self._options.number, now=wall_time()))
             return False
 
         self._until(lambda: bool(gone), take)

@@ -177,7 +177,7 @@ def _note(messenger: Messenger, peer: str, request: Note) -> None:
 def _verify(messenger: Messenger, request: Verify, now: int) -> Answer:
     peer, output = _meant(messenger, request.to), Output()
     if request.number is not None:
-        output = messenger.decisions.verify(peer, "".join(request.number.split()), now=now)
+        output = messenger.decisions.verify(peer, request.number, now=now)
     number = messenger.decisions.safety_number(peer)
     return Answer(safety_number_data(peer, messenger.contacts.trust(peer), number), output)
 

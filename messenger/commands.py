@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from errors import StorageError, UsageError
-from messenger.account import normalise_user_id
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, day
 from messenger.content import MAX_LIFETIME_S
@@ -201,7 +200,7 @@ def _keep(conversation: Conversation, argument: str, now: int) -> None:
 def _verify(conversation: Conversation, argument: str, now: int) -> None:
     """Show the safety number, or take the person's word that the other has the same."""
     name, _, rest = argument.partition(" ")
-    peer, answer = conversation.meant(name), "".join(rest.split())
+    peer, answer = conversation.meant(name), rest.strip()
     if not answer:
         conversation.show_safety_number(peer)
         return
@@ -243,8 +242,7 @@ def _server_knows(conversation: Conversation, _argument: str, now: int) -> None:
 
 
 def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
-    confirmed = normalise_user_id(argument) if argument else ""
-    conversation.perform(conversation.messenger.erase_account(confirmed, now=now), now=now)
+    conversation.perform(conversation.messenger.erase_account(argument, now=now), now=now)
 
 
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
