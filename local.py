@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from messenger.account import AccountFiles
 from messenger.address_book import MAX_KEPT_S, AddressBook
-from messenger.archive import Said, Wanted, day
+from messenger.archive import Said, Wanted, wanted
 from messenger.backup import write_backup
 from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
@@ -124,13 +124,9 @@ class Local:
             self._face.show(self._line(said))
 
     def _wanted(self, words: str | None) -> Wanted:
-        options, everything = self._options, Wanted()
-        return Wanted(
-            words,
-            self._messenger.book.meant(options.peer) if options.peer else None,
-            day(options.since) if options.since else everything.since,
-            day(options.until, after=1) if options.until else everything.until,
-        )
+        options = self._options
+        peer = self._messenger.book.meant(options.peer) if options.peer is not None else None
+        return wanted(words, peer, options.since, options.until)
 
     def _export(self) -> None:
         """Write every message, of everybody or of one, to standard output or into a file for the owner only."""

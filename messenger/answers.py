@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from messenger.address_book import MAX_KEPT_S
-from messenger.archive import Said, Wanted, day
+from messenger.archive import Said, wanted
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
@@ -123,14 +123,9 @@ def _history(messenger: Messenger, request: History, _now: int) -> Answer:
 
 
 def _search(messenger: Messenger, request: Search, _now: int) -> Answer:
-    everything = Wanted()
-    wanted = Wanted(
-        request.words,
-        _meant(messenger, request.to) if request.to is not None else None,
-        day(request.since) if request.since is not None else everything.since,
-        day(request.until, after=1) if request.until is not None else everything.until,
-    )
-    return _found(messenger.archive.find(wanted, limit=request.number))
+    peer = _meant(messenger, request.to) if request.to is not None else None
+    looked_for = wanted(request.words, peer, request.since, request.until)
+    return _found(messenger.archive.find(looked_for, limit=request.number))
 
 
 def _why(messenger: Messenger, request: Why, now: int) -> Answer:

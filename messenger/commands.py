@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from errors import StorageError, UsageError
 from messenger.address_book import MAX_KEPT_S
-from messenger.archive import Said, Wanted, day
+from messenger.archive import Said, Wanted, wanted
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
@@ -80,18 +80,16 @@ def _wanted(entry: list[str], meant: Callable[[str], str]) -> Wanted:
     Raises:
         UsageError: One of them cannot be, or there is no word.
     """
-    words, peer, since, until = list[str](), None, Wanted().since, Wanted().until
+    words: list[str] = []
+    bounds: dict[str, str] = {}
     for word in entry:
-        key, _, value = word.partition(":")
-        if key == "with":
-            peer = meant(value)
-        elif key == "since":
-            since = day(value)
-        elif key == "until":
-            until = day(value, after=1)
+        key, colon, value = word.partition(":")
+        if colon and key in {"with", "since", "until"}:
+            bounds[key] = value
         else:
             words.append(word)
-    return Wanted(" ".join(words), peer, since, until)
+    peer = meant(bounds["with"]) if "with" in bounds else None
+    return wanted(" ".join(words), peer, bounds.get("since"), bounds.get("until"))
 
 
 def _numbered(conversation: Conversation, argument: str, *, outgoing: bool) -> tuple[str, Said, str]:
@@ -167,10 +165,10 @@ def _timer(conversation: Conversation, argument: str, now: int) -> None:
 
 def _export(conversation: Conversation, argument: str, _now: int) -> None:
     name, _, who = argument.partition(" ")
-    wanted = Wanted(peer=conversation.meant(who) if who.strip() else None)
+    everything = Wanted(peer=conversation.meant(who) if who.strip() else None)
     path = path_of(name)
     try:
-        count = export_to(path, export_lines(conversation.messenger, wanted, as_json=path.suffix == ".jsonl"))
+        count = export_to(path, export_lines(conversation.messenger, everything, as_json=path.suffix == ".jsonl"))
     except StorageError as error:  # of that file, not of the account's: the conversation goes on
         raise UsageError(str(error), hint=error.hint) from error
     conversation.tell(f"* {path} holds {messages(count)}, for everybody to read who can open it")

@@ -414,7 +414,7 @@ def test_messages_are_found(looking: Desk, bob: Person, carol: Person) -> None:
     ]  # fmt: skip
     looking.told.clear()
     looking.type(
-        "/search nothing", "/search", "/search ???", "/search koln since:today", "/search koln until:2001-01-01"
+        "/search nothing since", "/search", "/search ???", "/search koln since:today", "/search koln until:2001-01-01"
     )
     assert [line.splitlines()[0] for line in looking.told] == [
         "* nothing found", "! /search wants WORDS [with:WHO] [since:DATE] [until:DATE]",
