@@ -15,6 +15,8 @@ from messenger.content import MAX_LIFETIME_S
 from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.events import (
+    FAILED,
+    ON_THE_WAY,
     AcceptanceMissing,
     AcceptanceProven,
     AccountErased,
@@ -28,6 +30,7 @@ from messenger.events import (
     OwnRotationRefused,
     ServerHolds,
     StateChanged,
+    Typing,
 )
 from messenger.identities import identity_changed
 from messenger.inbox import Shown
@@ -47,12 +50,12 @@ _IN_PASSING: Final = (
     MessageRequested,
     StateChanged,
     Online,
+    Typing,
 )  # messages stay unread, and wait for `recv`
 
-_FAILED: Final = {"rejected", "identity-changed"}  # states of a message that goes no further
-_ENDED: Final = _FAILED | {"deleted"}
+_ENDED: Final = FAILED | {"deleted"}  # states of a message that goes no further
 _FAR_ENOUGH: Final = {
-    "accepted": {"accepted", "delivered", "read"} | _ENDED,
+    "accepted": ON_THE_WAY | _ENDED,
     "delivered": {"delivered", "read"} | _ENDED,
     "read": {"read"} | _ENDED,
 }
@@ -216,14 +219,13 @@ class OneShot:
 
     def _print(self, event: Event) -> None:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
-        line = None
+        if isinstance(event, StateChanged | Online):
+            return
         if self._options.json:
-            line = json_line(event_data(event)) if not isinstance(event, StateChanged | Online) else None
+            self._face.show(json_line(event_data(event)))
         elif isinstance(event, Arrival):
-            line = self._worded(event)
-        if line is not None:
-            self._face.show(line)
-        elif not isinstance(event, StateChanged | Online):
+            self._face.show(self._worded(event))
+        elif not isinstance(event, Typing):  # which a line cannot take back
             self._face.tell(self._worded(event))
 
     def _why(self) -> None:
@@ -239,7 +241,7 @@ class OneShot:
                 heard.append(event)
             return False
 
-        accepted = messenger.archive.last_way(peer)[0].state in {"accepted", "delivered", "read"}
+        accepted = messenger.archive.last_way(peer)[0].state in ON_THE_WAY
         self._until(lambda: bool(heard) or (messenger.online and not accepted), take)
         for line in way_lines(messenger, peer, as_json=self._options.json):
             self._face.show(line)

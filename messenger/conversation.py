@@ -17,6 +17,8 @@ from messenger.door import Standing
 from messenger.durations import spelt
 from messenger.engine import Messenger
 from messenger.events import (
+    FAILED,
+    ON_THE_WAY,
     AccountErased,
     Arrival,
     ContactPinned,
@@ -45,7 +47,6 @@ from messenger.ui.text import (
 from protocol import Frame
 
 ABOUT_MESSAGES = Arrival | MessagesMissing | EnvelopeRefused  # the rest is about the program
-ON_THE_WAY = {"accepted", "delivered", "read"}  # states that are no news but of progress
 NO_RECIPIENT = "Enter recipient phone number (or 'quit' to exit): "
 TYPING_SHOWN_S = 15  # since it was last heard
 MAX_SHOWN_AT_ONCE = 50  # messages; beyond that the last of them, and how many there are
@@ -382,7 +383,7 @@ class Conversation:
             self._typing[event.peer] = now + TYPING_SHOWN_S
             return
         self._show(event)
-        if isinstance(event, StateChanged) and event.state in {"rejected", "identity-changed"}:
+        if isinstance(event, StateChanged) and event.state in FAILED:
             self.failed += 1
         if isinstance(event, StateChanged) and event.reason is Code.UNKNOWN_USER and event.peer == self._recipient:
             self.close()  # it was mistyped: the next entry is for somebody else
@@ -421,7 +422,7 @@ class Conversation:
 
     def _show(self, event: Event) -> None:
         line = event_line(self.messenger.book.named(event) if hasattr(event, "peer") else event)
-        if isinstance(event, StateChanged) and event.state in ON_THE_WAY:
+        if isinstance(event, StateChanged) and event.state in ON_THE_WAY:  # no news but of progress
             said = self.messenger.archive.sent(event.peer, event.id)
             if said is not None:  # and not what changes one
                 self._screen.progress(f"{line}, {quoted(said.as_quote)}")

@@ -16,6 +16,7 @@ from messenger.archive import Said
 from messenger.contacts import COUNTERS_SKIPPED
 from messenger.durations import spelt
 from messenger.events import (
+    FAILED,
     AcceptanceMissing,
     AcceptanceProven,
     AccountErased,
@@ -133,7 +134,7 @@ def said_line(said: Said, *, numbered: bool = False, dated: bool = False) -> str
 
 def progress(said: Said) -> str:
     """Return how far an own message has come, in a word, or why it did not."""
-    if said.state in {"rejected", "identity-changed"}:
+    if said.state in FAILED:
         return f"not sent: {reason_line(said.reason)}"
     return "never fetched" if said.state == "expired" else said.state
 
