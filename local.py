@@ -179,7 +179,7 @@ class Local:
         messenger = self._messenger
 
         def decision(peer: str) -> None:
-            messenger.decisions.note(lambda: change(messenger.book, peer), now=wall_time())
+            messenger.decisions.change_book(lambda: change(messenger.book, peer), now=wall_time())
 
         self._decide(decision, line)
 

@@ -158,7 +158,7 @@ def _remembered(change: Callable[[Messenger, str, Any], None]) -> Handler:
 
     def handle(messenger: Messenger, request: Any, now: int) -> Answer:
         peer = _meant(messenger, request.to)
-        output = messenger.decisions.note(lambda: change(messenger, peer, request), now=now)
+        output = messenger.decisions.change_book(lambda: change(messenger, peer, request), now=now)
         return Answer(_contact(messenger, peer), output)
 
     return handle

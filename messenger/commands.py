@@ -267,7 +267,7 @@ def _block(conversation: Conversation, argument: str, now: int) -> None:
 
 def _change_book(conversation: Conversation, now: int, change: Callable[[], None]) -> None:
     """Change what is remembered of a conversation."""
-    conversation.perform(conversation.messenger.decisions.note(change, now=now), now=now)
+    conversation.perform(conversation.messenger.decisions.change_book(change, now=now), now=now)
     conversation.meet()
 
 
