@@ -44,6 +44,24 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_line.parser("client", "SecureChat: messages that only the two of you can read.")
+    _add_account_options(parser)
+    _add_habits(parser)
+    parser.add_argument(
+        "--config", type=Path, metavar="PATH", help="the configuration file (default: config says where)"
+    )
+    parser.add_argument("--profile", metavar="NAME", help="use the file's [profile.NAME] before its top level")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
+    actions.add_parser("register", help="create the account and leave")
+    _add_messages(actions)
+    _add_archive(actions)
+    _add_contacts(actions)
+    _add_account(actions)
+    _add_program(actions)
+    return parser
+
+
+def _add_account_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which account, at which server, on what kind of screen."""
     parser.add_argument(
         "--server",
         default=f"localhost:{DEFAULT_PORT}",
@@ -58,6 +76,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--plain", action=argparse.BooleanOptionalAction, help="lines in, lines out: for pipes and screen readers"
     )
     parser.set_defaults(plain=False)  # only now: some versions of Python would put it into the help
+
+
+def _add_habits(parser: argparse.ArgumentParser) -> None:
+    """Add how a person wants to write and be written to."""
     parser.add_argument(
         "--suite",
         type=int,
@@ -91,18 +113,6 @@ def make_parser() -> argparse.ArgumentParser:
         default="on",
         help="whether strangers hear nothing of their messages until you answer or allow them (default: %(default)s)",
     )
-    parser.add_argument(
-        "--config", type=Path, metavar="PATH", help="the configuration file (default: config says where)"
-    )
-    parser.add_argument("--profile", metavar="NAME", help="use the file's [profile.NAME] before its top level")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="one-shot actions (default: converse)")
-    actions.add_parser("register", help="create the account and leave")
-    _add_messages(actions)
-    _add_archive(actions)
-    _add_contacts(actions)
-    _add_account(actions)
-    _add_program(actions)
-    return parser
 
 
 def _add_messages(actions: Any) -> None:

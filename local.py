@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from messenger.account import AccountFiles
 from messenger.address_book import MAX_KEPT_S, AddressBook
-from messenger.archive import Said, Wanted, day
+from messenger.archive import Said, Wanted, wanted
 from messenger.backup import write_backup
-from messenger.durations import OFF, seconds
+from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.exporting import export_lines, export_to
 from messenger.opening import change_password
@@ -124,13 +124,9 @@ class Local:
             self._face.show(self._line(said))
 
     def _wanted(self, words: str | None) -> Wanted:
-        options, everything = self._options, Wanted()
-        return Wanted(
-            words,
-            self._messenger.book.meant(options.peer) if options.peer else None,
-            day(options.since) if options.since else everything.since,
-            day(options.until, after=1) if options.until else everything.until,
-        )
+        options = self._options
+        peer = self._messenger.book.meant(options.peer) if options.peer is not None else None
+        return wanted(words, peer, options.since, options.until)
 
     def _export(self) -> None:
         """Write every message, of everybody or of one, to standard output or into a file for the owner only."""
@@ -183,7 +179,7 @@ class Local:
         messenger = self._messenger
 
         def decision(peer: str) -> None:
-            messenger.decisions.note(lambda: change(messenger.book, peer), now=wall_time())
+            messenger.decisions.change_book(lambda: change(messenger.book, peer), now=wall_time())
 
         self._decide(decision, line)
 
@@ -192,12 +188,11 @@ class Local:
         self._remember(lambda book, _peer: book.set_alias(peer, alias), lambda _name: alias_line(peer, alias))
 
     def _note(self) -> None:
-        note = "" if self._options.note == OFF else self._options.note
-        if note is None:
-            peer = self._messenger.book.meant(self._options.to)
-            present = self._messenger.book.entry(peer).note
+        if self._options.note is None:
+            present = self._messenger.book.entry(self._messenger.book.meant(self._options.to)).note
             self._decide(lambda _peer: None, lambda name: note_line(name, present))
             return
+        note = unless_off(self._options.note)
         self._remember(lambda book, peer: book.set_note(peer, note), lambda name: note_line(name, note))
 
     def _mute(self) -> None:
@@ -213,7 +208,7 @@ class Local:
     def _verify(self) -> None:
         """Show a safety number, or compare it with the one that the other sees."""
         messenger = self._messenger
-        peer, compared = self._messenger.book.meant(self._options.to), "".join("".join(self._options.number).split())
+        peer, compared = messenger.book.meant(self._options.to), " ".join(self._options.number)
         if compared:
             messenger.decisions.verify(peer, compared, now=wall_time())
             self._face.tell(f"* {peer} is verified: you have compared your keys")

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Final
 
 from errors import Code, NetworkError, Refused, SecureChatError, TimeoutExpiredError, UntrustedKeyError
-from messenger.account import normalise_user_id
 from messenger.content import MAX_LIFETIME_S
-from messenger.durations import OFF, seconds
+from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.events import (
+    FAILED,
+    ON_THE_WAY,
     AcceptanceMissing,
     AcceptanceProven,
     AccountErased,
@@ -29,6 +30,7 @@ from messenger.events import (
     OwnRotationRefused,
     ServerHolds,
     StateChanged,
+    Typing,
 )
 from messenger.identities import identity_changed
 from messenger.inbox import Shown
@@ -48,12 +50,12 @@ _IN_PASSING: Final = (
     MessageRequested,
     StateChanged,
     Online,
+    Typing,
 )  # messages stay unread, and wait for `recv`
 
-_FAILED: Final = {"rejected", "identity-changed"}  # states of a message that goes no further
-_ENDED: Final = _FAILED | {"deleted"}
+_ENDED: Final = FAILED | {"deleted"}  # states of a message that goes no further
 _FAR_ENOUGH: Final = {
-    "accepted": {"accepted", "delivered", "read"} | _ENDED,
+    "accepted": ON_THE_WAY | _ENDED,
     "delivered": {"delivered", "read"} | _ENDED,
     "read": {"read"} | _ENDED,
 }
@@ -175,8 +177,7 @@ class OneShot:
             case "delete":
                 return writing.delete(peer, self._number(peer, outgoing=True), now=now)
             case "react":
-                emoji = "" if options.emoji == OFF else options.emoji
-                return writing.react(peer, self._number(peer, outgoing=False), emoji, now=now)
+                return writing.react(peer, self._number(peer, outgoing=False), unless_off(options.emoji), now=now)
             case _:
                 return writing.set_timer(peer, seconds(options.time, longest=MAX_LIFETIME_S), now=now)
 
@@ -218,14 +219,13 @@ class OneShot:
 
     def _print(self, event: Event) -> None:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
-        line = None
+        if isinstance(event, StateChanged | Online):
+            return
         if self._options.json:
-            line = json_line(event_data(event)) if not isinstance(event, StateChanged | Online) else None
+            self._face.show(json_line(event_data(event)))
         elif isinstance(event, Arrival):
-            line = self._worded(event)
-        if line is not None:
-            self._face.show(line)
-        elif not isinstance(event, StateChanged | Online):
+            self._face.show(self._worded(event))
+        elif not isinstance(event, Typing):  # which a line cannot take back
             self._face.tell(self._worded(event))
 
     def _why(self) -> None:
@@ -241,7 +241,7 @@ class OneShot:
                 heard.append(event)
             return False
 
-        accepted = messenger.archive.last_way(peer)[0].state in {"accepted", "delivered", "read"}
+        accepted = messenger.archive.last_way(peer)[0].state in ON_THE_WAY
         self._until(lambda: bool(heard) or (messenger.online and not accepted), take)
         for line in way_lines(messenger, peer, as_json=self._options.json):
             self._face.show(line)
@@ -295,7 +295,7 @@ class OneShot:
 
     def _erase_me(self) -> None:
         """Have the server remove this account."""
-        confirmed, gone = normalise_user_id(self._options.number), list[AccountErased]()
+        gone: list[AccountErased] = []
 
         def take(event: Event) -> bool:
             if isinstance(event, AccountErased):
@@ -303,7 +303,7 @@ class OneShot:
             elif isinstance(event, ErasureRefused):
                 raise Refused(event.code)
             elif isinstance(event, Online):
-                self._perform(self._messenger.erase_account(confirmed, now=wall_time()))
+                self._perform(self._messenger.erase_account(self._options.number, now=wall_time()))
             return False
 
         self._until(lambda: bool(gone), take)

@@ -204,7 +204,7 @@ class Session:
             self._tasks.put(task)
 
     def offer(self, task: Callable[[], None]) -> None:
-        """Have something done in the session's thread unless there is much to do: what does not matter that much."""
+        """Have something done in the session's thread unless there is much to do: for what may be left out."""
         if not self._ended:
             with suppress(queue.Full):
                 self._tasks.put_nowait(task)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from messenger.address_book import MAX_KEPT_S
-from messenger.archive import Said, Wanted, day
+from messenger.archive import Said, wanted
 from messenger.content import MAX_LIFETIME_S
-from messenger.durations import OFF, seconds
+from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.line import Output
 from messenger.requests import (
@@ -97,8 +97,8 @@ def _delete(messenger: Messenger, request: Delete, now: int) -> Answer:
 
 def _react(messenger: Messenger, request: React, now: int) -> Answer:
     peer, archive = _meant(messenger, request.to), messenger.archive
-    number, emoji = archive.meant(peer, request.message, outgoing=False).number, request.emoji
-    return _sent(messenger, peer, messenger.writing.react(peer, number, "" if emoji == OFF else emoji, now=now))
+    number = archive.meant(peer, request.message, outgoing=False).number
+    return _sent(messenger, peer, messenger.writing.react(peer, number, unless_off(request.emoji), now=now))
 
 
 def _timer(messenger: Messenger, request: Timer, now: int) -> Answer:
@@ -123,14 +123,9 @@ def _history(messenger: Messenger, request: History, _now: int) -> Answer:
 
 
 def _search(messenger: Messenger, request: Search, _now: int) -> Answer:
-    everything = Wanted()
-    wanted = Wanted(
-        request.words,
-        _meant(messenger, request.to) if request.to is not None else None,
-        day(request.since) if request.since is not None else everything.since,
-        day(request.until, after=1) if request.until is not None else everything.until,
-    )
-    return _found(messenger.archive.find(wanted, limit=request.number))
+    peer = _meant(messenger, request.to) if request.to is not None else None
+    looked_for = wanted(request.words, peer, request.since, request.until)
+    return _found(messenger.archive.find(looked_for, limit=request.number))
 
 
 def _why(messenger: Messenger, request: Why, now: int) -> Answer:
@@ -163,16 +158,21 @@ def _remembered(change: Callable[[Messenger, str, Any], None]) -> Handler:
 
     def handle(messenger: Messenger, request: Any, now: int) -> Answer:
         peer = _meant(messenger, request.to)
-        output = messenger.decisions.note(lambda: change(messenger, peer, request), now=now)
+        output = messenger.decisions.change_book(lambda: change(messenger, peer, request), now=now)
         return Answer(_contact(messenger, peer), output)
 
     return handle
 
 
+def _note(messenger: Messenger, peer: str, request: Note) -> None:
+    if request.note is not None:
+        messenger.book.set_note(peer, unless_off(request.note))
+
+
 def _verify(messenger: Messenger, request: Verify, now: int) -> Answer:
     peer, output = _meant(messenger, request.to), Output()
     if request.number is not None:
-        output = messenger.decisions.verify(peer, "".join(request.number.split()), now=now)
+        output = messenger.decisions.verify(peer, request.number, now=now)
     number = messenger.decisions.safety_number(peer)
     return Answer(safety_number_data(peer, messenger.contacts.trust(peer), number), output)
 
@@ -205,7 +205,7 @@ HANDLERS: Final[dict[type[Request], Handler]] = {
     Keep: _decided("keep"),
     Verify: _verify,
     Alias: _remembered(lambda messenger, peer, request: messenger.book.set_alias(peer, request.alias)),
-    Note: _remembered(lambda messenger, peer, request: messenger.book.set_note(peer, request.note)),
+    Note: _remembered(_note),
     Mute: _remembered(lambda messenger, peer, request: messenger.book.mute(peer, muted=request.muted)),
     KeepFor: _remembered(
         lambda messenger, peer, request: messenger.book.keep(peer, seconds(request.time, longest=MAX_KEPT_S))

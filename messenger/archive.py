@@ -75,6 +75,27 @@ class Wanted:
     until: int = _END  # and before this
 
 
+def wanted(words: str | None, peer: str | None, since: str | None, until: str | None) -> Wanted:
+    """Return what is looked for, of days as people write them; None is no bound.
+
+    Args:
+        words: As in `Wanted`.
+        peer: Whose conversation.
+        since: The first day.
+        until: The last.
+
+    Raises:
+        UsageError: There is no such day.
+    """
+    everything = Wanted()
+    return Wanted(
+        words,
+        peer,
+        everything.since if since is None else day(since),
+        everything.until if until is None else day(until, after=1),
+    )
+
+
 class Archive:
     """Reads the table of messages."""
 

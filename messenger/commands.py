@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from errors import StorageError, UsageError, describe
-from messenger.account import normalise_user_id
+from errors import StorageError, UsageError
 from messenger.address_book import MAX_KEPT_S
-from messenger.archive import Said, Wanted, day
+from messenger.archive import Said, Wanted, wanted
 from messenger.content import MAX_LIFETIME_S
-from messenger.durations import OFF, seconds
+from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
 from messenger.ui.text import (
     HELD_ROWS,
@@ -26,6 +25,7 @@ from messenger.ui.text import (
     keep_line,
     kept_line,
     log_lines,
+    messages,
     mute_line,
     note_line,
     own_keys_line,
@@ -80,18 +80,16 @@ def _wanted(entry: list[str], meant: Callable[[str], str]) -> Wanted:
     Raises:
         UsageError: One of them cannot be, or there is no word.
     """
-    words, peer, since, until = list[str](), None, Wanted().since, Wanted().until
+    words: list[str] = []
+    bounds: dict[str, str] = {}
     for word in entry:
-        key, _, value = word.partition(":")
-        if key == "with":
-            peer = meant(value)
-        elif key == "since":
-            since = day(value)
-        elif key == "until":
-            until = day(value, after=1)
+        key, colon, value = word.partition(":")
+        if colon and key in {"with", "since", "until"}:
+            bounds[key] = value
         else:
             words.append(word)
-    return Wanted(" ".join(words), peer, since, until)
+    peer = meant(bounds["with"]) if "with" in bounds else None
+    return wanted(" ".join(words), peer, bounds.get("since"), bounds.get("until"))
 
 
 def _numbered(conversation: Conversation, argument: str, *, outgoing: bool) -> tuple[str, Said, str]:
@@ -141,8 +139,8 @@ def _react(conversation: Conversation, argument: str, now: int) -> None:
     if not emoji:
         message = "with what?"
         raise UsageError(message, hint="/react [#NUMBER] EMOJI, or off to take it back")
-    _, output = conversation.messenger.writing.react(peer, said.number, "" if emoji == OFF else emoji, now=now)
-    conversation.tell(reaction_line("you", "" if emoji == OFF else emoji, said.as_quote))
+    _, output = conversation.messenger.writing.react(peer, said.number, unless_off(emoji), now=now)
+    conversation.tell(reaction_line("you", unless_off(emoji), said.as_quote))
     conversation.perform_sent(output, now=now)
 
 
@@ -167,14 +165,13 @@ def _timer(conversation: Conversation, argument: str, now: int) -> None:
 
 def _export(conversation: Conversation, argument: str, _now: int) -> None:
     name, _, who = argument.partition(" ")
-    wanted = Wanted(peer=conversation.meant(who) if who.strip() else None)
+    everything = Wanted(peer=conversation.meant(who) if who.strip() else None)
     path = path_of(name)
     try:
-        count = export_to(path, export_lines(conversation.messenger, wanted, as_json=path.suffix == ".jsonl"))
-    except StorageError as error:  # of that file, not of the account's
-        conversation.tell(f"! {describe(error)}")
-        return
-    conversation.tell(f"* {path} holds {count} messages, for everybody to read who can open it")
+        count = export_to(path, export_lines(conversation.messenger, everything, as_json=path.suffix == ".jsonl"))
+    except StorageError as error:  # of that file, not of the account's: the conversation goes on
+        raise UsageError(str(error), hint=error.hint) from error
+    conversation.tell(f"* {path} holds {messages(count)}, for everybody to read who can open it")
 
 
 def _why(conversation: Conversation, argument: str, now: int) -> None:
@@ -201,7 +198,7 @@ def _keep(conversation: Conversation, argument: str, now: int) -> None:
 def _verify(conversation: Conversation, argument: str, now: int) -> None:
     """Show the safety number, or take the person's word that the other has the same."""
     name, _, rest = argument.partition(" ")
-    peer, answer = conversation.meant(name), "".join(rest.split())
+    peer, answer = conversation.meant(name), rest.strip()
     if not answer:
         conversation.show_safety_number(peer)
         return
@@ -243,8 +240,7 @@ def _server_knows(conversation: Conversation, _argument: str, now: int) -> None:
 
 
 def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
-    confirmed = normalise_user_id(argument) if argument else ""
-    conversation.perform(conversation.messenger.erase_account(confirmed, now=now), now=now)
+    conversation.perform(conversation.messenger.erase_account(argument, now=now), now=now)
 
 
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
@@ -271,7 +267,7 @@ def _block(conversation: Conversation, argument: str, now: int) -> None:
 
 def _change_book(conversation: Conversation, now: int, change: Callable[[], None]) -> None:
     """Change what is remembered of a conversation."""
-    conversation.perform(conversation.messenger.decisions.note(change, now=now), now=now)
+    conversation.perform(conversation.messenger.decisions.change_book(change, now=now), now=now)
     conversation.meet()
 
 
@@ -286,7 +282,7 @@ def _note(conversation: Conversation, argument: str, now: int) -> None:
     name, _, rest = argument.partition(" ")
     peer, book, note = conversation.meant(name), conversation.messenger.book, rest.strip()
     if note:
-        _change_book(conversation, now, lambda: book.set_note(peer, "" if note == OFF else note))
+        _change_book(conversation, now, lambda: book.set_note(peer, unless_off(note)))
     conversation.tell(note_line(book.name(peer), book.entry(peer).note))
 
 

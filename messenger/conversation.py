@@ -18,6 +18,8 @@ from messenger.door import Standing
 from messenger.durations import spelt
 from messenger.engine import Messenger
 from messenger.events import (
+    FAILED,
+    ON_THE_WAY,
     AccountErased,
     Arrival,
     ContactPinned,
@@ -46,7 +48,6 @@ from messenger.ui.text import (
 from protocol import Frame
 
 ABOUT_MESSAGES = Arrival | MessagesMissing | EnvelopeRefused  # the rest is about the program
-ON_THE_WAY = {"accepted", "delivered", "read"}  # states that are no news but of progress
 NO_RECIPIENT = "Enter recipient phone number (or 'quit' to exit): "
 TYPING_SHOWN_S = 15  # since it was last heard
 MAX_SHOWN_AT_ONCE = 50  # messages; beyond that the last of them, and how many there are
@@ -263,8 +264,11 @@ class Conversation:
         return self.meant("")
 
     def knows(self, name: str) -> bool:
-        """Tell whether a word is the name of a contact."""
-        return self.messenger.contacts.find(name) is not None
+        """Tell whether a word names a contact: by an id, however it is written, or by an alias."""
+        try:
+            return self.messenger.contacts.find(self.messenger.book.meant(name)) is not None
+        except UsageError:
+            return False
 
     def show_found(self, wanted: Wanted) -> None:
         """Show the newest messages that are looked for."""
@@ -394,7 +398,7 @@ class Conversation:
             self._typing[event.peer] = now + TYPING_SHOWN_S
             return
         self._show(event)
-        if isinstance(event, StateChanged) and event.state in {"rejected", "identity-changed"}:
+        if isinstance(event, StateChanged) and event.state in FAILED:
             self.failed += 1
         if isinstance(event, StateChanged) and event.reason is Code.UNKNOWN_USER and event.peer == self._recipient:
             self.close()  # it was mistyped: the next entry is for somebody else
@@ -433,7 +437,7 @@ class Conversation:
 
     def _show(self, event: Event) -> None:
         line = event_line(self.messenger.book.named(event) if hasattr(event, "peer") else event)
-        if isinstance(event, StateChanged) and event.state in ON_THE_WAY:
+        if isinstance(event, StateChanged) and event.state in ON_THE_WAY:  # no news but of progress
             said = self.messenger.archive.sent(event.peer, event.id)
             if said is not None:  # and not what changes one
                 self._screen.progress(f"{line}, {quoted(said.as_quote)}")

@@ -67,11 +67,11 @@ class Decisions:
             UsageError: There is nothing to decide.
         """
 
-        def accept(peer: str) -> None:
+        def pin(peer: str) -> None:
             self._contacts.accept(peer)
             self._changes.count_timers_anew(peer)
 
-        return self._decide(peer, accept, now=now)
+        return self._decide(peer, pin, now=now)
 
     def keep(self, peer: str, *, now: int) -> Output:
         """Stay with the identity that a contact had.
@@ -127,7 +127,7 @@ class Decisions:
 
     # ------------------------------------------------------------ what they are called, and how long messages stay
 
-    def note(self, change: Callable[[], None], *, now: int) -> Output:
+    def change_book(self, change: Callable[[], None], *, now: int) -> Output:
         """Change the address book.
 
         Raises:

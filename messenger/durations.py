@@ -1,4 +1,4 @@
-"""Spans of time as people write them: 30s, 5m, 1h, 7d, 4w."""
+"""Spans of time as people write them: 30s, 5m, 1h, 7d, 4w; and `off`, which is none."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def seconds(text: str, *, longest: int) -> int:
         message = f"{text!r} is no time that can be set"
         raise UsageError(message, hint=f"write 30s, 5m, 1h, 7d or 4w, at most {longest // 86400}d; or off")
     return span
+
+
+def unless_off(text: str) -> str:
+    """Return what a person has typed, `off` being nothing."""
+    return "" if text == OFF else text
 
 
 def spelt(span: int) -> str:

@@ -280,7 +280,10 @@ class Messenger:
         return output
 
     def tidy(self, *, now: int) -> None:
-        """Remove all messages whose time is over; to be called once, at the start."""
+        """Remove all messages that have disappeared by now, and some of those that are kept no longer.
+
+        To be called once, at the start; `tick` goes on.
+        """
         while self.expiry.is_due(now=now):
             with self.database.transaction():
                 self.expiry.disappear(now=now)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from errors import Code
+
+ON_THE_WAY: Final = frozenset({"accepted", "delivered", "read"})  # states of an own message that the server has taken
+FAILED: Final = frozenset({"rejected", "identity-changed"})  # and of one that will not go out
 
 
 @dataclass(frozen=True, slots=True)

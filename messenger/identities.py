@@ -155,12 +155,13 @@ class Identities:
 
         Args:
             peer: The contact.
-            number: What was compared; it must be the number still.
+            number: What was compared, in groups or not; it must be the number still.
 
         Raises:
             UsageError: They are no contact, or this can be no number.
             UntrustedKeyError: Their identity has changed or was revoked, or the numbers differ.
         """
+        number = "".join(number.split())
         if not (number.isascii() and number.isdigit()):
             message = f"{number!r} is no safety number"
             raise UsageError(message, hint=f"it has 60 digits; ask {peer} for what they see")

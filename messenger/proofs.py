@@ -5,7 +5,7 @@ from __future__ import annotations
 from acceptance import verify_acceptance
 from errors import CryptoError
 from messenger.archive import Archive
-from messenger.events import AcceptanceMissing, AcceptanceProven
+from messenger.events import ON_THE_WAY, AcceptanceMissing, AcceptanceProven
 from messenger.history import History
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
@@ -28,7 +28,7 @@ class Proofs:
     def ask(self, peer: str, output: Output) -> None:
         """Ask the server about the newest own message to somebody, if it says that it has taken it."""
         said, link = self._archive.last_sent(peer), self._line.link
-        if link is None or not link.online or said is None or said.state not in {"accepted", "delivered", "read"}:
+        if link is None or not link.online or said is None or said.state not in ON_THE_WAY:
             return
         link.asked_proof = (peer, said.id)
         output.frames.append(FetchAcceptance(id=said.id))

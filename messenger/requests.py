@@ -139,10 +139,10 @@ class Alias(Request, tag="alias"):
 
 
 class Note(Request, tag="note"):
-    """Remember something of somebody."""
+    """What is remembered of somebody; with a note that from now on, with `off` nothing."""
 
     to: str
-    note: str = ""
+    note: str | None = None
 
 
 class Mute(Request, tag="mute"):

@@ -6,6 +6,7 @@ from typing import Final
 
 from errors import UsageError
 from identity import create_ending
+from messenger.account import normalise_user_id
 from messenger.events import AccountErased, ServerHolds
 from messenger.keyring import Keyring
 from messenger.line import Line, Output
@@ -66,9 +67,10 @@ class ServerData:
             now: Seconds since 1970.
 
         Raises:
-            UsageError: It is not, or the server cannot be reached, or keys are being rotated.
+            UsageError: It is another, or the server cannot be reached, or keys are being rotated.
         """
         account = self._keyring.account
+        confirmed = normalise_user_id(confirmed) if confirmed else ""
         if confirmed != account.user_id:
             message = f"this would remove the account {account.user_id} from the server, for ever"
             if confirmed:

@@ -12,6 +12,7 @@ from messenger.contacts import Contacts
 from messenger.content import check_reaction, check_text
 from messenger.decisions import Decisions
 from messenger.door import Door, Standing
+from messenger.events import FAILED
 from messenger.history import DELETION, EDIT, REACTION, TIMER, History
 from messenger.identities import refuse_stopped
 from messenger.keyring import Keyring
@@ -127,7 +128,7 @@ class Writing:
         if not said.outgoing:
             message = f"#{number} is what the other wrote"
             raise UsageError(message, hint="you can change what you wrote yourself")
-        if said.state in {"rejected", "identity-changed", "expired"}:
+        if said.state in FAILED | {"expired"}:
             message = f"#{number} was never delivered"
             raise UsageError(message, hint="write it again")
         if said.timestamp <= now - CHANGED_WITHIN_S:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acceptance import sign_acceptance
-from crypto_utils import RSAPrivateKey
+from crypto_utils import RSA_SIZE, RSAPrivateKey
 from errors import Code, Refused
 from records import Acceptance
 from relay.limits import Limits, Now, RateLimiter
@@ -38,7 +38,7 @@ class Acceptances:
             mark=stored.mark,
             received_at=stored.received_at,
             sender_id=sender_id,
-            signature=bytes(256),
+            signature=bytes(RSA_SIZE),
             timestamp=now.wall_s,
         )
         return sign_acceptance(self._key, draft)

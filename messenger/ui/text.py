@@ -16,6 +16,7 @@ from messenger.archive import Said
 from messenger.contacts import COUNTERS_SKIPPED
 from messenger.durations import spelt
 from messenger.events import (
+    FAILED,
     AcceptanceMissing,
     AcceptanceProven,
     AccountErased,
@@ -133,7 +134,7 @@ def said_line(said: Said, *, numbered: bool = False, dated: bool = False) -> str
 
 def progress(said: Said) -> str:
     """Return how far an own message has come, in a word, or why it did not."""
-    if said.state in {"rejected", "identity-changed"}:
+    if said.state in FAILED:
         return f"not sent: {reason_line(said.reason)}"
     return "never fetched" if said.state == "expired" else said.state
 
@@ -239,6 +240,11 @@ def status_lines(status: Status) -> list[str]:
         *([f"! the key has changed of: {', '.join(status.changed)}"] if status.changed else []),
         *([alarm_line(status.log_alarm)] if status.log_alarm is not None else []),
     ]
+
+
+def messages(count: int) -> str:
+    """Return how many messages."""
+    return "1 message" if count == 1 else f"{count} messages"
 
 
 def unread_line(unread: Mapping[str, int]) -> str:
@@ -383,8 +389,7 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case Typing(peer=peer):
             return f"* {peer} is typing"
         case MessagesExpired(peer=peer, count=count):
-            what = f"{count} message{'s' if count > 1 else ''} with {peer}"
-            return f"* {what} disappeared; what stands on the screen is the terminal's"
+            return f"* {messages(count)} with {peer} disappeared; what stands on the screen is the terminal's"
         case MessageRequested(peer=peer):
             return (
                 f"* {peer} is nobody you have written to. They do not hear whether you have seen this until you answer,"
@@ -393,7 +398,7 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case MessagesMissing(peer=peer, count=count) if count >= COUNTERS_SKIPPED:  # after a restored backup
             return f"! messages from {peer} missing; how many, nobody knows"
         case MessagesMissing(peer=peer, count=count):
-            return f"! {count} message{'s' if count > 1 else ''} from {peer} missing"
+            return f"! {messages(count)} from {peer} missing"
         case StateChanged(peer=peer, state="rejected", reason=Code.UNKNOWN_USER):
             return f"! Security Error: Public key for {peer} not found: {reason_line(Code.UNKNOWN_USER)}"
         case StateChanged(peer=peer, state="rejected" | "identity-changed", reason=reason):

@@ -414,7 +414,7 @@ def test_messages_are_found(looking: Desk, bob: Person, carol: Person) -> None:
     ]  # fmt: skip
     looking.told.clear()
     looking.type(
-        "/search nothing", "/search", "/search ???", "/search koln since:today", "/search koln until:2001-01-01"
+        "/search nothing since", "/search", "/search ???", "/search koln since:today", "/search koln until:2001-01-01"
     )
     assert [line.splitlines()[0] for line in looking.told] == [
         "* nothing found", "! /search wants WORDS [with:WHO] [since:DATE] [until:DATE]",
@@ -591,7 +591,9 @@ def test_a_timer_is_set_and_stands_in_the_status(desk: Desk, bob: Person) -> Non
     assert "disappear 1 hour after they were read" in desk.told[-1]
     assert "disappearing: 1 hour" in desk.conversation.status()
     assert bob.messenger.book.entry("alice").lifetime_s == 3600
-    desk.type("/timer bob off")
+    desk.type("/alias bob Bobby", "/timer Bobby")
+    assert desk.told[-1].startswith("* from now on messages with Bobby disappear 1 hour after")
+    desk.type("/alias bob", "/timer bob off")
     assert "disappearing" not in desk.conversation.status()
 
 
@@ -662,12 +664,13 @@ def test_all_that_was_said_is_written_into_a_file(desk: Desk, bob: Person, tmp_p
     path = tmp_path / "all.jsonl"
     desk.type("@bob hello", f"/export {path}", f"/export {path}", f"/export {tmp_path}/no/folder", "/export")
     assert [line.splitlines()[0] for line in desk.told[-4:]] == [
-        f"* {path} holds 1 messages, for everybody to read who can open it",
+        f"* {path} holds 1 message, for everybody to read who can open it",
         f"! {path} exists already",
         f"! cannot write {tmp_path}/no/folder (No such file or directory)",
         "! /export wants PATH [WHO]",
     ]
     assert '"text": "hello"' in path.read_text(encoding="utf-8")
+    assert desk.conversation.failed == 3, "a pipe ends with an error"
     desk.type(f"/export {tmp_path}/carol.txt carol")
     assert (tmp_path / "carol.txt").read_bytes() == b""
     assert "/export " in desk.conversation.before_paths()
