@@ -6,10 +6,10 @@ What must never be here is a rule.
 from __future__ import annotations
 
 import threading
-import time
 from functools import partial
 
 from errors import SecureChatError
+from leaving import Leaving
 from messenger.answers import carry_out
 from messenger.engine import Messenger
 from messenger.events import AccountErased, Arrival
@@ -42,8 +42,7 @@ class Daemon:
         self._session = session
         self._face = face
         self._lines = lines
-        self._patience_s = patience_s
-        self._left_at_s: float | None = None
+        self._leaving = Leaving(messenger.outbox, patience_s=patience_s)
 
     def run(self) -> None:
         """Serve until the input ends, or a request says so.
@@ -53,14 +52,14 @@ class Daemon:
         """
         threading.Thread(target=self._read, name="requests", daemon=True).start()
         self._perform(Output(events=self._messenger.resume()))
-        self._session.run(self._over, perform=self._perform, offline=self._offline)
+        self._session.run(self._leaving.is_over, perform=self._perform, offline=self._offline)
 
     def _read(self) -> None:
         """Hand over line after line; where many wait, the next is not read."""
         while (line := self._lines.read()) is not None:
             if line.strip():
                 self._session.submit(partial(self._serve, line))
-        self._session.submit(self._leave)
+        self._session.submit(self._leaving.begin)
 
     # ------------------------------------------------------------ the session's thread
 
@@ -76,7 +75,7 @@ class Daemon:
         self._write({"type": "reply", "id": name, "ok": True, "result": answer.result})
         self._perform(answer.output)
         if isinstance(request, Quit):
-            self._leave()
+            self._leaving.begin()
 
     def _perform(self, output: Output) -> None:
         """Send frames, write events; what came in a message is acknowledged when its line was written and flushed."""
@@ -87,7 +86,7 @@ class Daemon:
             if isinstance(event, Arrival):
                 shown.append((event.peer, event.id))
             elif isinstance(event, AccountErased):
-                self._leave()
+                self._leaving.begin()
         if shown:
             self._perform(self._messenger.shown(shown, now=wall_time()))
 
@@ -96,16 +95,6 @@ class Daemon:
 
     def _write(self, data: Data) -> None:
         self._face.show(json_line(data))
-
-    def _leave(self) -> None:
-        if self._left_at_s is None:
-            self._left_at_s = time.monotonic()
-
-    def _over(self) -> bool:
-        """Tell whether no more requests come, and nothing waits any more, or for too long."""
-        if self._left_at_s is None:
-            return False
-        return not self._messenger.outbox.count_messages() or time.monotonic() > self._left_at_s + self._patience_s
 
 
 def _failure(error: SecureChatError) -> Data:

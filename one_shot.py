@@ -37,10 +37,11 @@ from messenger.inbox import Shown
 from messenger.line import Output
 from messenger.status import status_of
 from messenger.ui import Face
+from messenger.ui.event_lines import HELD_ROWS, event_line
 from messenger.ui.json_events import event_data
 from messenger.ui.json_lines import json_line, keys_data, said_data, sent_data, status_data
 from messenger.ui.plain import LineReader
-from messenger.ui.text import HELD_ROWS, alarm_line, event_line, status_lines, why_lines
+from messenger.ui.text import alarm_line, status_lines, why_lines
 from messenger.writing import Writing
 from session import Session, wall_time
 

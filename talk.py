@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from errors import SecureChatError
+from leaving import Leaving
 from messenger.conversation import Conversation
 from messenger.engine import Messenger
 from messenger.ui import Face
@@ -44,11 +45,10 @@ class Talk:
         self._messenger = messenger
         self._session = session
         self._face = face
-        self._patience_s = patience_s
+        self._leaving = Leaving(messenger.outbox, patience_s=patience_s)
         self._offline = offline
-        self._left_at_s: float | None = None
         self._type_again_at_s = 0.0
-        self._conversation = Conversation(messenger, face, send=session.send, leave=self._leave, notify=notify)
+        self._conversation = Conversation(messenger, face, send=session.send, leave=self._leaving.begin, notify=notify)
 
     def run(self) -> None:
         """Talk until the person leaves.
@@ -61,10 +61,10 @@ class Talk:
         try:
             self._face.converse(self._conversation, partial(self._enter, worker), self._typed)
         except BaseException:
-            self._patience_s = 0
+            self._leaving.at_once()
             raise
         finally:
-            self._session.submit(self._leave)
+            self._session.submit(self._leaving.begin)
             worker.join()
             waiting = self._messenger.outbox.count_messages()
             if waiting:
@@ -101,7 +101,7 @@ class Talk:
         try:
             conversation.begin(now=wall_time())
             self._session.run(
-                self._over,
+                self._leaving.is_over,
                 perform=lambda output: conversation.perform(output, now=wall_time()),
                 offline=self._lost,
             )
@@ -111,16 +111,6 @@ class Talk:
     def _lost(self, reason: SecureChatError | None) -> None:
         self._offline(reason)
         self._conversation.refresh()
-
-    def _leave(self) -> None:
-        if self._left_at_s is None:
-            self._left_at_s = time.monotonic()
-
-    def _over(self) -> bool:
-        """Tell whether the person has left and nothing waits any more, or for too long."""
-        if self._left_at_s is None:
-            return False
-        return not self._messenger.outbox.count_messages() or time.monotonic() > self._left_at_s + self._patience_s
 
 
 class Worker:

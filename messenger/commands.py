@@ -13,8 +13,8 @@ from messenger.archive import Said, Wanted, wanted
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
+from messenger.ui.event_lines import HELD_ROWS
 from messenger.ui.text import (
-    HELD_ROWS,
     accepted_line,
     alias_line,
     allowed_line,

@@ -34,8 +34,8 @@ from messenger.events import (
 )
 from messenger.inbox import Shown
 from messenger.line import Output
+from messenger.ui.event_lines import event_line
 from messenger.ui.text import (
-    event_line,
     message_line,
     progress,
     quoted,

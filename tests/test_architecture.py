@@ -64,10 +64,11 @@ MAY_IMPORT = {
     | {"acceptance"}
     | {"key_agreement", "prekeys"},
     "session": {"errors", "protocol", "crypto_utils", "identity", "link", "transport", "messenger"},
-    "talk": {"errors", "messenger", "session"},
+    "leaving": {"messenger"},
+    "talk": {"errors", "messenger", "session", "leaving"},
     "one_shot": {"errors", "messenger", "session"},
     "local": {"errors", "messenger", "session", "one_shot"},
-    "daemon": {"errors", "messenger", "session"},
+    "daemon": {"errors", "messenger", "session", "leaving"},
     "outline": {"errors"},
     "notifier": {"errors"},
     "settings": {"errors", "outline", "messenger", "notifier"},
@@ -76,7 +77,7 @@ MAY_IMPORT = {
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
     "client": GROUND
-    | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local", "notifier", "daemon"},
+    | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local", "notifier", "leaving"},
 }
 for allowed in MAY_IMPORT.values():
     if "protocol" in allowed:  # what is said is made of what is signed

@@ -13,9 +13,9 @@ from client_options import make_parser
 from messenger.answers import HANDLERS
 from messenger.commands import COMMANDS
 from messenger.events import Event
+from messenger.ui.event_lines import event_line
 from messenger.ui.json_events import TYPES, event_data
 from messenger.ui.json_lines import json_line
-from messenger.ui.text import event_line
 from outline import outline
 from tests.messenger.ui.test_text import EVENTS
 

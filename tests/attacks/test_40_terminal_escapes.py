@@ -6,7 +6,7 @@ import pytest
 
 from messenger.events import MessageReceived
 from messenger.ui import text as texts
-from messenger.ui.text import event_line
+from messenger.ui.event_lines import event_line
 
 HOSTILE = ["\x1b]0;owned\x07", "\x1b[2J", "\x9b2J", "\u202egnp.exe", "a\rb", "x\n[12:00] bob: I owe you", "\u200b"]
 

@@ -16,7 +16,7 @@ from messenger.contacts import COUNTERS_SKIPPED
 from messenger.database import Database
 from messenger.events import ContactRestored, IdentityRotated, LoginRefused, MessagesMissing
 from messenger.opening import open_account
-from messenger.ui.text import event_line
+from messenger.ui.event_lines import event_line
 from protocol import Delivery
 from tests.messenger.people import PASSWORD, Person, Town
 from tests.relay.world import SERVER_KEY

@@ -11,7 +11,8 @@ from crypto_utils import PrivateKeys
 from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
 from messenger.events import AccountErased, IdentityRotated, MessageReceived, MessageRequested, ServerHolds, Typing
-from messenger.ui.text import clock, event_line
+from messenger.ui.event_lines import event_line
+from messenger.ui.text import clock
 from tests.messenger.people import Person, Town
 
 

@@ -17,7 +17,8 @@ from messenger.events import MessageReceived, MessagesMissing, TimerChanged, Typ
 from messenger.line import Output
 from messenger.suites.draft import Draft
 from messenger.suites.suite1 import Suite1
-from messenger.ui.text import event_line, said_line
+from messenger.ui.event_lines import event_line
+from messenger.ui.text import said_line
 from protocol import Accepted, Delivery, Envelope, Frame, Message, Receipt
 from tests.attacks.stage import Stage, sealed
 from tests.messenger.people import Person, Town

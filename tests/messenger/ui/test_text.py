@@ -45,7 +45,8 @@ from messenger.events import (
     TimerChanged,
     Typing,
 )
-from messenger.ui.text import CONTINUATION, clock, event_line, folded, message_line, sanitise
+from messenger.ui.event_lines import event_line
+from messenger.ui.text import CONTINUATION, clock, folded, message_line, sanitise
 
 
 @given(st.text())
