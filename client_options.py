@@ -133,11 +133,13 @@ def _add_messages(actions: Any) -> None:
             "--message", metavar="NUMBER", help="which: its number in `history`, or its id (default: the last)"
         )
     for action in (send, reply, edit, delete, react, timer):
+        is_text = action in {send, reply}  # what changes one is not read by itself
         action.add_argument(
             "--wait",
-            choices=["accepted", "delivered", "read"],
+            choices=["accepted", "delivered", *(["read"] if is_text else [])],
             default="accepted",
-            help="end when it has come so far: at the server, at the other's device, or read (default: %(default)s)",
+            help=f"end when it has come so far: at the server, at the other's device{', or read' if is_text else ''}"
+            " (default: %(default)s)",
         )
         action.add_argument("--json", action="store_true", help="say in a JSON object what became of it")
     recv = actions.add_parser("recv", help="show what waits and leave")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import time
@@ -25,12 +26,17 @@ def check_notification(text: str) -> str:
         UsageError: It is no command line.
     """
     try:
-        if text.strip() and shlex.split(text):
+        if words(text):
             return text
     except ValueError:
         pass
     message = f"{text!r} is no command"
     raise UsageError(message, hint="off, bell, or a command such as: notify-send SecureChat")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a command line; on Windows a backslash is one of a path."""
+    return shlex.split(text, posix=os.name != "nt")
 
 
 class Notifier:
@@ -46,7 +52,7 @@ class Notifier:
         Raises:
             UsageError: There is no such command.
         """
-        self._command = shlex.split(how) if how not in {OFF, BELL} else []
+        self._command = words(how) if how not in {OFF, BELL} else []
         if self._command and shutil.which(self._command[0]) is None:
             message = f"there is no command {self._command[0]!r} to notify with"
             raise UsageError(message, hint="--notify off, bell, or a command such as: notify-send SecureChat")

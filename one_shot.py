@@ -54,7 +54,7 @@ _IN_PASSING: Final = (
     Typing,
 )  # messages stay unread, and wait for `recv`
 
-_ENDED: Final = FAILED | {"deleted"}  # states of a message that goes no further
+_ENDED: Final = FAILED | {"deleted", "expired"}  # states of a message that goes no further
 _FAR_ENOUGH: Final = {
     "accepted": ON_THE_WAY | _ENDED,
     "delivered": {"delivered", "read"} | _ENDED,
@@ -164,6 +164,9 @@ class OneShot:
             raise identity_changed(recipient)
         if state == "rejected":
             raise rejected(recipient, reason)
+        if state == "expired":
+            message = f"{recipient} did not fetch it as long as the server keeps it"
+            raise TimeoutExpiredError(message, hint="send it again")
 
     def _queue(self, writing: Writing, peer: str) -> tuple[bytes, Output]:
         """Queue what the action says."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, wanted
 from messenger.content import MAX_LIFETIME_S
+from messenger.decisions import Decisions
 from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.line import Output
@@ -142,12 +143,12 @@ def _contacts(messenger: Messenger, _request: People, _now: int) -> Answer:
     return Answer({"contacts": [_contact(messenger, peer) for peer, _ in messenger.contacts.all()]})
 
 
-def _decided(decide: str) -> Handler:
+def _decided(decide: Callable[[Decisions], Callable[..., Output]]) -> Handler:
     """Return what carries out one of the person's decisions about a contact."""
 
     def handle(messenger: Messenger, request: Allow | Block | Accept | Keep, now: int) -> Answer:
         peer = _meant(messenger, request.to)
-        output = getattr(messenger.decisions, decide)(peer, now=now)
+        output = decide(messenger.decisions)(peer, now=now)
         return Answer(_contact(messenger, peer), output)
 
     return handle
@@ -199,10 +200,10 @@ HANDLERS: Final[dict[type[Request], Handler]] = {
     Search: _search,
     Why: _why,
     People: _contacts,
-    Allow: _decided("allow"),
-    Block: _decided("block"),
-    Accept: _decided("accept"),
-    Keep: _decided("keep"),
+    Allow: _decided(lambda decisions: decisions.allow),
+    Block: _decided(lambda decisions: decisions.block),
+    Accept: _decided(lambda decisions: decisions.accept),
+    Keep: _decided(lambda decisions: decisions.keep),
     Verify: _verify,
     Alias: _remembered(lambda messenger, peer, request: messenger.book.set_alias(peer, request.alias)),
     Note: _remembered(_note),

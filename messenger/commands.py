@@ -13,6 +13,7 @@ from messenger.archive import Said, Wanted, wanted
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
+from messenger.line import Output
 from messenger.ui.event_lines import HELD_ROWS
 from messenger.ui.text import (
     accepted_line,
@@ -183,16 +184,22 @@ def _status(conversation: Conversation, _argument: str, _now: int) -> None:
     conversation.tell(f"* {conversation.status()}")
 
 
-def _accept(conversation: Conversation, argument: str, now: int) -> None:
+def _decide(
+    conversation: Conversation, argument: str, now: int, decide: Callable[..., Output], line: Callable[[str], str]
+) -> str:
+    """Carry out a decision about a contact, say so, and return who it is."""
     peer = conversation.meant(argument)
-    conversation.perform(conversation.messenger.decisions.accept(peer, now=now), now=now)
-    conversation.tell(accepted_line(conversation.name(peer)))
+    conversation.perform(decide(peer, now=now), now=now)
+    conversation.tell(line(conversation.name(peer)))
+    return peer
+
+
+def _accept(conversation: Conversation, argument: str, now: int) -> None:
+    _decide(conversation, argument, now, conversation.messenger.decisions.accept, accepted_line)
 
 
 def _keep(conversation: Conversation, argument: str, now: int) -> None:
-    peer = conversation.meant(argument)
-    conversation.perform(conversation.messenger.decisions.keep(peer, now=now), now=now)
-    conversation.tell(kept_line(conversation.name(peer)))
+    _decide(conversation, argument, now, conversation.messenger.decisions.keep, kept_line)
 
 
 def _verify(conversation: Conversation, argument: str, now: int) -> None:
@@ -253,16 +260,12 @@ def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
 
 
 def _allow(conversation: Conversation, argument: str, now: int) -> None:
-    peer = conversation.meant(argument)
-    conversation.perform(conversation.messenger.decisions.allow(peer, now=now), now=now)
-    conversation.tell(allowed_line(conversation.name(peer)))
+    _decide(conversation, argument, now, conversation.messenger.decisions.allow, allowed_line)
 
 
 def _block(conversation: Conversation, argument: str, now: int) -> None:
-    peer = conversation.meant(argument)
-    conversation.perform(conversation.messenger.decisions.block(peer, now=now), now=now)
+    peer = _decide(conversation, argument, now, conversation.messenger.decisions.block, blocked_line)
     conversation.forget_unread(peer)
-    conversation.tell(blocked_line(conversation.name(peer)))
 
 
 def _change_book(conversation: Conversation, now: int, change: Callable[[], None]) -> None:

@@ -104,16 +104,18 @@ class Decisions:
             UsageError: They are no contact.
         """
         with self._step(now) as output:
-            if self._door.of(peer) is Standing.REQUEST:
-                self._receipts.catch_up(peer, now=now)
+            self._catch_up(peer, now)
             self._door.allow(peer)
         return output
 
     def let_in(self, peer: str, *, now: int) -> None:
         """Let somebody in who is written to, inside the caller's step; they hear what became of their messages."""
+        self._catch_up(peer, now)
+        self._door.note_written(peer)
+
+    def _catch_up(self, peer: str, now: int) -> None:
         if self._door.of(peer) is Standing.REQUEST:
             self._receipts.catch_up(peer, now=now)
-        self._door.note_written(peer)
 
     def block(self, peer: str, *, now: int) -> Output:
         """See nothing of a contact any more.

@@ -280,15 +280,17 @@ class Messenger:
         return output
 
     def tidy(self, *, now: int) -> None:
-        """Remove all messages that have disappeared by now, and some of those that are kept no longer.
+        """Remove all messages that have disappeared by now, or are kept no longer.
 
         To be called once, at the start; `tick` goes on.
         """
         while self.expiry.is_due(now=now):
             with self.database.transaction():
                 self.expiry.disappear(now=now)
-        with self.database.transaction():
-            self.expiry.tidy(now=now)
+        is_more = True
+        while is_more:
+            with self.database.transaction():
+                is_more = self.expiry.tidy(now=now)
 
     def tick(self, *, now: int) -> Output:
         """Repeat what the relay had put off, when its time has come; to be called every second or so."""

@@ -39,8 +39,13 @@ class Expiry:
             removed[peer] = removed.get(peer, 0) + 1
         return removed
 
-    def tidy(self, *, now: int) -> None:
-        """Remove some of what is older than what its conversation keeps; what is unread or not sent yet stays."""
+    def tidy(self, *, now: int) -> bool:
+        """Remove some of what is older than what its conversation keeps; what is unread or not sent yet stays.
+
+        Returns:
+            Whether there may be more.
+        """
+        is_more = False
         for peer, kept_s in self._db.rows("SELECT peer, kept_s FROM conversation WHERE kept_s > 0"):
             rows = self._db.rows(
                 "SELECT ordinal FROM message WHERE peer = ? AND stored_at <= ?"  # noqa: S608 - constants
@@ -49,3 +54,5 @@ class Expiry:
             )  # fmt: skip
             for (ordinal,) in rows:
                 self._changes.forget(ordinal)
+            is_more |= len(rows) == BATCH
+        return is_more

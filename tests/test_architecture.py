@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "entrance": {"errors", "crypto_utils", "key_files", "identity", "messenger", "session"},
     "server": GROUND | {"server_key", "tls", "link", "transport", "relay"},
     "client": GROUND
-    | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local", "notifier", "leaving"},
+    | {"client_options", "messenger", "session", "entrance", "talk", "one_shot", "local", "notifier", "daemon"},
 }
 for allowed in MAY_IMPORT.values():
     if "protocol" in allowed:  # what is said is made of what is signed
@@ -90,7 +90,7 @@ WORLD = {
     "sqlcipher3": {"messenger/database"},
     "prompt_toolkit": {"messenger/ui/line"},
     "subprocess": {"server", "notifier"},
-    "time": {"transport", "server", "talk", "session", "notifier", "daemon"},
+    "time": {"transport", "server", "talk", "session", "notifier", "leaving"},
     "random": {"session"},
     "tomllib": {"settings"},
 }

@@ -143,8 +143,8 @@ def test_a_contact_is_called_and_kept_as_the_person_wants(run: Run) -> None:
     assert " you to Bobby: " in run("history", "Bobby", "-n", "1")[0]
     assert json.loads(run("mute", "Bobby", "off", "--json")[0])["muted"] is False
     run("keep-for", "bob", "off")
-    run("note", "bob")
-    run("note", "bob", "off")
+    assert run("note", "bob") == []
+    assert run("note", "bob", "off") == []
     run("alias", "bob")
     assert run("contacts") == ["  bob  unverified"]
     with pytest.raises(UsageError, match="no time"):

@@ -14,6 +14,7 @@ from messenger.ui import Dialogue
 from messenger.ui.terminal import fitted
 
 _READ_SIZE: Final = 64 * 1024  # bytes
+MAX_LINE: Final = 1024 * 1024  # letters: a message has at most 64 KiB
 _POLL_S: Final = 0.5  # Windows does not interrupt an endless wait for Ctrl-C
 
 
@@ -31,11 +32,17 @@ class LineReader:
         self._ended = False
 
     def read(self) -> str | None:
-        """Return the next line without its end, or None when there are no more."""
-        while "\n" not in self._text and not self._ended:
+        """Return the next line without its end, or None when there are no more.
+
+        One that is longer than anything that can be said comes in pieces.
+        """
+        while "\n" not in self._text and not self._ended and len(self._text) < MAX_LINE:
             data = os.read(self.descriptor, _READ_SIZE)
             self._text += self._decoder.decode(data, final=not data)
             self._ended = not data
+        if "\n" not in self._text[:MAX_LINE] and not self._ended:
+            line, self._text = self._text[:MAX_LINE], self._text[MAX_LINE:]
+            return line
         line, newline, self._text = self._text.partition("\n")
         return line.removesuffix("\r") if line or newline else None
 
