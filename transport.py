@@ -54,6 +54,7 @@ class Loop:
         self._woken = False
         self._stop_at_s: float | None = None
         self._stop_code: Code | None = None
+        self._ended = False
         self.told = False  # whether the handler was told of something since it could last act
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         shortest_s = min(self.limits.handshake_s, self.limits.login_s, self.limits.frame_s, self.limits.heartbeat_s)
@@ -114,7 +115,10 @@ class Loop:
 
     def _do(self, task: Callable[[], None]) -> None:
         self._tasks.append(task)
-        self._wake_up()
+        if self._ended:  # there is nobody else to do it, and it may hold a socket
+            self._take_tasks()
+        else:
+            self._wake_up()
 
     def _wake_up(self) -> None:
         if not self._woken and threading.current_thread() is not self._thread:
@@ -144,6 +148,7 @@ class Loop:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.getpeername()  # of one that was reset meanwhile, wrap_socket would leave a copy open
             server_side = link.connection.role is Role.SERVER
             wrapped = context.wrap_socket(sock, server_side=server_side, do_handshake_on_connect=False)
         except OSError as error:
@@ -176,6 +181,8 @@ class Loop:
             self._act()
         for link in list(self._links):
             link.abandon()
+        self._ended = True
+        self._take_tasks()
         self.selector.close()
         self._wake.close()
         self._waker.close()
@@ -184,7 +191,11 @@ class Loop:
         """Do what other threads have asked for."""
         self._woken = False  # before the queues are read: whoever adds to them now wakes us again
         while self._tasks:
-            self._tasks.popleft()()
+            try:
+                task = self._tasks.popleft()
+            except IndexError:  # at the end another thread may have taken it
+                return
+            task()
 
     def _act(self) -> None:
         """Let the handler act on what it was told, and write what that brings, until there is nothing left."""

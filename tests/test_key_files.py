@@ -13,7 +13,7 @@ import pytest
 
 import key_files
 from errors import StorageError
-from key_files import read_key_file, write_key_file
+from key_files import move_key_file, read_key_file, write_key_file
 from tests.trial import Trial
 
 
@@ -83,3 +83,14 @@ def test_kill_9_while_writing_leaves_a_whole_file(tmp_path: Path, trial: Trial) 
         data = path.read_bytes()
         assert len(data) == 18_000
         assert data == data[:9] * 2000
+
+
+def test_a_file_takes_the_place_of_another_or_stays_where_it_is(tmp_path: Path) -> None:
+    source, target = tmp_path / "next", tmp_path / "present"
+    source.write_bytes(b"next")
+    target.write_bytes(b"present")
+    move_key_file(source, target)
+    assert (target.read_bytes(), source.exists()) == (b"next", False)
+    with pytest.raises(StorageError):
+        move_key_file(source, target)
+    assert target.read_bytes() == b"next"

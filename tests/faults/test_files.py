@@ -70,7 +70,11 @@ def test_a_home_that_may_only_be_read_is_one_error_and_stays_as_it_is(homes: Pat
     else:
         home.mkdir(parents=True)
     server = "localhost:1" if used else NOWHERE
-    options = ["--port", "0"] if program == "server.py" else ["--user", "alice", "--server", server, "recv"]
+    options = (
+        ["--port", "0"]
+        if program == "server.py"
+        else ["--user", "alice", "--server", server, "recv" if used else "register"]
+    )
     folder.chmod(0o755)
     forbid_writing(home)
     before = contents(home)
