@@ -148,15 +148,15 @@ class OneShot:
             state = messenger.history.state(sent)[0]
             what = "queued, and goes out when this client runs next" if state == "queued" else f"{state}"
             _explain(error, f"the message is {what}")
+            self._tell_sent(sent, recipient)
             raise
         except TimeoutExpiredError as error:
             state = messenger.history.state(sent)[0]
             if state != "queued":
                 error.hint = f"the message is {state}, and need not be sent again; client.py why {recipient} tells more"
+            self._tell_sent(sent, recipient)
             raise
-        finally:
-            if self._options.json:
-                self._face.show(json_line(sent_data(sent, recipient, messenger.history.state(sent)[0])))
+        self._tell_sent(sent, recipient)
         if messenger.log.alarm is not None and not self._alarmed:
             self._face.tell(alarm_line(messenger.log.alarm))
         state, reason = messenger.history.state(sent)
@@ -167,6 +167,11 @@ class OneShot:
         if state == "expired":
             message = f"{recipient} did not fetch it as long as the server keeps it"
             raise TimeoutExpiredError(message, hint="send it again")
+
+    def _tell_sent(self, sent: bytes, recipient: str) -> None:
+        """Say to a program what became of its message, at the end; an account that is registered anew tries again."""
+        if self._options.json:
+            self._face.show(json_line(sent_data(sent, recipient, self._messenger.history.state(sent)[0])))
 
     def _queue(self, writing: Writing, peer: str) -> tuple[bytes, Output]:
         """Queue what the action says."""
@@ -219,7 +224,7 @@ class OneShot:
             raise log_alarm("what came was shown")
 
     def _worded(self, event: Event) -> str:
-        return event_line(self._messenger.book.named(event) if hasattr(event, "peer") else event)
+        return event_line(self._messenger.book.named(event))
 
     def _print(self, event: Event) -> None:
         """Write an event of `recv`: messages on standard output, the rest on standard error."""
@@ -236,7 +241,7 @@ class OneShot:
         """Have the server prove that it has the last message to somebody, and show its way."""
         messenger, heard = self._messenger, list[Event]()
         peer = messenger.book.meant(self._options.to)
-        messenger.archive.last_way(peer)
+        said, _ = messenger.archive.last_way(peer)
 
         def take(event: Event) -> bool:
             if isinstance(event, Online):
@@ -245,8 +250,7 @@ class OneShot:
                 heard.append(event)
             return False
 
-        accepted = messenger.archive.last_way(peer)[0].state in ON_THE_WAY
-        self._until(lambda: bool(heard) or (messenger.online and not accepted), take)
+        self._until(lambda: bool(heard) or (messenger.online and said.state not in ON_THE_WAY), take)
         for line in way_lines(messenger, peer, as_json=self._options.json):
             self._face.show(line)
 
@@ -257,10 +261,15 @@ class OneShot:
         messenger = self._messenger
         try:
             self._until(lambda: messenger.caught_up)
-        finally:
-            status = status_of(messenger)
-            for line in [json_line(status_data(status))] if self._options.json else status_lines(status):
-                self._face.show(line)
+        except (NetworkError, TimeoutExpiredError):
+            self._show_status()
+            raise
+        self._show_status()
+
+    def _show_status(self) -> None:
+        status = status_of(self._messenger)
+        for line in [json_line(status_data(status))] if self._options.json else status_lines(status):
+            self._face.show(line)
 
     def _rotate(self) -> None:
         """Make new keys, and wait until the server has them and the contacts are told."""

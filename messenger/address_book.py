@@ -16,7 +16,7 @@ MAX_NOTE: Final = 1000
 MAX_KEPT_S: Final = 100 * 365 * 24 * 3600
 _SHOWN: Final = {"L", "M", "N", "P", "S"}  # letters, marks, numbers, punctuation, symbols
 
-T = TypeVar("T", bound=Any)  # a dataclass with a peer
+T = TypeVar("T", bound=Any)  # a dataclass, mostly with a peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,10 @@ class AddressBook:
         return self.entry(peer).alias or peer
 
     def named(self, thing: T) -> T:
-        """Return something of a peer with what they are called here in place of their id."""
-        name = self.name(thing.peer)
-        return thing if name == thing.peer else replace(thing, peer=name)
+        """Return something with what its peer is called here in place of their id; what has no peer stays as it is."""
+        peer = getattr(thing, "peer", None)
+        name = self.name(peer) if peer is not None else None
+        return thing if name == peer else replace(thing, peer=name)
 
     def aliases(self) -> dict[str, str]:
         """Return all aliases, and whose they are."""
