@@ -60,7 +60,8 @@ def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
     """Return the live face on a real terminal, and the plain one everywhere else."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if options.plain or options.action is not None or not terminal:
-        return PlainFace(lines, sys.stdout, sys.stderr, answers=options.plain)
+        answers = options.plain and options.action != "daemon"  # whose input is requests
+        return PlainFace(lines, sys.stdout, sys.stderr, answers=answers)
     from messenger.ui.line import LineFace  # noqa: PLC0415 - a quarter of the start, which other actions need not
 
     return LineFace()
