@@ -233,7 +233,8 @@ class Inbox:
 
     def _open(self, sealed: Sealed, sequence: int, *, now: int) -> None:
         envelope, contact = sealed.envelope, sealed.contact
-        if self._door.of(contact.user_id) is Standing.BLOCKED:
+        standing = self._door.of(contact.user_id)
+        if standing is Standing.BLOCKED:
             self._pass_over(sealed, sequence, now=now)
             return
         try:
@@ -253,23 +254,22 @@ class Inbox:
             self.events.append(ContactRestored(contact.user_id))
         else:
             self._note_counter(contact, envelope.suite, content)
-        if isinstance(content, Timer) and self._door.of(contact.user_id) is not Standing.KNOWN:
-            self.acknowledged.append(sequence)  # a stranger decides nothing of what stays here
-            return
-        if isinstance(content, Written):
+        self._take_in(sealed, content, standing, sequence, now=now)
+
+    def _take_in(self, sealed: Sealed, content: Content, standing: Standing, sequence: int, *, now: int) -> None:
+        """Carry out what is said; a stranger decides nothing of how long it stays, and does not type."""
+        envelope, contact, is_known = sealed.envelope, sealed.contact, standing is Standing.KNOWN
+        if isinstance(content, Written) and (is_known or not isinstance(content, Timer)):
             trust = contact.trust if sealed.sender is contact.record else Trust.UNVERIFIED  # that one was not compared
-            self.events += self._introduced_now(contact.user_id)
+            self.events += self._introduced_now(contact.user_id, standing)
             self._store(envelope, content, trust, sequence, now=now)
             return
         if isinstance(content, ReceiptContent):
             self._confirm(envelope.sender_id, content, now)
-        elif content.about == "typing" and sequence and abs(now - envelope.timestamp) < TYPING_FRESH_S:
-            self._note_typing(contact.user_id)
+        elif isinstance(content, Notice) and content.about == "typing":
+            is_fresh = sequence and abs(now - envelope.timestamp) < TYPING_FRESH_S
+            self.typing += [contact.user_id] if is_fresh and is_known else []
         self.acknowledged.append(sequence)
-
-    def _note_typing(self, peer: str) -> None:
-        if self._door.of(peer) is Standing.KNOWN:
-            self.typing.append(peer)
 
     def _pass_over(self, sealed: Sealed, sequence: int, *, now: int) -> None:
         """Let what is blocked go by, unseen and unanswered; session and count go on, or it would be missing later."""
@@ -362,15 +362,16 @@ class Inbox:
         """Return the messages that were stored but not shown when the program last ended."""
         events: list[Event] = []
         for message in self._history.unshown():
-            if self._door.of(message.peer) is Standing.BLOCKED:
+            standing = self._door.of(message.peer)
+            if standing is Standing.BLOCKED:
                 continue
             self._unshown.setdefault((message.peer, message.id), 0)
-            events += [*self._introduced_now(message.peer), message]
+            events += [*self._introduced_now(message.peer, standing), message]
         return events
 
-    def _introduced_now(self, peer: str) -> list[Event]:
+    def _introduced_now(self, peer: str, standing: Standing) -> list[Event]:
         """Return the event that somebody is a stranger, where the person was not told since the start."""
-        if peer in self._introduced or self._door.of(peer) is not Standing.REQUEST:
+        if peer in self._introduced or standing is not Standing.REQUEST:
             return []
         self._introduced.add(peer)
         return [MessageRequested(peer)]

@@ -32,10 +32,8 @@ class Receipts:
         """Note that messages were shown, to somebody who reads them or only where they can be found."""
         due = self._inbox.shown(messages, read=read, now=now)
         state = "read" if read and self._of_reading else "delivered"  # that it was read says that it is here, too
-        self._tell(due, state, now)
-        for peer in due:
-            if self._door.of(peer) is Standing.KNOWN:
-                self._history.forget_changes(peer)
+        for peer in self._tell(due, state, now):
+            self._history.forget_changes(peer)
 
     def read(self, peer: str, *, now: int) -> None:
         """Note that everything that a contact has sent and was shown was read."""
@@ -53,9 +51,11 @@ class Receipts:
         """Ask for what did not open to be sent again."""
         self._queue(self._inbox.take_unopened(), "unopened", now)
 
-    def _tell(self, messages: dict[str, list[bytes]], state: str, now: int) -> None:
-        """Queue receipts for those who are let in: to others they would say when somebody is there."""
-        self._queue({peer: messages[peer] for peer in messages if self._door.of(peer) is Standing.KNOWN}, state, now)
+    def _tell(self, messages: dict[str, list[bytes]], state: str, now: int) -> list[str]:
+        """Queue receipts for those who are let in, and return them: to others they would say when somebody is there."""
+        known = [peer for peer in messages if self._door.of(peer) is Standing.KNOWN]
+        self._queue({peer: messages[peer] for peer in known}, state, now)
+        return known
 
     def _queue(self, messages: dict[str, list[bytes]], state: str, now: int) -> None:
         for peer, ids in messages.items():
