@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any, Final
 
 from errors import Code, UsageError
@@ -166,20 +165,20 @@ class Archive:
         return self._last(peer, "out")
 
     def _last(self, peer: str, direction: str) -> Said | None:
-        row = self._db.row(
-            f"{_SELECT} one.peer = ? AND one.direction = ? AND one.deleted_at IS NULL"
-            " ORDER BY one.ordinal DESC LIMIT 1",
-            peer, direction,
-        )  # fmt: skip
-        return _said(row) if row else None
+        newest = self._newest(peer, direction, 1)
+        return newest[0] if newest else None
 
-    def under_way(self, peer: str) -> list[Said]:
-        """Return the own messages of late to somebody that were written since the last one that was read, in order."""
+    def _newest(self, peer: str, direction: str, limit: int) -> list[Said]:
         rows = self._db.rows(
-            f"{_SELECT} one.peer = ? AND one.direction = 'out' ORDER BY one.ordinal DESC LIMIT ?", peer, OF_LATE
-        )
-        newest_first = [_said(row) for row in rows]
-        return list(reversed(list(takewhile(lambda said: said.state != "read", newest_first))))
+            f"{_SELECT} one.peer = ? AND one.direction = ? AND one.deleted_at IS NULL"
+            " ORDER BY one.ordinal DESC LIMIT ?",
+            peer, direction, limit,
+        )  # fmt: skip
+        return [_said(row) for row in rows]
+
+    def sent_lately(self, peer: str) -> list[Said]:
+        """Return the newest own messages to somebody that were not deleted, the newest first."""
+        return self._newest(peer, "out", OF_LATE)
 
     def last_way(self, peer: str) -> tuple[Said, list[tuple[str, int]]]:
         """Return the newest own message to somebody, and how far it came when.

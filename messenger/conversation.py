@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Protocol
 
 from errors import Code, UntrustedKeyError, UsageError, describe
@@ -154,12 +155,11 @@ class Conversation:
 
     def _own(self, peer: str, name: str) -> list[str]:
         """Return how far own messages to somebody have come: those of late that were not read, or the last one."""
-        last, under_way = self.messenger.archive.last_sent(peer), self.messenger.archive.under_way(peer)
-        if last is None:
-            return []
-        if len(under_way) <= 1:
-            return [f"last to {name}: {progress(last)}"]
-        counts = Counter(progress(said) for said in under_way)
+        newest_first = self.messenger.archive.sent_lately(peer)
+        unread = list(takewhile(lambda said: said.state != "read", newest_first))
+        if len(unread) <= 1:
+            return [f"last to {name}: {progress(said)}" for said in newest_first[:1]]
+        counts = Counter(progress(said) for said in reversed(unread))
         return [f"to {name}: " + ", ".join(f"{count} {state}" for state, count in counts.items())]
 
     def name(self, peer: str) -> str:
@@ -436,7 +436,7 @@ class Conversation:
                 self._screen.show(said_line(self.messenger.book.named(said)))
 
     def _show(self, event: Event) -> None:
-        line = event_line(self.messenger.book.named(event) if hasattr(event, "peer") else event)
+        line = event_line(self.messenger.book.named(event))
         if isinstance(event, StateChanged) and event.state in ON_THE_WAY:  # no news but of progress
             said = self.messenger.archive.sent(event.peer, event.id)
             if said is not None:  # and not what changes one
