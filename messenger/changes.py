@@ -97,6 +97,15 @@ class Changes:
         """Follow whatever timer a contact sets next: they do not know how many there were."""
         self._book.set_timer(peer, self._book.entry(peer).lifetime_s, 0)
 
+    def count_anew(self, peer: str) -> None:
+        """Take whatever a contact's new identity says for later than what the one before it said."""
+        self.count_timers_anew(peer)
+        self._db.run(
+            "UPDATE reaction SET counter = 0"
+            " WHERE outgoing = 0 AND ordinal IN (SELECT ordinal FROM message WHERE peer = ?)",
+            peer,
+        )
+
     # ------------------------------------------------------------ by either side
 
     def rewrite(self, ordinal: int, text: str, *, now: int) -> None:

@@ -69,7 +69,7 @@ class Decisions:
 
         def pin(peer: str) -> None:
             self._contacts.accept(peer)
-            self._changes.count_timers_anew(peer)
+            self._changes.count_anew(peer)
 
         return self._decide(peer, pin, now=now)
 

@@ -290,6 +290,8 @@ def test_new_keys_change_nothing_that_the_old_ones_said(weak_stage: Stage) -> No
     alice, bob, town = weak_stage.alice, weak_stage.bob, weak_stage.town
     do(bob, bob.messenger.writing.set_timer("alice", 3600, now=town.now))
     message = bob.write("alice", "account 1234")
+    about = Reference(author="bob", id=message)
+    weak_stage.deliver(alice, sealed(bob, alice, Reaction(about=about, counter=3, emoji="\N{FIRE}", log=NO_LOG)))
     other = Person(town, "bob", 1)
     record = create_record(town.keys[2], "bob", created=town.now, suites=[1])
     object.__setattr__(other.account, "keys", town.keys[2])
@@ -303,6 +305,9 @@ def test_new_keys_change_nothing_that_the_old_ones_said(weak_stage: Stage) -> No
         sealed(other, alice, Deletion(counter=2, id=message, log=NO_LOG)),
         sealed(other, alice, Timer(counter=3, lifetime_s=0, log=NO_LOG, version=1)),
     )
+    assert last(alice).reactions == ("", "\N{FIRE}")
+    weak_stage.deliver(alice, sealed(other, alice, Reaction(about=about, counter=1, emoji="", log=NO_LOG)))
+    assert last(alice).reactions == ("", "")  # they count their messages from 1, and may take it back
     assert "account 1234" in texts(alice)
     assert alice.messenger.book.entry("bob").lifetime_s == 0  # they count their timers from 1
     other.database.close()
