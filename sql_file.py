@@ -7,7 +7,7 @@ caller's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,6 +25,9 @@ class Driver(Protocol):
 
     def connect(self, database: str, /, **options: Any) -> Any:
         """Open a file."""
+
+    def register_adapter(self, type_: type[Any], adapter: Callable[[Any], Any], /) -> None:
+        """Say what a value becomes before it is bound."""
 
 
 class SqlFile:
@@ -44,6 +47,7 @@ class SqlFile:
         """
         self._path = path
         self._driver: Driver = driver
+        driver.register_adapter(bytes, bytes)  # themselves: with none it looks for one anew each time, which is dear
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600, exist_ok=True)
