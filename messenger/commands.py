@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from errors import StorageError, UsageError
+from errors import UsageError
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, wanted
 from messenger.content import MAX_LIFETIME_S
@@ -168,10 +168,7 @@ def _export(conversation: Conversation, argument: str, _now: int) -> None:
     name, _, who = argument.partition(" ")
     everything = Wanted(peer=conversation.meant(who) if who.strip() else None)
     path = path_of(name)
-    try:
-        count = export_to(path, export_lines(conversation.messenger, everything, as_json=path.suffix == ".jsonl"))
-    except StorageError as error:  # of that file, not of the account's: the conversation goes on
-        raise UsageError(str(error), hint=error.hint) from error
+    count = export_to(path, export_lines(conversation.messenger, everything, as_json=path.suffix == ".jsonl"))
     conversation.tell(f"* {path} holds {messages(count)}, for everybody to read who can open it")
 
 
@@ -230,8 +227,9 @@ def _keys(conversation: Conversation, argument: str, now: int) -> None:
 def _log(conversation: Conversation, argument: str, now: int) -> None:
     messenger = conversation.messenger
     if argument == "forget":
+        output = messenger.forget_log(now=now)
         conversation.tell("* the key log is read anew, and what contacts say is compared anew")
-        conversation.perform(messenger.forget_log(now=now), now=now)
+        conversation.perform(output, now=now)
     elif argument:
         message = f"/log {argument} is not known"
         raise UsageError(message, hint="/log, or /log forget")

@@ -184,12 +184,19 @@ class Messenger:
 
     @contextmanager
     def _step(self, now: int) -> Iterator[Output]:
-        """Run one step in one transaction, and send what has become possible by it."""
-        output = Output(now=now)
-        with self.database.transaction():
-            yield output
-            self._collect(output, now)
-            self._sending.flush(output, now=now)
+        """Run one step in one transaction, and send what has become possible by it; one that fails changes nothing."""
+        output, link = Output(now=now), self._line.link
+        before = link.copied() if link is not None else None
+        try:
+            with self.database.transaction():
+                yield output
+                self._collect(output, now)
+                self._sending.flush(output, now=now)
+        except BaseException:
+            self._line.link = before
+            self._inbox.forget_step()
+            self._watch.forget_step()
+            raise
         if self._rotation.finish():
             with self.database.transaction():
                 self._stock.ask(output, now=now)
@@ -361,8 +368,8 @@ class Messenger:
             UsageError: A rotation is under way.
             StorageError: The new keys cannot be written.
         """
-        self._rotation.begin(now=now)
         with self._step(now) as output:
+            self._rotation.begin(now=now)
             self._rotation.tell(output)
         return output
 

@@ -677,6 +677,52 @@ def test_all_that_was_said_is_written_into_a_file(desk: Desk, bob: Person, tmp_p
     assert "/export " in desk.conversation.before_paths()
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "hello", "@bob hello", "/reply hello", "/edit hello", "/delete", "/react \N{FIRE}", "/timer 1h", "/keep-for 1h",
+        "/allow bob", "/block bob", "/alias bob Robert", "/note bob a note", "/mute bob", "/keys rotate", "/log forget",
+        "/server-knows", "/erase-me alice",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_down_is_an_error_on_the_line(desk: Desk, bob: Person, entry: str) -> None:
+    """And nothing else is said, or done: it can be typed again."""
+    desk.type("bob", "hello")
+    bob.write("alice", "hello yourself")
+    desk.see()
+    desk.told.clear()
+    with desk.person.locked_disk():
+        desk.type(entry)
+    assert [line.partition("(")[0] for line in desk.told if not line.startswith("  ")] == [
+        f"! cannot write {desk.person.path} "
+    ]
+    desk.type(entry)
+    assert desk.conversation.failed == 1
+
+
+def test_what_could_not_be_noted_as_read_stays_unread(desk: Desk, bob: Person) -> None:
+    desk.person.looks = False
+    desk.type("carol")
+    bob.write("alice", "are you there?")
+    desk.see()
+    with desk.person.locked_disk():
+        desk.type("/to bob")
+    assert "unread: bob 1" in desk.conversation.status()
+    desk.type("/to carol", "/to bob")
+    assert "unread" not in desk.conversation.status()
+
+
+def test_typing_is_no_error_where_nothing_can_be_written_down(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "hello")
+    bob.write("alice", "hi")
+    with desk.person.locked_disk():
+        desk.conversation.typing(now=bob.town.now)
+    assert not [line for line in desk.told if line.startswith("!")]
+    desk.conversation.typing(now=bob.town.now)
+    bob.town.run()
+    assert bob.saw(Typing) == [Typing("alice")]
+
+
 def test_a_number_that_was_mistyped_does_not_stay(desk: Desk, bob: Person) -> None:
     desk.type("nobody", "hello?")
     desk.see()
