@@ -196,6 +196,7 @@ class Messenger:
             self._line.link = before
             self._inbox.forget_step()
             self._watch.forget_step()
+            self._rotation.forget_step()
             raise
         if self._rotation.finish():
             with self.database.transaction():

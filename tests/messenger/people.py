@@ -82,6 +82,17 @@ class Person:
         execute(f"PRAGMA max_page_count = {before}")
 
     @contextmanager
+    def failing_commits(self, table: str) -> Iterator[None]:
+        """Let each step that adds a row to a table fail at its very end, when all has been done but the commit."""
+        execute = self.database._db.execute
+        execute("CREATE TABLE page (number INTEGER PRIMARY KEY)")
+        execute("CREATE TABLE used (number INTEGER REFERENCES page DEFERRABLE INITIALLY DEFERRED)")
+        execute(f"CREATE TRIGGER full AFTER INSERT ON {table} BEGIN INSERT INTO used VALUES (1); END")
+        yield
+        for each in ("TRIGGER full", "TABLE used", "TABLE page"):
+            execute(f"DROP {each}")
+
+    @contextmanager
     def locked_disk(self) -> Iterator[None]:
         """Let another process hold the database: no transaction begins."""
         self.database._db.execute("PRAGMA busy_timeout = 0")

@@ -9,6 +9,7 @@ import pytest
 from crypto_utils import PrivateKeys
 from errors import StorageError
 from identity import create_record
+from messenger.events import IdentityRotated, OwnIdentityRotated
 from messenger.line import LinkState
 from tests.messenger.people import Person, Town
 
@@ -25,16 +26,11 @@ def alice(town: Town) -> Person:
 
 @pytest.fixture
 def no_commit(alice: Person) -> None:
-    """Let two steps of hers fail at their very end, when all has been done but the commit."""
-    execute = alice.database._db.execute
-    execute("CREATE TABLE page (number INTEGER PRIMARY KEY)")
-    execute("CREATE TABLE used (number INTEGER REFERENCES page DEFERRABLE INITIALLY DEFERRED)")
-    execute("CREATE TRIGGER full AFTER INSERT ON outbox BEGIN INSERT INTO used VALUES (1); END")
-    with pytest.raises(StorageError):
-        alice.write("bob", "not written")
-    with pytest.raises(StorageError):
-        alice.write("carol", "nor this")
-    execute("DROP TRIGGER full")
+    """Let two steps of hers fail at their end."""
+    with alice.failing_commits("outbox"):
+        for peer in ("bob", "carol"):
+            with pytest.raises(StorageError):
+                alice.write(peer, "not written")
 
 
 @pytest.mark.usefixtures("no_commit")
@@ -69,6 +65,21 @@ def test_a_decision_that_was_not_written_down_can_be_made_again(alice: Person, s
     alice.take(alice.messenger.decisions.keep("bob", now=town.now))
     town.run()
     assert alice.read == ["hello yourself", LONG]
+
+
+def test_keys_whose_step_failed_are_not_taken_for_the_present_ones_before_the_former_are_kept(alice: Person) -> None:
+    before = alice.account
+    alice.take(alice.messenger.rotate(now=alice.town.now))
+    with alice.failing_commits("former_keys"), pytest.raises(StorageError):
+        alice.town.run()
+    alice.take(alice.messenger.read("bob", now=alice.town.now))
+    assert alice.messenger.account == before
+    alice.go_offline()
+    alice.go_online()
+    assert alice.messenger.account.record.epoch == 2
+    assert alice.messenger.keyring.opening(before.key_id) is not None
+    assert alice.saw(OwnIdentityRotated) == [OwnIdentityRotated(2)]
+    assert alice.town.people["bob"].saw(IdentityRotated) == [IdentityRotated("alice", was_verified=False)]
 
 
 def test_a_copy_of_a_link_shares_nothing_that_changes(some_keys: list[PrivateKeys]) -> None:
