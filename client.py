@@ -203,7 +203,7 @@ class Client:
     def _converse(self, messenger: Messenger, session: Session) -> None:
         """Let a person talk until they leave."""
         patience_s = LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S
-        notifier = Notifier(self._options.notify, self._face.ring)
+        notifier = Notifier(self._options.notify, self._face.ring, self._face.tell)
         Talk(
             messenger, session, self._face, patience_s=patience_s, offline=self._tell_offline, notify=notifier.notify
         ).run()
