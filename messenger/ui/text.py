@@ -282,6 +282,22 @@ def log_lines(log: LogReplica) -> list[str]:
     return lines
 
 
+def restored_lines(user_id: str, newest_at: int | None) -> list[str]:
+    """Return the lines that say what a restored account is, what it lacks, and what will happen.
+
+    Args:
+        user_id: The account.
+        newest_at: When the last message in it was stored, seconds since 1970; None: there is none.
+    """
+    last = f"its last message is of {clock(newest_at, dated=True)}" if newest_at is not None else "it has no message"
+    return [
+        f"* {user_id} is back, as it was when the backup was made: {last}.",
+        "  What was written to you and fetched since then, and what you wrote, is not here and does not come again.",
+        "  At the next start the server hears of its new keys, and your contacts that you may miss something.",
+        "  If the account has other keys than this backup by then, the server does not let it in: each serves once.",
+    ]
+
+
 def alarm_line(reason: str) -> str:
     """Return the line that says why a server is not believed, each time that it matters."""
     return f"! WARNING: the server is not believed any more: {reason}."
