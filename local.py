@@ -102,7 +102,7 @@ class Local:
     def _history(self) -> None:
         """Show the last messages with somebody."""
         peer = self._messenger.book.meant(self._options.to)
-        for said in self._messenger.archive.latest(peer, limit=self._options.number):
+        for said in self._messenger.archive.latest(peer, limit=self._options.count or self._options.number):
             self._face.show(self._line(said))
 
     def _line(self, said: Said) -> str:

@@ -195,7 +195,8 @@ class OneShot:
 
     def _number(self, peer: str, *, outgoing: bool) -> int:
         """Return the number of the message that the options name, or of the last one."""
-        return self._messenger.archive.meant(peer, self._options.message, outgoing=outgoing).number
+        named = self._options.which or self._options.message
+        return self._messenger.archive.meant(peer, named, outgoing=outgoing).number
 
     def _receive(self) -> None:
         """Show what waits at the server; a message is acknowledged after its line was written and flushed."""
