@@ -272,14 +272,16 @@ def log_lines(log: LogReplica) -> list[str]:
         "  whoever wants to slip in a key must show it to its owner as well, or show two people two logs.",
     ]
     if disagree:
-        lines += [f"! WARNING: another log is shown to {', '.join(disagree)}. Compare safety numbers with them."]
+        lines += [
+            f"! WARNING: another log is shown to {', '.join(disagree)}. Compare safety numbers with them.",
+            "  This stays said until you begin anew, both of you, which makes sense when you know where it comes from:",
+        ]
     if log.alarm is not None:
         lines += [
             alarm_line(log.alarm),
             "  Ask its operator. If there is a good reason, such as a database from a backup, begin anew:",
-            "  /log forget, or client.py log --forget.",
         ]
-    return lines
+    return [*lines, "  /log forget, or client.py log --forget."] if disagree or log.alarm is not None else lines
 
 
 def restored_lines(user_id: str, newest_at: int | None) -> list[str]:

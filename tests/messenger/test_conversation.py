@@ -236,13 +236,19 @@ def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> 
     text = "\n".join(desk.told)
     assert "the key log of this server: 2 entries" in text
     assert "shown the same log: bob." in text
-    desk.person.messenger.log.raise_alarm("of a test")
     desk.person.messenger.log.settle_claim("bob", (2, bytes(32)), agrees=False)
     desk.told.clear()
     desk.type("/log")
     text = "\n".join(desk.told)
     assert "another log is shown to bob" in text
+    assert desk.told[-1] == "  /log forget, or client.py log --forget."
+    desk.person.messenger.log.raise_alarm("of a test")
+    desk.told.clear()
+    desk.type("/log")
+    text = "\n".join(desk.told)
+    assert "another log is shown to bob" in text
     assert "not believed any more: of a test" in text
+    assert desk.told[-1] == "  /log forget, or client.py log --forget."
     desk.told.clear()
     desk.type("/log forget", "/log")
     text = "\n".join(desk.told)
