@@ -14,6 +14,7 @@ from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
 from messenger.line import Output
+from messenger.profile import profiles
 from messenger.ui.event_lines import HELD_ROWS
 from messenger.ui.text import (
     accepted_line,
@@ -249,10 +250,9 @@ def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
-    messenger = conversation.messenger
-    people, standings = messenger.contacts.all(), messenger.door.all()
-    for user_id, trust in people:
-        conversation.tell(contact_line(user_id, trust, standings[user_id], messenger.book.entry(user_id)))
+    people = profiles(conversation.messenger)
+    for each in people:
+        conversation.tell(contact_line(each))
     if not people:
         conversation.tell("* no contacts yet")
 

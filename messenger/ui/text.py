@@ -11,11 +11,12 @@ import wcwidth
 
 from errors import EXPLANATIONS, Code
 from messenger.account import Account
-from messenger.address_book import Entry
 from messenger.archive import Said
+from messenger.door import Standing
 from messenger.durations import spelt
 from messenger.events import FAILED, Quote
 from messenger.log_replica import LogReplica
+from messenger.profile import Profile
 from messenger.status import Status
 
 CONTINUATION: Final = "  | "  # before the further lines of a message: they cannot pass for somebody else's
@@ -125,16 +126,17 @@ def why_lines(said: Said, steps: Sequence[tuple[str, int]]) -> list[str]:
     return lines + ([waits[said.state]] if said.state in waits else [])
 
 
-def contact_line(user_id: str, trust: str, standing: str, entry: Entry) -> str:
+def contact_line(contact: Profile) -> str:
     """Return what a contact looks like in a list."""
+    entry = contact.entry
     remarks = [
-        trust,
-        *([standing] if standing != "known" else []),
+        contact.trust,
+        *([contact.standing] if contact.standing is not Standing.KNOWN else []),
         *(["muted"] if entry.muted else []),
         *([f"disappearing: {spelt(entry.lifetime_s)}"] if entry.lifetime_s else []),
         *([f"kept for {spelt(entry.kept_s)}"] if entry.kept_s else []),
     ]
-    names = f"{user_id} ({entry.alias})" if entry.alias else user_id
+    names = f"{contact.user_id} ({entry.alias})" if entry.alias else contact.user_id
     return f"  {names}  {', '.join(remarks)}" + (f": {body(entry.note)}" if entry.note else "")
 
 
