@@ -37,7 +37,8 @@ from messenger.inbox import Shown
 from messenger.line import Output
 from messenger.status import status_of
 from messenger.ui import Face
-from messenger.ui.event_lines import HELD_ROWS, event_line
+from messenger.ui.event_lines import event_line
+from messenger.ui.held_rows import HELD_ROWS
 from messenger.ui.json_events import event_data
 from messenger.ui.json_lines import json_line, keys_data, said_data, sent_data, status_data
 from messenger.ui.plain import LineReader

@@ -15,7 +15,7 @@ from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
 from messenger.line import Output
 from messenger.profile import profiles
-from messenger.ui.event_lines import HELD_ROWS
+from messenger.ui.held_rows import HELD_ROWS
 from messenger.ui.text import (
     accepted_line,
     alias_line,

@@ -12,6 +12,7 @@ from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
 from messenger.events import AccountErased, IdentityRotated, MessageReceived, MessageRequested, ServerHolds, Typing
 from messenger.ui.event_lines import event_line
+from messenger.ui.held_rows import HELD_ROWS
 from messenger.ui.text import clock
 from tests.messenger.people import Person, Town
 
@@ -263,13 +264,14 @@ def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> 
 
 def test_what_the_server_knows_is_shown_row_by_row(desk: Desk) -> None:
     desk.type("/server-knows")
-    assert "* what the server holds about you, row by row:" in desk.told
+    assert HELD_ROWS in desk.told
     desk.conversation.show_events(
         [ServerHolds((("mailbox", {"sequence": 7, "sender_id": "bo\x1bb"}),), last=True)], now=1
     )
     lines = desk.told[-1].split("\n")
-    assert lines[0] == "  mailbox: sequence 7, sender_id bo<U+001B>b"
-    assert lines[1].startswith("* An envelope that is empty was delivered")
+    assert lines[0].startswith("  mailbox: envelopes from you and for you; one that is empty was delivered")
+    assert lines[1] == "    sequence 7, sender id bo<U+001B>b"
+    assert lines[2].startswith("* That was every row.")
     desk.person.go_offline()
     desk.type("/server-knows")
     assert desk.told[-1].startswith("! the server cannot be reached")
