@@ -54,6 +54,7 @@ LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon 
 SPENT_BACKUP: Final = (
     "the account has had other keys since this backup was made, or it was restored before: go on with the client that"
     " has them, which gets all that is written to you. What is here can only be read: client.py history, search, export"
+    "; if those keys are not yours: client.py keys revoke"
 )
 
 
