@@ -40,6 +40,7 @@ from messenger.preferences import Preferences
 from messenger.ui import Face
 from messenger.ui.plain import LineReader, PlainFace
 from messenger.ui.terminal import take_over
+from messenger.ui.text import restored_lines
 from notifier import Notifier
 from one_shot import OneShot
 from process_lock import ProcessLock
@@ -50,6 +51,11 @@ from talk import Talk
 
 LEAVE_TERMINAL_S: Final = 0.5  # how long the outbox may still go out when a person leaves
 LEAVE_PIPE_S: Final = 10.0  # and when the input was a pipe, which ends as soon as it is read
+SPENT_BACKUP: Final = (
+    "the account has had other keys since this backup was made, or it was restored before: go on with the client that"
+    " has them, which gets all that is written to you. What is here can only be read: client.py history, search, export"
+    "; if those keys are not yours: client.py keys revoke"
+)
 
 
 class Terminated(BaseException):
@@ -151,6 +157,8 @@ class Client:
                 else:
                     one_shot.run(session)
             except Refused as refused:
+                if refused.code is Code.AUTHENTICATION_FAILED and messenger.keyring.is_restored:
+                    refused.hint = SPENT_BACKUP
                 if refused.code is not Code.UNKNOWN_ACCOUNT:
                     raise
                 entrance.register_again(messenger.account)
@@ -192,18 +200,16 @@ class Client:
         """Put an account back from a backup; the server and the contacts hear of its new keys at the next start."""
         home: Path = self._options.home
         password = self._prompts.password()
-        user_id = restore(self._options.path, password, keys=home / "keys", data=home / "data", now=wall_time())
-        self._face.tell(f"* {user_id} is back, with new keys: the server hears of them at the next start.")
-        self._face.tell(
-            "  If it has other ones than this backup by then, it will not let you in: each backup serves once."
-        )
+        restored = restore(self._options.path, password, keys=home / "keys", data=home / "data", now=wall_time())
+        for line in restored_lines(restored.user_id, restored.newest_at):
+            self._face.tell(line)
 
     # ------------------------------------------------------------ converse
 
     def _converse(self, messenger: Messenger, session: Session) -> None:
         """Let a person talk until they leave."""
         patience_s = LEAVE_TERMINAL_S if sys.stdin.isatty() else LEAVE_PIPE_S
-        notifier = Notifier(self._options.notify, self._face.ring)
+        notifier = Notifier(self._options.notify, self._face.ring, self._face.tell)
         Talk(
             messenger, session, self._face, patience_s=patience_s, offline=self._tell_offline, notify=notifier.notify
         ).run()

@@ -124,14 +124,20 @@ def _add_messages(actions: Any) -> None:
     timer = actions.add_parser("timer", help="have messages disappear for both of you, some time after they were read")
     for action in (send, reply, edit, delete, react, timer):
         action.add_argument("to", metavar="WHO", help="phone number, handle or alias")
+    for action in (reply, edit, delete, react):
+        which = action.add_mutually_exclusive_group()
+        which.add_argument(
+            "which",
+            metavar="NUMBER",
+            nargs="?",
+            type=_message,
+            help="which: its number in `history`, or its id (default: the last)",
+        )
+        which.add_argument("--message", metavar="NUMBER", help="the same as NUMBER behind the name")
     for action in (send, reply, edit):
         action.add_argument("text", metavar="TEXT", help="- reads it from standard input")
     react.add_argument("emoji", metavar="EMOJI", help="an emoji, or off")
     timer.add_argument("time", metavar="TIME", help="30s, 5m, 1h, 7d or 4w, or off")
-    for action in (reply, edit, delete, react):
-        action.add_argument(
-            "--message", metavar="NUMBER", help="which: its number in `history`, or its id (default: the last)"
-        )
     for action in (send, reply, edit, delete, react, timer):
         is_text = action in {send, reply}  # what changes one is not read by itself
         action.add_argument(
@@ -151,6 +157,8 @@ def _add_messages(actions: Any) -> None:
 def _add_archive(actions: Any) -> None:
     history = actions.add_parser("history", help="show the last messages with somebody")
     history.add_argument("to", metavar="WHO", help="phone number, handle or alias")
+    how_many = history.add_mutually_exclusive_group()
+    how_many.add_argument("count", metavar="NUMBER", nargs="?", type=_number, help="how many (default: 20)")
     why = actions.add_parser("why", help="the way of your last message to somebody, or why it did not go")
     why.add_argument("to", metavar="WHO", help="phone number, handle or alias")
     why.add_argument("--ask", action="store_true", help="have the server prove what it says, with its signature")
@@ -158,7 +166,7 @@ def _add_archive(actions: Any) -> None:
     search.add_argument("words", metavar="WORD", nargs="+")
     export = actions.add_parser("export", help="write every message to standard output, or into a file")
     export.add_argument("--output", metavar="PATH", type=Path, help="a new file, which only you can read")
-    for action in (history, search):
+    for action in (how_many, search):
         action.add_argument(
             "-n", "--number", type=_number, default=20, help="the newest so many (default: %(default)s)"
         )
@@ -190,6 +198,13 @@ def _add_contacts(actions: Any) -> None:
     keep_for.add_argument("time", metavar="TIME", help="30s, 5m, 1h, 7d or 4w, or off, which is for ever")
     for action in (contacts, allow, block, accept, keep, alias, note, mute, keep_for):
         action.add_argument("--json", action="store_true", help="one JSON object for each of them")
+
+
+def _message(text: str) -> str:
+    if not re.fullmatch("#?[1-9][0-9]{0,17}|[0-9a-f]{32}", text):
+        message = f"{text!r} names no message: give its number in `history`, or its id"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def _number(text: str) -> int:

@@ -17,6 +17,7 @@ from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.exporting import export_lines, export_to
 from messenger.opening import change_password
+from messenger.profile import Profile, profile_of, profiles
 from messenger.ui import Face
 from messenger.ui.json_lines import contact_data, json_line, keys_data, log_data, safety_number_data, said_data
 from messenger.ui.qr import qr_code
@@ -102,7 +103,7 @@ class Local:
     def _history(self) -> None:
         """Show the last messages with somebody."""
         peer = self._messenger.book.meant(self._options.to)
-        for said in self._messenger.archive.latest(peer, limit=self._options.number):
+        for said in self._messenger.archive.latest(peer, limit=self._options.count or self._options.number):
             self._face.show(self._line(said))
 
     def _line(self, said: Said) -> str:
@@ -139,8 +140,8 @@ class Local:
 
     def _contacts(self) -> None:
         """Show everybody this account has met, and how far their key is trusted."""
-        for user_id, _trust in self._messenger.contacts.all():
-            self._face.show(self._contact(user_id))
+        for each in profiles(self._messenger):
+            self._face.show(self._contact(each))
 
     def _decide(self, decision: Callable[[str], object], line: Callable[[str], str]) -> None:
         """Carry out a decision about a contact, and say so; what they hear of that goes out when the client runs next.
@@ -153,14 +154,12 @@ class Local:
         peer = book.meant(self._options.to)
         decision(peer)
         if self._options.json:
-            self._face.show(self._contact(peer))
+            self._face.show(self._contact(profile_of(self._messenger, peer)))
         else:
             self._face.tell(line(book.name(peer)))
 
-    def _contact(self, peer: str) -> str:
-        trust = self._messenger.contacts.trust(peer)
-        known = (peer, trust, self._messenger.door.of(peer), self._messenger.book.entry(peer))
-        return json_line(contact_data(*known)) if self._options.json else contact_line(*known)
+    def _contact(self, contact: Profile) -> str:
+        return json_line(contact_data(contact)) if self._options.json else contact_line(contact)
 
     def _allow(self) -> None:
         self._decide(lambda peer: self._messenger.decisions.allow(peer, now=wall_time()), allowed_line)

@@ -7,7 +7,6 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from errors import UsageError
@@ -42,12 +41,13 @@ def words(text: str) -> list[str]:
 class Notifier:
     """Rings, not too often."""
 
-    def __init__(self, how: str, ring: Callable[[], None]) -> None:
+    def __init__(self, how: str, ring: Callable[[], None], tell: Callable[[str], None]) -> None:
         """Notify so.
 
         Args:
             how: As `check_notification` returns it.
             ring: Rings the bell.
+            tell: Tells the person, once, that their command cannot be started any more.
 
         Raises:
             UsageError: There is no such command.
@@ -57,6 +57,8 @@ class Notifier:
             message = f"there is no command {self._command[0]!r} to notify with"
             raise UsageError(message, hint="--notify off, bell, or a command such as: notify-send SecureChat")
         self._ring = ring if how == BELL else None
+        self._tell = tell
+        self._was_told = False
         self._again_at_s = 0.0
         self._running: subprocess.Popen[bytes] | None = None
 
@@ -72,12 +74,20 @@ class Notifier:
         if self._ring is not None:
             self._ring()
         elif self._command and (self._running is None or self._running.poll() is not None):
-            import subprocess  # noqa: PLC0415 - most people have no command
+            self._start(name)
 
-            with suppress(OSError):
-                self._running = subprocess.Popen(  # noqa: S603 - the person's own command, and no shell
-                    [*self._command, name],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
+    def _start(self, name: str) -> None:
+        """Start the command; one that was there at the start of the client may be gone by now."""
+        import subprocess  # noqa: PLC0415 - most people have no command
+
+        try:
+            self._running = subprocess.Popen(  # noqa: S603 - the person's own command, and no shell
+                [*self._command, name],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            if not self._was_told:
+                self._was_told = True
+                self._tell(f"! nothing rings: cannot start {self._command[0]} ({error.strerror})")

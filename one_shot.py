@@ -37,7 +37,8 @@ from messenger.inbox import Shown
 from messenger.line import Output
 from messenger.status import status_of
 from messenger.ui import Face
-from messenger.ui.event_lines import HELD_ROWS, event_line
+from messenger.ui.event_lines import event_line
+from messenger.ui.held_rows import HELD_ROWS
 from messenger.ui.json_events import event_data
 from messenger.ui.json_lines import json_line, keys_data, said_data, sent_data, status_data
 from messenger.ui.plain import LineReader
@@ -195,7 +196,8 @@ class OneShot:
 
     def _number(self, peer: str, *, outgoing: bool) -> int:
         """Return the number of the message that the options name, or of the last one."""
-        return self._messenger.archive.meant(peer, self._options.message, outgoing=outgoing).number
+        named = self._options.which or self._options.message
+        return self._messenger.archive.meant(peer, named, outgoing=outgoing).number
 
     def _receive(self) -> None:
         """Show what waits at the server; a message is acknowledged after its line was written and flushed."""

@@ -16,6 +16,7 @@ from messenger.decisions import Decisions
 from messenger.durations import seconds, unless_off
 from messenger.engine import Messenger
 from messenger.line import Output
+from messenger.profile import profile_of, profiles
 from messenger.requests import (
     Accept,
     Alias,
@@ -136,11 +137,11 @@ def _why(messenger: Messenger, request: Why, now: int) -> Answer:
 
 
 def _contact(messenger: Messenger, peer: str) -> Data:
-    return contact_data(peer, messenger.contacts.trust(peer), messenger.door.of(peer), messenger.book.entry(peer))
+    return contact_data(profile_of(messenger, peer))
 
 
 def _contacts(messenger: Messenger, _request: People, _now: int) -> Answer:
-    return Answer({"contacts": [_contact(messenger, peer) for peer, _ in messenger.contacts.all()]})
+    return Answer({"contacts": [contact_data(each) for each in profiles(messenger)]})
 
 
 def _decided(decide: Callable[[Decisions], Callable[..., Output]]) -> Handler:

@@ -7,6 +7,7 @@ new keys, which the old ones sign, and counts its messages from far above (docs/
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from errors import CryptoError, KeyFileError, RemoteProtocolError, StorageError,
 from identity import verify_record
 from key_files import move_key_file, read_key_file, write_key_file
 from messenger.account import AccountFiles
+from messenger.archive import Archive, Wanted
 from messenger.contacts import Contacts
 from messenger.database import Database
 from messenger.keyring import Keyring
@@ -59,11 +61,16 @@ def _refuse_to_overwrite(path: Path) -> None:
         raise StorageError(message, hint="choose another place") from error
 
 
-def restore(path: Path, password: bytes, *, keys: Path, data: Path, now: int) -> str:
-    """Put back an account from a backup, into a home that has none of its name.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """An account that was put back."""
 
-    Returns:
-        Its user id.
+    user_id: str
+    newest_at: int | None  # when its last message was stored, seconds since 1970; None: it has none
+
+
+def restore(path: Path, password: bytes, *, keys: Path, data: Path, now: int) -> Restored:
+    """Put back an account from a backup, into a home that has none of its name.
 
     Raises:
         KeyFileError: The password does not open it, or it is no backup.
@@ -90,7 +97,8 @@ def restore(path: Path, password: bytes, *, keys: Path, data: Path, now: int) ->
     keyring, database = open_account(files, database_path, password)
     with closing(database):
         keyring.prepare(now=now)
-    return user_id
+        newest = Archive(database).find(Wanted(), limit=1)
+    return Restored(user_id, newest[-1].stored_at if newest else None)
 
 
 def _refuse_to_guess(path: Path) -> None:

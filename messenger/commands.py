@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from errors import StorageError, UsageError
+from errors import UsageError
 from messenger.address_book import MAX_KEPT_S
 from messenger.archive import Said, Wanted, wanted
 from messenger.content import MAX_LIFETIME_S
 from messenger.durations import OFF, seconds, unless_off
 from messenger.exporting import export_lines, export_to, path_of
 from messenger.line import Output
-from messenger.ui.event_lines import HELD_ROWS
+from messenger.profile import profiles
+from messenger.ui.held_rows import HELD_ROWS
 from messenger.ui.text import (
     accepted_line,
     alias_line,
@@ -168,10 +169,7 @@ def _export(conversation: Conversation, argument: str, _now: int) -> None:
     name, _, who = argument.partition(" ")
     everything = Wanted(peer=conversation.meant(who) if who.strip() else None)
     path = path_of(name)
-    try:
-        count = export_to(path, export_lines(conversation.messenger, everything, as_json=path.suffix == ".jsonl"))
-    except StorageError as error:  # of that file, not of the account's: the conversation goes on
-        raise UsageError(str(error), hint=error.hint) from error
+    count = export_to(path, export_lines(conversation.messenger, everything, as_json=path.suffix == ".jsonl"))
     conversation.tell(f"* {path} holds {messages(count)}, for everybody to read who can open it")
 
 
@@ -230,8 +228,9 @@ def _keys(conversation: Conversation, argument: str, now: int) -> None:
 def _log(conversation: Conversation, argument: str, now: int) -> None:
     messenger = conversation.messenger
     if argument == "forget":
+        output = messenger.forget_log(now=now)
         conversation.tell("* the key log is read anew, and what contacts say is compared anew")
-        conversation.perform(messenger.forget_log(now=now), now=now)
+        conversation.perform(output, now=now)
     elif argument:
         message = f"/log {argument} is not known"
         raise UsageError(message, hint="/log, or /log forget")
@@ -251,10 +250,9 @@ def _erase_me(conversation: Conversation, argument: str, now: int) -> None:
 
 
 def _contacts(conversation: Conversation, _argument: str, _now: int) -> None:
-    messenger = conversation.messenger
-    people, standings = messenger.contacts.all(), messenger.door.all()
-    for user_id, trust in people:
-        conversation.tell(contact_line(user_id, trust, standings[user_id], messenger.book.entry(user_id)))
+    people = profiles(conversation.messenger)
+    for each in people:
+        conversation.tell(contact_line(each))
     if not people:
         conversation.tell("* no contacts yet")
 

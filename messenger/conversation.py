@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import takewhile
 from typing import Protocol
 
-from errors import Code, UntrustedKeyError, UsageError, describe
+from errors import Code, StorageError, UntrustedKeyError, UsageError, describe
 from messenger import commands
 from messenger.archive import Said, Wanted
 from messenger.commands import SHOWN_AT_OPENING
@@ -194,10 +195,12 @@ class Conversation:
         lifetime_s = self.messenger.book.entry(recipient).lifetime_s
         if lifetime_s:
             self.tell(f"* {timer_line(self.name(recipient), lifetime_s)}")
-        unread = self._unread.pop(recipient, 0)
+        unread = self._unread.get(recipient, 0)
         self.show_latest(recipient, min(max(SHOWN_AT_OPENING, unread), MAX_SHOWN_AT_ONCE))
         if unread:
-            self.perform(self.messenger.read(recipient, now=now), now=now)
+            output = self.messenger.read(recipient, now=now)
+            self.forget_unread(recipient)
+            self.perform(output, now=now)
 
     def close(self) -> None:
         """Write to nobody for now: shows what everybody writes."""
@@ -220,7 +223,7 @@ class Conversation:
         try:
             check_unicode(entry)
             self._enter(entry, now)
-        except (UsageError, UntrustedKeyError) as error:
+        except (UsageError, UntrustedKeyError, StorageError) as error:
             self.failed += 1
             self.tell(f"! {describe(error)}")
         self.refresh()
@@ -338,9 +341,10 @@ class Conversation:
         self.perform(output, now=now)
 
     def typing(self, *, now: int) -> None:
-        """Let the recipient know that the person types."""
+        """Let the recipient know that the person types, unless it cannot be noted: then neither can what is typed."""
         if self._recipient is not None:
-            self.perform(self.messenger.writing.typing(self._recipient, now=now), now=now)
+            with suppress(StorageError):  # it is told with the message
+                self.perform(self.messenger.writing.typing(self._recipient, now=now), now=now)
 
     # ------------------------------------------------------------ from the engine
 

@@ -105,6 +105,13 @@ class Inbox:
         self._asked.clear()
         self._unshown = dict.fromkeys(self._unshown, 0)
 
+    def forget_step(self) -> None:
+        """Give out nothing of a step that has failed: what it was about is as it was on disk, and comes again."""
+        for given_out in (
+            self.acknowledged, self.events, self.unopened, self.wanted_again, self.typing, self.heard
+        ):  # fmt: skip
+            given_out.clear()
+
     # ------------------------------------------------------------ steps 1 to 6: before anything is opened
 
     def deliver(self, delivery: Delivery, *, now: int) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from messenger.events import Event
@@ -67,6 +67,20 @@ class LinkState:
     heard_at: dict[str, int] = field(default_factory=dict)  # when contacts were last heard of, seconds since 1970
     asked_proof: tuple[str, bytes] | None = None  # of which message the server was asked for a proof: peer and id
     retry_at: int | None = None  # when to repeat what the relay put off, seconds since 1970
+
+    def copied(self) -> LinkState:
+        """Return a copy that stays as it is, whatever becomes of this one."""
+        return replace(
+            self,
+            in_flight=set(self.in_flight),
+            overtaken={peer: set(ids) for peer, ids in self.overtaken.items()},
+            asked=set(self.asked),
+            looked_at=set(self.looked_at),
+            prekeys_after=dict(self.prekeys_after),
+            asked_prekeys=set(self.asked_prekeys),
+            pages={user_id: list(records) for user_id, records in self.pages.items()},
+            heard_at=dict(self.heard_at),
+        )
 
 
 class Line:

@@ -249,6 +249,10 @@ class LogWatch:
 
     # ------------------------------------------------------------ what contacts say
 
+    def forget_step(self) -> None:
+        """Listen anew, after a step that has failed: what contacts said in it is not on disk."""
+        self._heard.clear()
+
     def heard(self, peer: str, log: KnownLog, output: Output, *, now: int) -> None:
         """Compare the log that a contact knows with ours."""
         if self._heard.get(peer) == log:

@@ -97,6 +97,10 @@ class Rotation:
                 self._outbox.add_notice(self._outbox.new_id(now), peer, news)
         output.events.append(OwnIdentityRotated(following.record.epoch))
 
+    def forget_step(self) -> None:
+        """Stay with the present identity, after a step that has failed: the next link goes on."""
+        self._done = False
+
     def finish(self) -> bool:
         """Take the next identity for the present one, once that is on disk; return whether it was time to."""
         done, self._done = self._done, False

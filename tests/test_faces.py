@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from client_options import make_parser
-from messenger.answers import HANDLERS
+from crypto_utils import PrivateKeys
+from identity import create_record
+from messenger.answers import HANDLERS, carry_out
 from messenger.commands import COMMANDS
 from messenger.events import Event
+from messenger.requests import parse
 from messenger.ui.event_lines import event_line
 from messenger.ui.json_events import TYPES, event_data
 from messenger.ui.json_lines import json_line
 from outline import outline
+from tests.messenger.people import Person, Town
 from tests.messenger.ui.test_text import EVENTS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "FACES.md").read_text(encoding="utf-8")
@@ -79,3 +86,97 @@ def test_what_can_be_done_in_the_conversation_can_be_done_by_an_action() -> None
     """But for what a program has no need of: choosing whom to write to, typing, and leaving."""
     without = [row[0] for row in table("what") if row[1] != "-" and row[2] == "-"]
     assert without == ["choose whom to write to", "let the other see that one types", "leave"]
+
+
+# ---------------------------------------------------------------- what requests are answered
+
+
+@pytest.fixture
+def town(tmp_path: Path, some_keys: list[PrivateKeys], quick_database: None, few_prekeys: None) -> Iterator[Town]:
+    made = Town(tmp_path, some_keys)
+    yield made
+    made.close()
+
+
+class Program:
+    """Asks in somebody's name, and keeps the results by what was asked."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.results: dict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def ask(self, do: str, **fields: Any) -> None:
+        answer = carry_out(parse(json.dumps({"do": do, **fields})), self.person.messenger, now=self.person.town.now)
+        self.results[do].append(json.loads(json.dumps(answer.result)))
+        self.person.take(answer.output)
+        self.person.town.run()
+
+
+def everything_asked(town: Town) -> Program:
+    """Have a program ask for everything there is, of an account to which everything has happened."""
+    alice, bob, carol = (town.person(name) for name in ("alice", "bob", "carol"))
+    program = Program(alice)
+    ask = program.ask
+    ask("send", to="bob", text="hello bob")
+    bob.write("alice", "hello alice")
+    ask("send", to="bob", text="how are you?", answers="2")
+    ask("edit", to="bob", text="how are you today?")
+    ask("react", to="bob", emoji="\N{FIRE}")
+    ask("send", to="bob", text="taken back")
+    ask("delete", to="bob")
+    ask("timer", to="bob", time="1h")
+    ask("send", to="bob", text="gone in an hour")
+    ask("typing", to="bob")
+    ask("read", to="bob")
+    ask("why", to="bob")
+    ask("why", to="bob")  # now that the server has proven its part
+    ask("history", to="bob")
+    ask("send", to="nobody", text="hello?")
+    ask("history", to="nobody")
+    ask("search", words="hello")
+    ask("alias", to="bob", alias="Bobby")
+    ask("note", to="bob", note="a note")
+    ask("mute", to="bob")
+    ask("keep-for", to="bob", time="4w")
+    ask("verify", to="bob")
+    for each in ("contacts", "status", "keys", "log", "server-knows"):
+        ask(each)
+    carol.write("alice", "hello")
+    for decision, keys in (("keep", town.keys[0]), ("accept", town.keys[1])):
+        with alice.database.transaction():
+            other = create_record(keys, "carol", created=1, suites=[1])
+            alice.messenger.contacts.see([other], [], now=town.now)
+        ask(decision, to="carol")
+    ask("allow", to="carol")
+    ask("block", to="carol")
+    ask("erase-me", number="alice")
+    ask("quit")
+    return program
+
+
+def test_every_result_is_what_the_tables_say(town: Town) -> None:
+    """And each key that may be left out is there once, and left out once."""
+    kinds = {code(row[0])[0]: row[1] for row in table("object")}
+    rows = {code(row[0])[0]: code(row[2]) for row in table("request")}
+    results = everything_asked(town).results
+    assert set(results) == set(rows)
+    objects: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for request, answers in results.items():
+        for result in answers:
+            match rows[request]:
+                case []:
+                    assert result == {}, request
+                case [kind]:
+                    objects[kind].append(result)
+                case [key, kind]:
+                    assert list(result) == [key], request
+                    objects[kind] += result[key]
+    assert set(objects) == set(kinds)
+    for kind, cell in kinds.items():
+        always, sometimes = code(re.sub(r"\[[^]]*\]", "", cell)), re.findall(r"\[`([^`]+)`\]", cell)
+        for each in objects[kind]:
+            assert each.pop("type") == kind
+            assert [key for key in each if key not in sometimes] == always, kind
+            assert [key for key in code(cell) if key in each] == list(each), kind
+        for key in sometimes:
+            assert {key in each for each in objects[kind]} == {True, False}, f"{kind}: {key}"

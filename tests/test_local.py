@@ -67,7 +67,7 @@ TODAY = "you to bob: yes, lunch\n  | today (delivered)"
 
 def test_a_history_ends_with_the_newest(run: Run) -> None:
     assert said(run("history", "bob")) == ["you to bob: hello (delivered)", LUNCH, TODAY]
-    assert said(run("history", "bob", "-n", "1")) == [TODAY]
+    assert said(run("history", "bob", "-n", "1")) == said(run("history", "bob", "1")) == [TODAY]
     assert run("history", "nobody") == []
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from errors import Code
 from messenger.contacts import COUNTERS_SKIPPED
 from messenger.events import (
@@ -43,8 +41,8 @@ from messenger.events import (
     TimerChanged,
     Typing,
 )
+from messenger.ui.held_rows import held_lines
 from messenger.ui.text import (
-    CONTINUATION,
     body,
     clock,
     message_line,
@@ -52,33 +50,8 @@ from messenger.ui.text import (
     quoted,
     reaction_line,
     reason_line,
-    sanitise,
     timer_line,
 )
-
-HELD_ROWS: Final = "* what the server holds about you, row by row:"
-NOT_KNOWN: Final = [
-    (
-        "* An envelope that is empty was delivered: its id, and its mark, a part of its signature, stay for the"
-        " retention, so that it is not taken twice. An acquaintance has written to somebody, and is no stranger to"
-        " them; a prekey is a public key with which others begin to write to you; a code failure is a wrong code."
-    ),
-    (
-        "* That was every row. The server cannot see what you write, your private keys, your password, whom you have"
-        " verified, and what you keep here. It sees when you are online and from where, and does not write that down."
-        " Its operator could: a server is a program that somebody else runs."
-    ),
-]
-
-
-def row_line(table: str, columns: dict[str, int | str]) -> str:
-    """Return the line that shows a row of the server's."""
-    shown = {
-        name: clock(value) if name.endswith("_at") and isinstance(value, int) else value
-        for name, value in columns.items()
-    }
-    line = f"  {table}: " + ", ".join(f"{name} {value}" for name, value in shown.items())
-    return sanitise(line).replace("\n", "\n" + CONTINUATION)
 
 
 def _theirs(quote: Quote | None) -> str:
@@ -174,7 +147,7 @@ def event_line(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - a table, 
         case ServerWentBack():
             return "! the server had gone back to former keys of yours, as with an older copy of its database"
         case ServerHolds(rows=rows, last=last):
-            return "\n".join([row_line(*row) for row in rows] + (NOT_KNOWN if last else []))
+            return "\n".join(held_lines(rows, last=last))
         case AccountErased(rows=rows):
             return f"* your account is gone from the server ({rows} rows); what is on this machine is yours to delete"
         case ErasureRefused(code=code):

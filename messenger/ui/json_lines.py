@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Final
 
 from messenger.account import Account
-from messenger.address_book import Entry
 from messenger.archive import Said
 from messenger.events import Quote
 from messenger.log_replica import LogReplica
+from messenger.profile import Profile
 from messenger.status import Status
 
 VERSION: Final = 1  # of these lines; keys are added under it, never changed
@@ -97,13 +97,14 @@ def status_data(status: Status) -> Data:
     return {"type": "status", **asdict(status)}
 
 
-def contact_data(user_id: str, trust: str, standing: str, entry: Entry) -> Data:
+def contact_data(contact: Profile) -> Data:
     """Return the data of a contact."""
+    entry = contact.entry
     return {
         "type": "contact",
-        "user_id": user_id,
-        "trust": trust,
-        "standing": standing,
+        "user_id": contact.user_id,
+        "trust": contact.trust,
+        "standing": contact.standing,
         "alias": entry.alias,
         "note": entry.note,
         "muted": entry.muted,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import InMemoryHistory
@@ -24,15 +25,32 @@ from messenger.ui.terminal import fitted, without_echo
 _STANDARD_INPUT: Final = 0
 
 
-def _keys() -> KeyBindings:
-    """Return the keys that are ours: Alt-Enter begins another line."""
+def _keys(tell: Callable[[str], None]) -> KeyBindings:
+    """Return the keys that are ours: Alt-Enter begins another line, Ctrl-X Ctrl-E opens an editor."""
     keys = KeyBindings()
 
     @keys.add("escape", "enter")
     def _another_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
+    @keys.add("c-x", "c-e")
+    def _editor(event: KeyPressEvent) -> None:
+        event.app.create_background_task(_edit(event.current_buffer, tell))
+
     return keys
+
+
+async def _edit(buffer: Buffer, tell: Callable[[str], None]) -> None:
+    """Have a person write on in their editor, and enter that.
+
+    An editor that has failed, or has left the text as it was, enters nothing, as with git: what was begun stays.
+    """
+    before = buffer.text.rstrip("\n")
+    await buffer.open_in_editor()
+    if buffer.text.rstrip("\n") != before:
+        buffer.validate_and_handle()
+    elif before:
+        tell("* not sent: the editor has changed nothing. Enter sends it as it is")
 
 
 class _Entries(Completer):
@@ -105,8 +123,7 @@ class LineFace:
             history=InMemoryHistory(),
             completer=_Entries(dialogue),
             complete_while_typing=False,
-            enable_open_in_editor=True,  # Ctrl-X Ctrl-E
-            key_bindings=_keys(),
+            key_bindings=_keys(self.tell),
             bottom_toolbar=lambda: dialogue.status() or None,
             enable_suspend=True,  # Ctrl-Z
             erase_when_done=True,  # the line that shows the message takes its place

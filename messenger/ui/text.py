@@ -11,11 +11,12 @@ import wcwidth
 
 from errors import EXPLANATIONS, Code
 from messenger.account import Account
-from messenger.address_book import Entry
 from messenger.archive import Said
+from messenger.door import Standing
 from messenger.durations import spelt
 from messenger.events import FAILED, Quote
 from messenger.log_replica import LogReplica
+from messenger.profile import Profile
 from messenger.status import Status
 
 CONTINUATION: Final = "  | "  # before the further lines of a message: they cannot pass for somebody else's
@@ -125,16 +126,17 @@ def why_lines(said: Said, steps: Sequence[tuple[str, int]]) -> list[str]:
     return lines + ([waits[said.state]] if said.state in waits else [])
 
 
-def contact_line(user_id: str, trust: str, standing: str, entry: Entry) -> str:
+def contact_line(contact: Profile) -> str:
     """Return what a contact looks like in a list."""
+    entry = contact.entry
     remarks = [
-        trust,
-        *([standing] if standing != "known" else []),
+        contact.trust,
+        *([contact.standing] if contact.standing is not Standing.KNOWN else []),
         *(["muted"] if entry.muted else []),
         *([f"disappearing: {spelt(entry.lifetime_s)}"] if entry.lifetime_s else []),
         *([f"kept for {spelt(entry.kept_s)}"] if entry.kept_s else []),
     ]
-    names = f"{user_id} ({entry.alias})" if entry.alias else user_id
+    names = f"{contact.user_id} ({entry.alias})" if entry.alias else contact.user_id
     return f"  {names}  {', '.join(remarks)}" + (f": {body(entry.note)}" if entry.note else "")
 
 
@@ -272,14 +274,32 @@ def log_lines(log: LogReplica) -> list[str]:
         "  whoever wants to slip in a key must show it to its owner as well, or show two people two logs.",
     ]
     if disagree:
-        lines += [f"! WARNING: another log is shown to {', '.join(disagree)}. Compare safety numbers with them."]
+        lines += [
+            f"! WARNING: another log is shown to {', '.join(disagree)}. Compare safety numbers with them.",
+            "  This stays said until you begin anew, both of you, which makes sense when you know where it comes from:",
+        ]
     if log.alarm is not None:
         lines += [
             alarm_line(log.alarm),
             "  Ask its operator. If there is a good reason, such as a database from a backup, begin anew:",
-            "  /log forget, or client.py log --forget.",
         ]
-    return lines
+    return [*lines, "  /log forget, or client.py log --forget."] if disagree or log.alarm is not None else lines
+
+
+def restored_lines(user_id: str, newest_at: int | None) -> list[str]:
+    """Return the lines that say what a restored account is, what it lacks, and what will happen.
+
+    Args:
+        user_id: The account.
+        newest_at: When the last message in it was stored, seconds since 1970; None: there is none.
+    """
+    last = f"its last message is of {clock(newest_at, dated=True)}" if newest_at is not None else "it has no message"
+    return [
+        f"* {user_id} is back, as it was when the backup was made: {last}.",
+        "  What was written to you and fetched since then, and what you wrote, is not here and does not come again.",
+        "  At the next start the server hears of its new keys, and your contacts that you may miss something.",
+        "  If the account has other keys than this backup by then, the server does not let it in: each serves once.",
+    ]
 
 
 def alarm_line(reason: str) -> str:

@@ -43,7 +43,7 @@ def test_every_failure_looks_the_same_from_outside(stage: Stage, weak: bool, mon
                 inbox.acknowledged.pop()
 
         def remember(_data: bytes) -> object:
-            stage.bob.messenger._inbox._weak_inside = True  # type: ignore[attr-defined]
+            stage.bob.messenger._parts.inbox._weak_inside = True  # type: ignore[attr-defined]
             raise CryptoError
 
         monkeypatch.setattr(Inbox, "_weak_inside", False, raising=False)

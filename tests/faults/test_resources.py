@@ -96,6 +96,33 @@ def test_a_full_disk_of_the_client_loses_nothing(tmp_path: Path, trial: Trial) -
     assert verdict.kept, verdict
 
 
+def test_what_is_typed_while_the_disk_is_full_is_an_error_on_the_line(tmp_path: Path) -> None:
+    """R-07: keys are files, messages are rows; the conversation goes on, and both go through when there is room."""
+    with Server(tmp_path / "server", "--stranger-pending", "1000") as server:
+        alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
+        alice.enroll()
+        bob.enroll()
+        with alice.converse() as writer:
+            writer.type("bob", "before")
+            writer.expect("accepted: bob")
+            writer.type("/log")
+            writer.expect("Read and checked here: [1-9]")
+            limit = resource.prlimit(writer.process.pid, resource.RLIMIT_FSIZE, (100, UNLIMITED))
+            writer.type("/keys rotate")
+            writer.expect("! cannot write .*/keys")
+            writer.type("not written")
+            writer.expect("! cannot write .*/data/alice.db")
+            resource.prlimit(writer.process.pid, resource.RLIMIT_FSIZE, limit)
+            writer.type("/keys rotate")
+            writer.expect(r"you have new keys \(number 2\)")
+            writer.type("after")
+            writer.expect("accepted: bob", count=2)
+            assert not any("offline" in line for line in writer.lines)
+            assert writer.end() == ExitCode.FAILED  # as every pipe of which a line was not carried out
+        code, out, _ = bob.run("recv")
+        assert (code, [line.rpartition(" ")[2] for line in out]) == (0, ["before", "after"])
+
+
 def test_a_stopped_client_is_noticed_and_loses_nothing(tmp_path: Path, trial: Trial) -> None:
     """R-11: SIGSTOP; its connection looks well to TCP."""
     with Server(tmp_path / "server", "--stranger-pending", "1000", "--limit", "heartbeat_s=1", "-v") as server:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -68,6 +69,35 @@ class Person:
         self.go_offline()
         self.database.close()
         self.open()
+
+    # ------------------------------------------------------------ the disk
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let the database grow no more: what needs a page fails, in the middle of its transaction."""
+        execute = self.database._db.execute
+        (before,) = execute("PRAGMA max_page_count").fetchone()
+        execute("PRAGMA max_page_count = 1")  # SQLite makes it as many as there are
+        yield
+        execute(f"PRAGMA max_page_count = {before}")
+
+    @contextmanager
+    def failing_commits(self, table: str) -> Iterator[None]:
+        """Let each step that adds a row to a table fail at its very end, when all has been done but the commit."""
+        execute = self.database._db.execute
+        execute("CREATE TABLE page (number INTEGER PRIMARY KEY)")
+        execute("CREATE TABLE used (number INTEGER REFERENCES page DEFERRABLE INITIALLY DEFERRED)")
+        execute(f"CREATE TRIGGER full AFTER INSERT ON {table} BEGIN INSERT INTO used VALUES (1); END")
+        yield
+        for each in ("TRIGGER full", "TABLE used", "TABLE page"):
+            execute(f"DROP {each}")
+
+    @contextmanager
+    def locked_disk(self) -> Iterator[None]:
+        """Let another process hold the database: no transaction begins."""
+        self.database._db.execute("PRAGMA busy_timeout = 0")
+        with closing(Database(self.path, PASSWORD)) as other, other.transaction():
+            yield
 
     # ------------------------------------------------------------ the files, as a Vault keeps them
 

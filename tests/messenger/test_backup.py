@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from crypto_utils import public_key_to_pem
 from errors import KeyFileError, StorageError, UsageError
 from key_files import write_key_file
 from messenger.account import AccountFiles, save
-from messenger.backup import restore, write_backup
+from messenger.backup import Restored, restore, write_backup
 from messenger.contacts import COUNTERS_SKIPPED
 from messenger.database import Database
 from messenger.events import ContactRestored, IdentityRotated, LoginRefused, MessagesMissing
 from messenger.opening import open_account
 from messenger.ui.event_lines import event_line
+from messenger.ui.text import clock, restored_lines
 from protocol import Delivery
+from relay.limits import DAY
 from tests.messenger.people import PASSWORD, Person, Town
 from tests.relay.world import SERVER_KEY
 
@@ -43,7 +46,8 @@ class Safe:
         """Let Alice come back with what is in the backup."""
         self.alice.go_offline()
         home = self.town.folder / name
-        assert restore(self.path, PASSWORD, keys=home / "keys", data=home / "data", now=self.town.now) == "alice"
+        restored = restore(self.path, PASSWORD, keys=home / "keys", data=home / "data", now=self.town.now)
+        assert restored.user_id == "alice"
         self.alice.database.close()
         keyring, database = open_account(AccountFiles(home / "keys", "alice"), home / "data" / "alice.db", PASSWORD)
         database.close()
@@ -147,6 +151,47 @@ def test_a_backup_can_be_restored_twice(safe: Safe) -> None:
     alice.go_online()
     (refused,) = alice.saw(LoginRefused)
     assert isinstance(refused, LoginRefused)
+
+
+def test_a_backup_says_how_far_it_goes(safe: Safe, tmp_path: Path) -> None:
+    def restored(name: str) -> Restored:
+        return restore(safe.path, PASSWORD, keys=tmp_path / name / "keys", data=tmp_path / name / "data", now=1)
+
+    safe.write()
+    assert restored("empty") == Restored("alice", None)
+    assert "it has no message" in restored_lines("alice", None)[0]
+    safe.path.unlink()
+    safe.alice.write("bob", "hello")
+    written_at = safe.town.now
+    safe.write()
+    safe.town.world.pass_time(DAY)
+    safe.alice.write("bob", "after the backup")
+    assert restored("full") == Restored("alice", written_at)
+    assert restored_lines("alice", written_at)[0].endswith(f"its last message is of {clock(written_at, dated=True)}.")
+
+
+def test_an_old_copy_of_a_home_hears_from_each_contact_how_much_it_lacks(safe: Safe, tmp_path: Path) -> None:
+    """It has the keys that the server knows, and so nothing tells it, or them, before somebody writes."""
+    alice, bob = safe.alice, safe.bob
+    alice.write("bob", "hello")
+    bob.write("alice", "hello yourself")
+    alice.go_offline()
+    alice.database.close()
+    old = shutil.copy(alice.path, tmp_path / "old")
+    alice.open()
+    alice.go_online()
+    for text in ("one", "two", "three"):
+        bob.write("alice", text)
+    alice.go_offline()
+    alice.database.close()
+    shutil.copy(old, alice.path)
+    alice.events.clear()
+    alice.open()
+    alice.go_online()
+    assert alice.saw(MessagesMissing) == []
+    bob.write("alice", "four")
+    assert alice.saw(MessagesMissing) == [MessagesMissing("bob", 3)]
+    assert alice.read == ["four"]
 
 
 def test_the_same_password_opens_it_and_no_other(safe: Safe) -> None:

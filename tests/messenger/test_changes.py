@@ -193,7 +193,7 @@ def test_what_was_never_delivered_cannot_be_changed(alice: Person) -> None:
 
 def take(person: Person, content: Text | Edit | Deletion | Reaction | Timer, *, now: int) -> tuple[str, int | None]:
     with person.database.transaction():
-        return person.messenger.changes.take("alice", content, now=now)
+        return person.messenger._tables.changes.take("alice", content, now=now)
 
 
 def test_nobody_changes_what_is_not_theirs_or_long_past(alice: Person, bob: Person) -> None:
@@ -216,7 +216,7 @@ def test_nobody_changes_what_is_not_theirs_or_long_past(alice: Person, bob: Pers
 
 def test_a_change_of_what_is_not_here_is_told_and_confirmed(alice: Person, bob: Person) -> None:
     with bob.database.transaction():
-        bob.messenger.changes.forget(last(bob).number)
+        bob.messenger._tables.changes.forget(last(bob).number)
     changes = [edit(alice, "bob", "one"), react(alice, "bob", "\N{FIRE}"), delete(alice, "bob")]
     quotes = [event.quote for event in bob.saw(MessageEdited)] + [event.quote for event in bob.saw(MessageReaction)]
     assert quotes + [event.quote for event in bob.saw(MessageDeleted)] == [None] * 3

@@ -12,6 +12,7 @@ from identity import create_record
 from messenger.conversation import NO_RECIPIENT, Conversation
 from messenger.events import AccountErased, IdentityRotated, MessageReceived, MessageRequested, ServerHolds, Typing
 from messenger.ui.event_lines import event_line
+from messenger.ui.held_rows import HELD_ROWS
 from messenger.ui.text import clock
 from tests.messenger.people import Person, Town
 
@@ -236,13 +237,19 @@ def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> 
     text = "\n".join(desk.told)
     assert "the key log of this server: 2 entries" in text
     assert "shown the same log: bob." in text
-    desk.person.messenger.log.raise_alarm("of a test")
     desk.person.messenger.log.settle_claim("bob", (2, bytes(32)), agrees=False)
     desk.told.clear()
     desk.type("/log")
     text = "\n".join(desk.told)
     assert "another log is shown to bob" in text
+    assert desk.told[-1] == "  /log forget, or client.py log --forget."
+    desk.person.messenger.log.raise_alarm("of a test")
+    desk.told.clear()
+    desk.type("/log")
+    text = "\n".join(desk.told)
+    assert "another log is shown to bob" in text
     assert "not believed any more: of a test" in text
+    assert desk.told[-1] == "  /log forget, or client.py log --forget."
     desk.told.clear()
     desk.type("/log forget", "/log")
     text = "\n".join(desk.told)
@@ -257,13 +264,14 @@ def test_the_key_log_is_shown_and_can_be_begun_anew(desk: Desk, bob: Person) -> 
 
 def test_what_the_server_knows_is_shown_row_by_row(desk: Desk) -> None:
     desk.type("/server-knows")
-    assert "* what the server holds about you, row by row:" in desk.told
+    assert HELD_ROWS in desk.told
     desk.conversation.show_events(
         [ServerHolds((("mailbox", {"sequence": 7, "sender_id": "bo\x1bb"}),), last=True)], now=1
     )
     lines = desk.told[-1].split("\n")
-    assert lines[0] == "  mailbox: sequence 7, sender_id bo<U+001B>b"
-    assert lines[1].startswith("* An envelope that is empty was delivered")
+    assert lines[0].startswith("  mailbox: envelopes from you and for you; one that is empty was delivered")
+    assert lines[1] == "    sequence 7, sender id bo<U+001B>b"
+    assert lines[2].startswith("* That was every row.")
     desk.person.go_offline()
     desk.type("/server-knows")
     assert desk.told[-1].startswith("! the server cannot be reached")
@@ -675,6 +683,52 @@ def test_all_that_was_said_is_written_into_a_file(desk: Desk, bob: Person, tmp_p
     desk.type(f"/export {tmp_path}/carol.txt carol")
     assert (tmp_path / "carol.txt").read_bytes() == b""
     assert "/export " in desk.conversation.before_paths()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "hello", "@bob hello", "/reply hello", "/edit hello", "/delete", "/react \N{FIRE}", "/timer 1h", "/keep-for 1h",
+        "/allow bob", "/block bob", "/alias bob Robert", "/note bob a note", "/mute bob", "/keys rotate", "/log forget",
+        "/server-knows", "/erase-me alice",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_down_is_an_error_on_the_line(desk: Desk, bob: Person, entry: str) -> None:
+    """And nothing else is said, or done: it can be typed again."""
+    desk.type("bob", "hello")
+    bob.write("alice", "hello yourself")
+    desk.see()
+    desk.told.clear()
+    with desk.person.locked_disk():
+        desk.type(entry)
+    assert [line.partition("(")[0] for line in desk.told if not line.startswith("  ")] == [
+        f"! cannot write {desk.person.path} "
+    ]
+    desk.type(entry)
+    assert desk.conversation.failed == 1
+
+
+def test_what_could_not_be_noted_as_read_stays_unread(desk: Desk, bob: Person) -> None:
+    desk.person.looks = False
+    desk.type("carol")
+    bob.write("alice", "are you there?")
+    desk.see()
+    with desk.person.locked_disk():
+        desk.type("/to bob")
+    assert "unread: bob 1" in desk.conversation.status()
+    desk.type("/to carol", "/to bob")
+    assert "unread" not in desk.conversation.status()
+
+
+def test_typing_is_no_error_where_nothing_can_be_written_down(desk: Desk, bob: Person) -> None:
+    desk.type("bob", "hello")
+    bob.write("alice", "hi")
+    with desk.person.locked_disk():
+        desk.conversation.typing(now=bob.town.now)
+    assert not [line for line in desk.told if line.startswith("!")]
+    desk.conversation.typing(now=bob.town.now)
+    bob.town.run()
+    assert bob.saw(Typing) == [Typing("alice")]
 
 
 def test_a_number_that_was_mistyped_does_not_stay(desk: Desk, bob: Person) -> None:

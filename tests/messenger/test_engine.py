@@ -438,11 +438,11 @@ def test_every_flipped_bit_of_an_envelope_is_refused(
         flipped[place // 8] ^= 1 << place % 8
         delivery = Delivery(envelope=msgspec.Raw(bytes(flipped)), sequence=place + 1)
         bob.take(bob.messenger.receive([delivery], now=bob.town.now))
-        bob.messenger._line.present.asked.clear()  # look-ups of names that the flip made up
-        for name in bob.messenger._inbox.unknown_senders:
-            bob.messenger._inbox.identity_unknown(name)
+        bob.messenger._parts.line.present.asked.clear()  # look-ups of names that the flip made up
+        for name in bob.messenger._parts.inbox.unknown_senders:
+            bob.messenger._parts.inbox.identity_unknown(name)
     assert not opened
-    assert len(bob.saw(EnvelopeRefused)) + len(bob.messenger._inbox.events) == len(data) * 8
+    assert len(bob.saw(EnvelopeRefused)) + len(bob.messenger._parts.inbox.events) == len(data) * 8
     assert bob.read == ["so that alice is known"]
 
 

@@ -325,7 +325,7 @@ def test_who_goes_back_to_a_backup_sets_timers_again(stage: Stage) -> None:
     for lifetime_s in (60, 120, 30):
         do(bob, bob.messenger.writing.set_timer("alice", lifetime_s, now=stage.town.now))
     with alice.database.transaction():
-        alice.messenger.changes.count_timers_anew("bob")  # as their notice has it done
+        alice.messenger._tables.changes.count_timers_anew("bob")  # as their notice has it done
     with bob.database.transaction():
         bob.messenger.book.set_timer("alice", 60, 1)  # as it was when the backup was made
     do(bob, bob.messenger.writing.set_timer("alice", 90, now=stage.town.now))

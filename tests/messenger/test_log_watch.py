@@ -531,13 +531,13 @@ def test_an_account_has_one_index(town: Town) -> None:
     """A key of the log's that was made with two roots for one name would give it two (docs/adr/0011)."""
     alice, _ = pair(town)
     alice.database.run("UPDATE contact SET log_index = ? WHERE user_id = 'bob'", bytes(32))
-    alice.messenger._identities.look_up("bob", output := Output())
+    alice.messenger._parts.identities.look_up("bob", output := Output())
     alice.take(output)
     town.run()
     assert alarms(alice) == [NOT_IN_LOG]
     alice.messenger.forget_log(now=town.now)
     read_again(alice)
-    alice.messenger._identities.look_up("bob", output := Output())
+    alice.messenger._parts.identities.look_up("bob", output := Output())
     alice.take(output)
     town.run()
     assert alarms(alice) == [NOT_IN_LOG]

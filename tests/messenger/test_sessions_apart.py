@@ -305,7 +305,7 @@ def old_town(tmp_path: Path, some_keys: list[PrivateKeys]) -> Town:
 
 
 def allow_suite_1(person: Person) -> None:
-    person.messenger._protection._minimum = 1
+    person.messenger._parts.protection._minimum = 1
 
 
 def test_an_old_contact_is_written_to_in_the_lower_suite_if_one_wants_that(old_town: Town) -> None:

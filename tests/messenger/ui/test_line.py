@@ -69,6 +69,34 @@ def test_a_text_is_written_in_an_editor(keyboard: PipeInput, tmp_path: Path, mon
     assert (tmp_path / "mode").read_text() == "600\n"
 
 
+class Answering(LineFace):
+    """Types something when a line is shown, and then the next."""
+
+    def __init__(self, keyboard: PipeInput, *answers: str) -> None:
+        super().__init__()
+        self.shown: list[str] = []
+        self._keyboard = keyboard
+        self._answers = list(answers)
+
+    def show(self, line: str) -> None:
+        self.shown.append(line)
+        self._keyboard.send_text(self._answers.pop(0))
+
+
+@pytest.mark.parametrize("editor", ["true", "false", "touch", "sh -c 'echo begun > $0'"])
+def test_an_editor_that_changes_nothing_sends_nothing(
+    keyboard: PipeInput, monkeypatch: pytest.MonkeyPatch, editor: str
+) -> None:
+    """Left without saving, by :cq, or saved as it was; what was begun stays, and can be sent."""
+    monkeypatch.setenv("VISUAL", editor)
+    entries: list[str] = []
+    face = Answering(keyboard, "!\r\x04")
+    keyboard.send_text("begun\x18\x05")
+    converse(face, entries.append)
+    assert face.shown == ["* not sent: the editor has changed nothing. Enter sends it as it is"]
+    assert entries == ["begun!"]
+
+
 def test_control_c_clears_a_line_and_leaves_an_empty_one(keyboard: PipeInput) -> None:
     entries: list[str] = []
     keyboard.send_text("a line\x03kept\r\x03")

@@ -170,7 +170,7 @@ EVENTS: list[tuple[Event, str]] = [
     (LogDisagrees("bob"), "bob is shown another key log"),
     (ServerKeyRotated("ab" * 32), "the server has a new key"),
     (ServerWentBack(), "had gone back to former keys"),
-    (ServerHolds((("account", {"user_id": "alice"}),), last=True), "account: user_id alice"),
+    (ServerHolds((("account", {"user_id": "alice"}),), last=True), "account: that you are there\n    user id alice\n"),
     (AccountErased(7), "gone from the server (7 rows)"),
     (ErasureRefused(Code.RATE_LIMITED), "did not remove your account"),
 ]
