@@ -16,7 +16,7 @@ from crypto_utils import PrivateKeys
 from messenger import account as accounts
 from messenger import opening
 from messenger.suites import own_prekeys
-from tests.system.programs import CLIENT, FORKED, forget_settings
+from tests.system.programs import CLIENT, FORKED, LIFE, forget_settings
 from tests.trial import Outcome, Trial, players, summed, table, write_results
 
 settings.register_profile(
@@ -26,7 +26,7 @@ settings.register_profile(
 settings.load_profile("tests")
 forget_settings()
 if sys.platform == "linux":
-    FORKED.update({CLIENT, "server.py"})
+    FORKED.update({CLIENT, LIFE, "server.py"})
 
 RESULTS = Path("soak.jsonl")
 HERE = Path(__file__).parent

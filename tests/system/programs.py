@@ -27,6 +27,7 @@ from tests.system.quick_client import QUICK_ITERATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = "tests/system/quick_client.py"
+LIFE = "tests/faults/life.py"
 FORKED = set[str]()  # the programs that come from the nursery; the demo's do not
 PASSWORD = "correct horse battery"
 WAIT_S = 20.0
