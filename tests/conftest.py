@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from crypto_utils import PrivateKeys
 from messenger import account as accounts
 from messenger import opening
 from messenger.suites import own_prekeys
-from tests.system.programs import forget_settings
+from tests.system.programs import CLIENT, FORKED, LIFE, forget_settings
 from tests.trial import Outcome, Trial, players, summed, table, write_results
 
 settings.register_profile(
@@ -24,6 +25,8 @@ settings.register_profile(
 )  # fmt: skip
 settings.load_profile("tests")
 forget_settings()
+if sys.platform == "linux":
+    FORKED.update({CLIENT, LIFE, "server.py"})
 
 RESULTS = Path("soak.jsonl")
 HERE = Path(__file__).parent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -10,53 +9,58 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 from messenger.database import Database
-from tests.faults.nursery import FINISH_S
 from tests.oracle import figures, judge
-from tests.system.programs import PASSWORD, Person, Program, Server
+from tests.system.programs import LIFE, PASSWORD, Person, Program, Server
 from tests.trial import Trial
 
+FINISH_S = 60
 OPTIONS = ("--stranger-pending", "1000000", "--mailbox-limit", "1000000", "--limit", "delivery_window=16")
 
 
-class Nursery(Program):
+class Lives:
     """Lives of one account's client, one after another."""
 
     def __init__(self, person: Person, journal: Path) -> None:
-        self.journal = journal
-        super().__init__(
-            "-m", "tests.faults.nursery", str(person.home), person.user_id, f"localhost:{person.server.port}",
-            str(journal), stdin=True,
-        )  # fmt: skip
-        self.expect("ready")
-        self.lives = 0
+        self._journal = journal
+        self._options = str(person.home), person.user_id, f"localhost:{person.server.port}", str(journal)
+        self.count = 0
+        self._present = ExitStack()
 
-    def live(self, role: str, argument: str = "-") -> int:
-        """Begin a life and return its process id."""
-        self.lives += 1
-        self.type(f"{role} {argument}")
-        return int(self.expect(r"^begins (\d+)", count=self.lives)[1])
+    def __enter__(self) -> Self:
+        return self
 
-    def ended(self) -> str:
-        """Wait for the end of the life, which may have thousands of messages to take in, and return its status."""
-        return self.expect(r"^ended (\d+)", count=self.lives, within_s=FINISH_S + 5)[1]
+    def __exit__(self, *_: object) -> None:
+        self._present.close()
+
+    def live(self, role: str, argument: str = "-") -> Program:
+        """Begin a life."""
+        self.count += 1
+        life = self._present.enter_context(Program(LIFE, *self._options, role, argument))
+        life.expect("begins")
+        return life
+
+    def finish(self) -> None:
+        """Have a life do what is left to do: it may have thousands of messages to take in."""
+        assert self.live("finish", str(FINISH_S)).end(within_s=FINISH_S + 5) == 0
 
     def lived(self, verb: str) -> list[str]:
         """Return what all lives so far did."""
-        lines = self.journal.read_text().splitlines()
+        lines = self._journal.read_text().splitlines()
         return [argument for word, argument in map(str.split, lines) if word == verb]
 
 
 @contextmanager
-def two_people(folder: Path) -> Iterator[tuple[Nursery, Nursery, Person]]:
+def two_people(folder: Path) -> Iterator[tuple[Lives, Lives, Person]]:
     with Server(folder / "server", *OPTIONS) as server:
         alice, bob = Person(folder / "alice", "alice", server), Person(folder / "bob", "bob", server)
         alice.enroll()
         bob.enroll()
-        with Nursery(alice, folder / "alice.log") as a, Nursery(bob, folder / "bob.log") as b:
+        with Lives(alice, folder / "alice.log") as a, Lives(bob, folder / "bob.log") as b:
             yield a, b, bob
 
 
@@ -76,12 +80,11 @@ def is_whole(path: Path) -> bool:
     return bool(answer == ("ok",))
 
 
-def kill_at_random(nursery: Nursery, role: str, lives: int, chance: random.Random) -> None:
-    for life in range(lives):
-        pid = nursery.live(role, f"life{life}")
+def kill_at_random(lives: Lives, role: str, count: int, chance: random.Random) -> None:
+    for number in range(count):
+        life = lives.live(role, f"life{number}")
         time.sleep(chance.uniform(0.0, 0.25))
-        os.kill(pid, signal.SIGKILL)
-        assert nursery.ended() == str(int(signal.SIGKILL))
+        assert life.end(signal.SIGKILL) == -signal.SIGKILL
 
 
 def test_kill_9_of_the_server_loses_nothing(tmp_path: Path, trial: Trial) -> None:
@@ -137,9 +140,8 @@ def test_kill_9_of_the_sending_client_loses_nothing(tmp_path: Path, trial: Trial
     """R-03: between outbox, send and reply."""
     with two_people(tmp_path) as (a, b, bob):
         kill_at_random(a, "write", trial.size(8, 500), trial.random)
-        for nursery in (a, b):
-            nursery.live("finish")
-            assert nursery.ended() == "0"
+        a.finish()
+        b.finish()
         sent, promised, shown = a.lived("writes"), a.lived("wrote"), b.lived("shown")
         assert stored(bob) == shown
     verdict = judge(sent=sent, accepted=promised, shown=shown)
@@ -155,14 +157,12 @@ def test_kill_9_of_the_receiving_client_stores_each_message_once(
     with two_people(tmp_path) as (a, b, bob):
         writer = a.live("write", "one")
         kill_at_random(b, "read", trial.size(8, 500), trial.random)
-        os.kill(writer, signal.SIGKILL)
-        a.ended()
-        for nursery in (a, b):
-            nursery.live("finish")
-            assert nursery.ended() == "0"
+        assert writer.end(signal.SIGKILL) == -signal.SIGKILL
+        a.finish()
+        b.finish()
         sent, promised = a.lived("writes"), a.lived("wrote")
         verdict = judge(sent=sent, accepted=promised, shown=stored(bob))
         again = len(b.lived("shown")) - len(set(b.lived("shown")))
     trial.note(**figures(verdict), messages=len(sent), shown_again_after_a_kill=again)
     assert verdict.kept, verdict
-    assert again <= b.lives * 16  # what was shown and not yet noted as shown, when it was killed
+    assert again <= b.count * 16  # what was shown and not yet noted as shown, when it was killed

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from crypto_utils import PrivateKeys, encrypt_private_keys, public_key_to_pem
 from identity import create_ending, create_record
@@ -22,10 +22,13 @@ from messenger.account import AccountFiles
 from messenger.suites import SPOKEN
 from protocol import canonical
 from records import Revocation
+from tests.system.nursery import Forked
 from tests.system.quick_client import QUICK_ITERATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = "tests/system/quick_client.py"
+LIFE = "tests/faults/life.py"
+FORKED = set[str]()  # the programs that come from the nursery; the demo's do not
 PASSWORD = "correct horse battery"
 WAIT_S = 20.0
 
@@ -37,6 +40,12 @@ def forget_settings() -> None:
     os.environ["XDG_CONFIG_HOME"] = os.devnull  # in which there is no file
 
 
+def begin(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start a program; the options are those of subprocess.Popen."""
+    kind = Forked if arguments[0] in FORKED else subprocess.Popen
+    return kind([sys.executable, *arguments], cwd=ROOT, text=True, encoding="utf-8", **options)
+
+
 class Program:
     """A process whose output can be waited for, line by line."""
 
@@ -46,9 +55,9 @@ class Program:
         """Start it; its standard input is a file, a pipe, or nothing."""
         source = subprocess.PIPE if stdin is True else subprocess.DEVNULL if stdin is False else stdin
         usual = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::ResourceWarning"}
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, text=True, bufsize=1, encoding="utf-8",
-            stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | usual | (environment or {}),
+        self.process = begin(
+            *arguments, bufsize=1, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=os.environ | usual | (environment or {}),
         )  # fmt: skip
         self.lines: list[str] = []  # of both, as they came
         self.out: list[str] = []
@@ -84,13 +93,13 @@ class Program:
                 if not self._arrived.wait(deadline - time.monotonic()):
                     raise AssertionError(f"{pattern!r} did not come; came:\n" + "\n".join(self.lines))
 
-    def end(self, number: signal.Signals | None = None) -> int:
+    def end(self, number: signal.Signals | None = None, *, within_s: float = WAIT_S) -> int:
         """Send a signal, if any, and return the exit code."""
         if number is not None:
             self.process.send_signal(number)
         elif self.process.stdin is not None:
             self.process.stdin.close()
-        code = self.process.wait(WAIT_S)
+        code = self.process.wait(within_s)
         for reader in self._readers:
             reader.join(WAIT_S)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -168,12 +177,9 @@ class Person:
 
     def run(self, *action: str) -> tuple[int, list[str], list[str]]:
         """Do one thing and return the exit code, the lines of standard output and those of standard error."""
-        done = subprocess.run(
-            [sys.executable, self.client, *self.options, *action], cwd=ROOT, text=True, capture_output=True,
-            stdin=subprocess.DEVNULL, timeout=60, check=False,
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+        with Program(self.client, *self.options, *action) as client:
+            code = client.end(within_s=60)
+        return code, client.out, client.err
 
     def converse(self) -> Program:
         """Open a plain conversation on pipes."""

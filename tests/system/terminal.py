@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import re
 import sys
 import termios
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pexpect
+import ptyprocess
 import pyte
 
-from tests.system.programs import CLIENT, ROOT
+from tests.system.nursery import nursery
+from tests.system.programs import CLIENT, FORKED, ROOT
 
 ROWS, COLUMNS = 24, 160
 
@@ -41,12 +45,24 @@ class Written(io.StringIO):
         return super().write(text)
 
 
+class Spawned(pexpect.spawn):  # type: ignore[misc]
+    """What pexpect starts, at the price of a fork."""
+
+    def _spawnpty(self, args: list[bytes], *, env: dict[str, str], **_: Any) -> Any:
+        master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (ROWS, COLUMNS))
+        process_id = nursery().start([os.fsdecode(word) for word in args[1:]], [slave], env)
+        os.close(slave)
+        return ptyprocess.PtyProcess(process_id, master)
+
+
 class Terminal:
     """A client and its terminal."""
 
     def __init__(self, *arguments: str, before: Callable[[], object] | None = None) -> None:
         """Start it; `before` is done in its process first."""
-        self.child = pexpect.spawn(
+        kind = Spawned if CLIENT in FORKED and before is None else pexpect.spawn
+        self.child = kind(
             sys.executable, [CLIENT, *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
             dimensions=(ROWS, COLUMNS), preexec_fn=before,
             env={**os.environ, "TERM": "xterm-256color"},

@@ -1,8 +1,6 @@
-"""Clients that can be killed by the hundred.
+"""A client that lives until it is killed, or has done what it was for.
 
-A process that has unlocked an account forks a real client (engine, database, session, TLS) for each line that it
-reads, so that a life costs a few milliseconds and not the second that a password takes. What a life did stands in a
-file: a line that was written survives kill -9.
+It is a real one: engine, database, session, TLS. What it did stands in a file, as a line that was written survives it.
 """
 
 from __future__ import annotations
@@ -14,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messenger.account import AccountFiles, unlock
 from messenger.database import Database
@@ -28,24 +28,18 @@ from tests.system.programs import PASSWORD
 from tests.system.quick_client import derive_quickly
 
 LIFE_S = 900  # of one that nobody kills: no test is longer
-FINISH_S = 60
 
 
 class Life:
     """One client, until it is killed or has done what it was for."""
 
-    def __init__(self, account_home: Path, user_id: str, server: str, journal: Path) -> None:
-        self.journal = journal
-        self.keys, self.data = account_home / "keys", account_home / "data"
-        self.account = unlock(AccountFiles(self.keys, user_id), PASSWORD.encode())
-        self.server = server
-
-    def begin(self) -> None:
-        """What a life does first."""
-        self._file = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        database = Database(self.data / f"{self.account.user_id}.db", PASSWORD.encode())
-        self.messenger = Messenger(Keyring(self.account, database), database, Preferences(requests=False))
-        self.session = Session(self.messenger, locate(self.server, self.keys), self.keys, persistent=True)
+    def __init__(self, home: Path, user_id: str, server: str, journal: Path) -> None:
+        self._file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        keys = home / "keys"
+        account = unlock(AccountFiles(keys, user_id), PASSWORD.encode())
+        database = Database(home / "data" / f"{user_id}.db", PASSWORD.encode())
+        self.messenger = Messenger(Keyring(account, database), database, Preferences(requests=False))
+        self.session = Session(self.messenger, locate(server, keys), keys, persistent=True)
 
     def note(self, *words: str) -> None:
         os.write(self._file, (" ".join(words) + "\n").encode())
@@ -86,26 +80,17 @@ class Life:
         """Take in what comes until killed."""
         self.run(lambda: False, LIFE_S)
 
-    def finish(self, _argument: str) -> None:
+    def finish(self, timeout_s: str) -> None:
         """Do what is left to do."""
-        self.run(lambda: self.messenger.settled, FINISH_S)
+        self.run(lambda: self.messenger.settled, float(timeout_s))
 
 
 def main() -> None:
-    home, user_id, server, journal = sys.argv[1:]
+    home, user_id, server, journal, role, argument = sys.argv[1:]
     derive_quickly()
     life = Life(Path(home), user_id, server, Path(journal))
-    print("ready", flush=True)
-    for line in sys.stdin:
-        role, argument = line.split()
-        pid = os.fork()
-        if pid == 0:
-            life.begin()
-            print("begins", os.getpid(), flush=True)
-            getattr(life, role)(argument)
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        print("ended", status, flush=True)
+    print("begins", flush=True)
+    getattr(life, role)(argument)
 
 
 if __name__ == "__main__":
