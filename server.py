@@ -256,8 +256,9 @@ class Server:
         certificate = self_signed_certificate(self.key, dt.datetime.now(dt.UTC))
         self._context = server_context(home / "keys" / "server_private_key.pem", certificate)
         self._store = SqliteStore(home / "data" / "relay.db")
-        log_key = load_log_key(home / "keys", may_make=self._store.log.size == 0)
-        self._relay = Relay(self._store, Keys(self.key.private, log_key), limits)
+        with self._store.reading():
+            log_key = load_log_key(home / "keys", may_make=self._store.log.size == 0)
+            self._relay = Relay(self._store, Keys(self.key.private, log_key), limits)
         self._writer = Writer(self._relay, self._store, tell_time, self._perform, self._abandon)
         self._codes = CodeSender(arguments.send_code, self._code_delivered)
         self._door = Door(limits)

@@ -16,6 +16,7 @@ from errors import StorageError
 
 BUSY_TIMEOUT_S: Final = 10  # a backup or a shell may hold the file for a moment
 _HINT: Final = "check the folder, its permissions and its space, or choose another with --home"
+_DAMAGED: Final = "it is damaged: put back a copy of it"
 
 
 class Driver(Protocol):
@@ -69,8 +70,20 @@ class SqlFile:
             raise
 
     def _failure(self, what: str, error: Exception) -> StorageError:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return StorageError(f"cannot {what} {self._path} ({reason})", hint=_HINT)
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        return StorageError(f"cannot {what} {self._path} ({reason})", hint=_DAMAGED if "malformed" in reason else _HINT)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let something be read, outside a transaction or in one.
+
+        Raises:
+            StorageError: It cannot be: a page that was not looked at before is damaged, say.
+        """
+        try:
+            yield
+        except self._driver.Error as error:
+            raise self._failure("read", error) from error
 
     def _migrate(self, schema: Path) -> None:
         """Bring the file to the newest schema, each step whole or not at all."""

@@ -111,16 +111,26 @@ class Database(SqlFile):
         self._password = password
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run a query and return all of its rows."""
-        return list(self._db.execute(sql, values))
+        """Run a query and return all of its rows.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        with self.reading():
+            return list(self._db.execute(sql, values))
 
     def row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
-        """Run a query and return its first row."""
-        found: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        """Run a query and return its first row.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        with self.reading():
+            found: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
         return found
 
     def run(self, sql: str, *values: object) -> int:
-        """Run a statement and return how many rows it changed."""
+        """Run a statement, in a transaction, and return how many rows it changed."""
         return int(self._db.execute(sql, values).rowcount)
 
 

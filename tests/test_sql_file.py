@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,15 @@ def test_a_folder_that_cannot_be_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot open"):
         Database(tmp_path / "file" / "alice.db", PASSWORD)
+
+
+def test_what_is_read_of_a_damaged_page_is_an_error_that_says_what_to_do(tmp_path: Path, schema: Path) -> None:
+    path = tmp_path / "file.db"
+    SqlFile(path, schema, sqlite3).close()
+    with path.open("r+b") as damaged:
+        damaged.seek(4096)  # of the first table; the schema is before it
+        damaged.write(b"\xff" * 4096)
+    with closing(SqlFile(path, schema, sqlite3)) as file:
+        with pytest.raises(StorageError, match=r"cannot read .*file\.db \(.*malformed\)") as raised, file.reading():
+            file._db.execute("SELECT x FROM thing").fetchall()
+        assert raised.value.hint == "it is damaged: put back a copy of it"

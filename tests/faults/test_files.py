@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from errors import ExitCode
-from tests.system.programs import CLIENT, ROOT, Person, Server
+from tests.system.programs import CLIENT, ROOT, Person, Server, begin
 from tests.trial import Trial
 
 NOBODY = 65534
@@ -115,10 +115,8 @@ def start(home: Path, program: str, address: str) -> subprocess.CompletedProcess
     action = ["--port", "0"] if program == "server.py" else [
         "--user", "alice", "--password-file", str(home / "password"), "--server", address, "recv",
     ]  # fmt: skip
-    command = [sys.executable, program, "--home", str(home), *action]
-    with subprocess.Popen(
-        command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    command = [program, "--home", str(home), *action]
+    with begin(*command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         if process.stdout.readline().startswith("Server listening"):
             process.terminate()
@@ -148,5 +146,33 @@ def test_a_damaged_file_is_an_error_and_is_left_alone(homes: Path, tmp_path: Pat
                 assert ran.returncode in {ExitCode.SETUP, ExitCode.STORAGE, ExitCode.PASSWORD}, seen
                 assert path.read_bytes() == before, seen
                 assert len(ran.stderr.splitlines()) <= 3, seen
+            shutil.rmtree(home)
+    trial.note(refused=refused)
+
+
+PAGE = {"server/data/relay.db": 8192, "alice/data/alice.db": 4096}  # bytes
+
+
+@pytest.mark.parametrize("file", PAGE)
+def test_a_damaged_page_of_a_database_is_an_error_or_was_not_needed(
+    homes: Path, tmp_path: Path, trial: Trial, file: str
+) -> None:
+    """R-21: whichever page it is, and whoever reads it first."""
+    owner, size = file.partition("/")[0], (homes / file).stat().st_size // PAGE[file]
+    refused = 0
+    with Server(tmp_path / "elsewhere") as other:
+        for number in trial.random.sample(
+            range(1, size), trial.size(3, size - 1)
+        ):  # the first is that of the test above
+            home = shutil.copytree(homes / owner, tmp_path / "homes" / owner)
+            with (home.parent / file).open("r+b") as database:
+                database.seek(number * PAGE[file])
+                database.write(trial.random.randbytes(PAGE[file]))
+            ran = start(home, "server.py" if owner == "server" else CLIENT, f"localhost:{other.port}")
+            seen = f"--seed {trial.seed}: page {number}: {ran.returncode}\n{ran.stderr}"
+            assert "Traceback" not in ran.stderr, seen
+            went_on = ran.returncode == (ExitCode.OK if owner == "server" else ExitCode.UNTRUSTED)
+            refused += not went_on
+            assert went_on or ran.returncode in {ExitCode.STORAGE, ExitCode.PASSWORD}, seen
             shutil.rmtree(home)
     trial.note(refused=refused)
