@@ -150,6 +150,16 @@ def test_every_scenario_has_its_own_name() -> None:
     assert names[-1] == "rows, 1,000,000"
 
 
+def test_rows_are_for_our_own_server_and_what_takes_minutes_is_for_fast_ones() -> None:
+    names = list(run.plan(1, 1))
+    left_out = {
+        name: {each for each in names if not run.takes_part(name, each)} for name in (run.OURS, "Mosquitto, TLS")
+    }
+    rows = {each for each in names if each.startswith("rows")}
+    assert left_out == {run.OURS: set(), "Mosquitto, TLS": rows}
+    assert not run.takes_part("ejabberd, plain", run.BULK)
+
+
 def test_suite_2_is_measured_beside_its_primitives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite2, "ROUNDS", 3)
     figures = suite2.figures()
