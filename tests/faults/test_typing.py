@@ -32,7 +32,7 @@ def test_what_comes_in_is_shown_and_what_is_typed_stays(tmp_path: Path, trial: T
             began = time.monotonic()
             feeder = threading.Thread(target=feed, args=(writer, sent))
             feeder.start()
-            screen = type_and_read(terminal, sent[-1], timeout_s=60 + len(sent) / 50)
+            screen = type_and_read(terminal, sent[-1], timeout_s=60 + len(sent) / 10)
             taken_s = time.monotonic() - began
             feeder.join()
             terminal.type("")
