@@ -160,7 +160,6 @@ def is_turned_away(sock: socket.socket) -> bool:
 
 
 FULL = 100  # places at the door
-PATIENCE_S = 5  # with which those inside wait while a crowd is there; on a slow machine one second was too short
 
 
 def test_a_crowd_at_the_door_is_answered_and_those_inside_do_not_notice(tmp_path: Path, trial: Trial) -> None:
@@ -189,8 +188,8 @@ def test_a_crowd_at_the_door_is_answered_and_those_inside_do_not_notice(tmp_path
     trial.note(turned_away=turned_away, honest_messages=len(pair.took_s), p99_s=round(pair.p99_s, 3))
     assert turned_away > count / 2
     assert len(pair.took_s) > 10
-    assert pair.p99_s < PATIENCE_S
-    assert login_s < PATIENCE_S
+    assert pair.p99_s < 1
+    assert login_s < 5
 
 
 @contextmanager
@@ -226,7 +225,7 @@ def test_a_crowd_that_is_let_in_and_stays_disturbs_nobody(tmp_path: Path, trial:
         assert relay.end(signal.SIGTERM) == 0
     trial.note(honest_messages=spoken, p99_s=round(pair.p99_s, 3))
     assert spoken > 10
-    assert pair.p99_s < PATIENCE_S
+    assert pair.p99_s < 1
 
 
 def patient_login(relay: Relay) -> None:
