@@ -141,22 +141,23 @@ class Messenger:
 
     def _collect(self, output: Output, now: int) -> None:
         """Take over what the inbox wants told and acknowledged, and what it has heard."""
-        for peer, log in self._parts.inbox.heard:
+        inbox, line = self._parts.inbox, self._parts.line
+        for peer, log in inbox.heard:
             self._parts.watch.heard(peer, log, output, now=now)
             if self.caught_up:
-                self._parts.line.present.heard_at[peer] = now
-        self._parts.inbox.heard.clear()
+                line.present.heard_at[peer] = now
+        inbox.heard.clear()
         self._parts.receipts.unopened(now=now)
-        for peer, message_id in self._parts.inbox.wanted_again:
+        for peer, message_id in inbox.wanted_again:
             self._parts.sending.send_again(peer, message_id, output, now=now)
-        self._parts.inbox.wanted_again.clear()
-        self._parts.inbox.events += [Typing(peer) for peer in self._parts.inbox.typing]
-        self._parts.inbox.typing.clear()
-        output.events += self._parts.inbox.events
-        self._parts.inbox.events.clear()
-        sequences = [sequence for sequence in self._parts.inbox.acknowledged if sequence]  # 0: not over this link
-        self._parts.inbox.acknowledged.clear()
-        if self._parts.line.online:
+        inbox.wanted_again.clear()
+        inbox.events += [Typing(peer) for peer in inbox.typing]
+        inbox.typing.clear()
+        output.events += inbox.events
+        inbox.events.clear()
+        sequences = [sequence for sequence in inbox.acknowledged if sequence]  # 0: not over this link
+        inbox.acknowledged.clear()
+        if line.online:
             for at in range(0, len(sequences), MAX_ACKNOWLEDGED):
                 output.frames.append(Acknowledge(sequences=sequences[at : at + MAX_ACKNOWLEDGED]))
 
