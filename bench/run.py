@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench import client, scenarios
+from bench import client, limits, scenarios
 from bench.machine import machine, versions
 from bench.peers.mosquitto import MosquittoServer
 from bench.peers.nats import NatsServer
@@ -38,6 +38,7 @@ PEERS: Final = (  # command, Debian package, name, class
 )
 BULK: Final = "S3, 100,000 messages"
 TOO_SLOW: Final = ("ejabberd", "Prosody")  # for that: they store some thousand a second, and fewer the more wait
+LIMITS: Final = "S3, limits"  # of storing as we do it: no server is asked
 FAILURES: Final = (OSError, AssertionError, subprocess.SubprocessError)  # a peer that does not come up, or stops
 
 
@@ -65,6 +66,7 @@ def plan(seconds: float, seed: int) -> dict[str, Callable[[scenarios.MakeServer]
         "S2": partial(scenarios.latency, seconds=2 * seconds),
         "S3": scenarios.store_and_drain,
         BULK: partial(scenarios.store_and_drain, messages=100_000),
+        LIMITS: lambda _make: limits.figures(),
         "crash": partial(scenarios.crash, seed=seed),
         **{f"rows, {rows:,}": partial(scenarios.rows, waiting=rows) for rows in (1000, 10_000, 100_000, 1_000_000)},
     }
@@ -81,7 +83,7 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[],
 
 def takes_part(name: str, scenario: str) -> bool:
     """Tell whether a scenario is for a server."""
-    if scenario.startswith("rows"):
+    if scenario.startswith("rows") or scenario == LIMITS:
         return name == OURS
     return scenario != BULK or not name.startswith(TOO_SLOW)
 

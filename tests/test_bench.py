@@ -11,13 +11,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import client, run, scenarios, suite2
+from bench import client, limits, run, scenarios, suite2
 from bench.load import Load
 from bench.machine import package_version, versions
 from bench.picture import picture
 from bench.processes import Busy, cpu_s, family, resident
 from bench.report import growth, median, table
 from bench.securechat import WAITING, SecureChatServer, template
+from protocol import Message, decode_frame
+from relay.storage import Address
+from relay.storage.sqlite import SqliteStore
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins processes to cores, as Linux can")
 
@@ -41,6 +44,21 @@ def test_messages_are_stored_and_come_while_others_wait() -> None:
     figures = scenarios.rows(SecureChatServer, waiting=1000, messages=200)
     assert {"store_per_s", "drain_per_s", "large_store_per_s", "large_drain_per_s"} <= set(figures)
     assert all(value > 0 for name, value in figures.items() if name.endswith("per_s"))
+
+
+def test_the_limits_are_those_of_the_relays_own_frames_and_table(tmp_path: Path) -> None:
+    received = [limits.body(number) for number in range(250)]
+    assert min(limits.table(tmp_path / "relay.db", received)) > 0
+    store = SqliteStore(tmp_path / "relay.db")
+    waiting = store.pending(Address("user00003", 1), after=0, limit=200, size=2**20)
+    store.close()
+    assert [row.envelope for row in waiting] == received[100:200]
+    assert isinstance(decode_frame(received[100]), Message)
+
+
+def test_the_limit_of_both_is_below_either() -> None:
+    figures = limits.figures(messages=100)
+    assert 0 < figures["both_per_s"] < min(figures["parsed_per_s"], figures["inserted_per_s"])
 
 
 def test_the_oldest_of_a_large_mailbox_come_first() -> None:
@@ -150,13 +168,13 @@ def test_every_scenario_has_its_own_name() -> None:
     assert names[-1] == "rows, 1,000,000"
 
 
-def test_rows_are_for_our_own_server_and_what_takes_minutes_is_for_fast_ones() -> None:
+def test_rows_and_limits_are_for_our_own_server_and_what_takes_minutes_is_for_fast_ones() -> None:
     names = list(run.plan(1, 1))
     left_out = {
         name: {each for each in names if not run.takes_part(name, each)} for name in (run.OURS, "Mosquitto, TLS")
     }
-    rows = {each for each in names if each.startswith("rows")}
-    assert left_out == {run.OURS: set(), "Mosquitto, TLS": rows}
+    ours = {each for each in names if each.startswith("rows")} | {run.LIMITS}
+    assert left_out == {run.OURS: set(), "Mosquitto, TLS": ours}
     assert not run.takes_part("ejabberd, plain", run.BULK)
 
 
