@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -131,8 +131,6 @@ class Envelope(Frame, frozen=True, kw_only=True, dict=True):
     What is sealed stays the base64 that it is on the wire: only who opens it needs the bytes.
     """
 
-    kind: ClassVar[str]
-
     encrypted_aes_key: Annotated[str, Meta(min_length=4, max_length=_base64_size(MAX_ENCRYPTED_KEY))]
     encrypted_content: Annotated[str, Meta(min_length=4, max_length=_base64_size(MAX_ENCRYPTED_CONTENT))]
     id: EnvelopeId
@@ -155,13 +153,9 @@ class Envelope(Frame, frozen=True, kw_only=True, dict=True):
 class Message(Envelope, frozen=True, kw_only=True, tag="message"):
     """An envelope with something a person wrote."""
 
-    kind = "message"
-
 
 class Receipt(Envelope, frozen=True, kw_only=True, tag="receipt"):
     """An envelope with receipts; it does not count as the recipient's answer (stranger rule)."""
-
-    kind = "receipt"
 
 
 class Accepted(Frame, frozen=True, kw_only=True, tag="accepted"):

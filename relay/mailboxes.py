@@ -26,7 +26,7 @@ MARK_SIZE: Final = 32  # characters of a signature by which an envelope is known
 EXPIRE_AT_ONCE: Final = 1000  # rows a round: a large mailbox must not hold up everybody's commits
 
 _ROUTE: Final = attrgetter(
-    "sender_id", "sender_device", "sender_key", "recipient_id", "recipient_device", "recipient_key", "kind"
+    "sender_id", "sender_device", "sender_key", "recipient_id", "recipient_device", "recipient_key"
 )
 
 
@@ -50,7 +50,7 @@ class Mailboxes:
         self.group += 1
 
     def accept(self, envelopes: list[Envelope], came: Source) -> Iterator[Action]:
-        """Put envelopes into the mailboxes of their recipients, and push them to those who are online.
+        """Put envelopes of one kind into the mailboxes of their recipients, and push them to those who are online.
 
         What one recipient gets is dealt with at once: most of what must be known for it is the same.
         """

@@ -160,8 +160,8 @@ class Relay:
 
     def receive(self, link: Link, frames: list[Frame], *, now: Now) -> Iterator[Action]:
         """Carry out the commands of a link, in their order; when one fails, what those before it want was given out."""
-        for are_envelopes, alike in groupby(frames, lambda frame: isinstance(frame, Envelope)):
-            if are_envelopes:
+        for kind, alike in groupby(frames, type):
+            if issubclass(kind, Envelope):
                 yield from self._accept(link, list(alike), now)
             else:
                 for frame in alike:

@@ -30,14 +30,14 @@ class Account(NamedTuple):
     mailboxes: tuple[Address, ...]  # one for each device, ascending
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, gc=False):
     """What is known of an envelope that was accepted."""
 
     mark: bytes  # 32, from its signature: no two valid envelopes share it
     received_at: int  # seconds since 1970
 
 
-class Arrival(Struct, frozen=True):
+class Arrival(Struct, frozen=True, gc=False):
     """An envelope that has come in."""
 
     id: bytes  # 16 bytes

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from log_tables import LogTables
 from protocol import Row
@@ -31,19 +32,34 @@ BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepare
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
 
-class Unwritten(Struct, frozen=True):
-    """An envelope in a mailbox that is not written yet."""
+class Unwritten(Struct, frozen=True, gc=False):
+    """A row of the mailboxes that is not written yet: its columns, in their order."""
 
     sequence: int
-    to: Address
+    recipient_id: str
+    device_id: int
     sender_id: str
-    arrival: Arrival
+    envelope_id: bytes
+    mark: bytes
+    received_at: int
+    envelope: bytes
 
-    def columns(self) -> tuple[Any, ...]:
-        """Return what stands in the table."""
-        arrival, stored = self.arrival, self.arrival.stored
-        whose = (*self.to, self.sender_id, arrival.id)
-        return (self.sequence, *whose, stored.mark, stored.received_at, arrival.envelope)
+
+def _marks(columns: int, rows: int) -> str:
+    """Return the question marks of so many rows."""
+    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)
+
+
+_COLUMNS: Final = Unwritten.__struct_fields__
+_INSERT: Final = {  # OR FAIL: the transaction is undone anyway, and SQLite keeps no journal to undo the statement alone
+    size: f"INSERT OR FAIL INTO mailbox ({', '.join(_COLUMNS)}) VALUES {_marks(len(_COLUMNS), size)}"  # noqa: S608 - our own names
+    for size in BULK
+}
+_EMPTY: Final = {
+    size: f"UPDATE mailbox SET envelope = NULL FROM (VALUES {_marks(3, size)}) AS gone"  # noqa: S608 - question marks
+    " WHERE sequence = gone.column1 AND recipient_id = gone.column2 AND device_id = gone.column3"
+    for size in BULK
+}
 
 
 class Remembered:
@@ -160,19 +176,9 @@ class SqliteStore(SqlFile):
         """Write what was collected; whoever looks into the mailboxes does so first."""
         rows = list(self._put.values())
         for at, size in _bulks(len(rows)):
-            self._write(
-                # OR FAIL: the transaction is undone anyway, and SQLite keeps no journal to undo the statement alone
-                "INSERT OR FAIL INTO mailbox"  # noqa: S608 - question marks
-                " (sequence, recipient_id, device_id, sender_id, envelope_id, mark, received_at, envelope)"
-                f" VALUES {_marks(8, size)}",
-                [value for row in rows[at : at + size] for value in row.columns()],
-            )
+            self._write(_INSERT[size], list(chain.from_iterable(map(astuple, rows[at : at + size]))))
         for at, size in _bulks(len(self._gone)):
-            self._write(
-                f"UPDATE mailbox SET envelope = NULL FROM (VALUES {_marks(3, size)}) AS gone"  # noqa: S608 - question marks
-                " WHERE sequence = gone.column1 AND recipient_id = gone.column2 AND device_id = gone.column3",
-                list(chain.from_iterable(self._gone[at : at + size])),
-            )
+            self._write(_EMPTY[size], list(chain.from_iterable(self._gone[at : at + size])))
         self._put.clear()
         self._gone.clear()
 
@@ -322,7 +328,7 @@ class SqliteStore(SqlFile):
     def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether a sender's envelope waits in a mailbox."""
         unwritten = chain(self._put.values(), self._spared.values())
-        if any((row.sender_id, row.arrival.id) == (sender_id, envelope_id) for row in unwritten):
+        if any((row.sender_id, row.envelope_id) == (sender_id, envelope_id) for row in unwritten):
             return True
         found = self._db.execute(
             "SELECT 1 FROM mailbox WHERE sender_id = ? AND envelope_id = ? AND envelope IS NOT NULL",
@@ -334,7 +340,7 @@ class SqliteStore(SqlFile):
         """Remember no more of what was put than must be: what is written can be looked up, and the rest is not old."""
         rows = chain(self._put.values(), self._spared.values())
         self._known, self._known_before = (
-            {(row.sender_id, row.arrival.id): row.arrival.stored for row in rows},
+            {(row.sender_id, row.envelope_id): Stored(row.mark, row.received_at) for row in rows},
             self._known,
         )
 
@@ -344,7 +350,7 @@ class SqliteStore(SqlFile):
             query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
             highest = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
             rows = chain(self._put.values(), self._spared.values())
-            highest = max([highest, *(row.arrival.id for row in rows if row.sender_id == sender_id)])
+            highest = max([highest, *(row.envelope_id for row in rows if row.sender_id == sender_id)])
             if len(self._highest_ids) >= MAX_REMEMBERED:
                 self._highest_ids.clear()
             self._highest_ids[sender_id] = highest
@@ -357,8 +363,10 @@ class SqliteStore(SqlFile):
         self._sequence = sequences[-1]  # never given out again, not even when this transaction fails
         for sequence, arrival in zip(sequences, arrivals, strict=True):
             rows = self._spared if sequence < first + spared else self._put
-            rows[sequence] = Unwritten(sequence, to, sender_id, arrival)
-            self._known[sender_id, arrival.id] = arrival.stored
+            stored = self._known[sender_id, arrival.id] = arrival.stored
+            rows[sequence] = Unwritten(
+                sequence, *to, sender_id, arrival.id, stored.mark, stored.received_at, arrival.envelope
+            )
             highest = max(highest, arrival.id)
         self._highest_ids[sender_id] = highest
         if len(self._known) > MAX_REMEMBERED:
@@ -411,7 +419,7 @@ class SqliteStore(SqlFile):
         for sequence in sequences:
             rows = self._spared if sequence in self._spared else self._put
             row = rows.get(sequence)
-            if row is not None and row.to == address:
+            if row is not None and (row.recipient_id, row.device_id) == address:
                 del rows[sequence]
             else:
                 self._gone.append((sequence, *address))
@@ -455,8 +463,3 @@ def _bulks(count: int) -> Iterator[tuple[int, int]]:
         while count - at >= size:
             yield at, size
             at += size
-
-
-def _marks(columns: int, rows: int) -> str:
-    """Return the question marks of so many rows."""
-    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)
