@@ -47,7 +47,7 @@ class Notifier:
         Args:
             how: As `check_notification` returns it.
             ring: Rings the bell.
-            tell: Tells the person, once, that their command cannot be started any more.
+            tell: Tells the person, once, that their command cannot be started any more, or fails.
 
         Raises:
             UsageError: There is no such command.
@@ -73,8 +73,20 @@ class Notifier:
         self._again_at_s = now_s + EVERY_S
         if self._ring is not None:
             self._ring()
-        elif self._command and (self._running is None or self._running.poll() is not None):
+        elif self._command and self._has_ended():
             self._start(name)
+
+    def _has_ended(self) -> bool:
+        """Tell whether no command runs, and the person of one that failed: its own words went nowhere."""
+        code = self._running.poll() if self._running is not None else 0
+        if code:
+            self._tell_once(f"! it may not have rung: {self._command[0]} ended with {code}")
+        return code is not None
+
+    def _tell_once(self, line: str) -> None:
+        if not self._was_told:
+            self._was_told = True
+            self._tell(line)
 
     def _start(self, name: str) -> None:
         """Start the command; one that was there at the start of the client may be gone by now."""
@@ -88,6 +100,4 @@ class Notifier:
                 stderr=subprocess.DEVNULL,
             )
         except OSError as error:
-            if not self._was_told:
-                self._was_told = True
-                self._tell(f"! nothing rings: cannot start {self._command[0]} ({error.strerror})")
+            self._tell_once(f"! nothing rings: cannot start {self._command[0]} ({error.strerror})")

@@ -71,7 +71,9 @@ class SqlFile:
 
     def _failure(self, what: str, error: Exception) -> StorageError:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        return StorageError(f"cannot {what} {self._path} ({reason})", hint=_DAMAGED if "malformed" in reason else _HINT)
+        if "malformed" in reason:  # whatever it was for: what could not be understood was read
+            return StorageError(f"cannot read {self._path} ({reason})", hint=_DAMAGED)
+        return StorageError(f"cannot {what} {self._path} ({reason})", hint=_HINT)
 
     @contextmanager
     def reading(self) -> Iterator[None]:

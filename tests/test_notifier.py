@@ -88,3 +88,14 @@ def test_one_that_is_gone_later_is_said_once_and_started_when_it_is_back(
     assert made._running is not None
     made._running.wait(10)
     assert heard.read_text() == "carol"
+
+
+def test_one_that_fails_is_said_once_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier, "EVERY_S", 0.0)
+    told: list[str] = []
+    made = Notifier(f"{sys.executable} -c 'raise SystemExit(3)'", pytest.fail, told.append)
+    for _ in range(3):
+        made.notify("bob")
+        assert made._running is not None
+        made._running.wait(10)
+    assert told == [f"! it may not have rung: {sys.executable} ended with 3"]
