@@ -416,6 +416,23 @@ def test_while_jobs_come_acknowledges_may_be_on_their_way_but_not_for_ever(bench
     assert writer.LONGEST_S <= world.now.steady_s - began_s <= writer.LONGEST_S + writer.LINGER_S
 
 
+def test_jobs_that_had_to_wait_are_no_silence(bench: Bench) -> None:
+    """Behind a long commit acknowledges stand in the queue, and everything pushed would be written for nothing."""
+    world = bench.world.with_pair()
+    world.login("bob")
+    bench.writer._expire_at_s = 1e9
+    bench.submit(bench.command("alice", world.envelope("alice", "bob")))
+    bench.writer.work()
+    (delivery,) = [frame for frame in bench.replies() if isinstance(frame, Delivery)]
+    bench.submit(bench.command("bob", Acknowledge(sequences=[delivery.sequence])))
+    world.pass_time(2 * writer.LINGER_S)
+    bench.writer._tend()  # as the thread does, before it looks into the queue
+    assert in_mailboxes(world) == 0
+    bench.writer.work()
+    assert accepted(bench) == 1
+    assert in_mailboxes(world) == 0
+
+
 def test_envelopes_that_come_together_are_answered_together_and_others_are_not(bench: Bench) -> None:
     world = bench.world.with_pair()
     world.login("bob")
