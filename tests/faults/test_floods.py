@@ -175,8 +175,11 @@ def test_a_crowd_at_the_door_is_answered_and_those_inside_do_not_notice(tmp_path
             else:
                 kept.append(sock)
             if len(kept) > FULL:  # some were turned away later than we have waited
-                kept, late = [each for each in kept if not is_turned_away(each)], kept
-                turned_away += len(late) - len(kept)
+                late = {each for each in kept if is_turned_away(each)}
+                turned_away += len(late)
+                kept = [each for each in kept if each not in late]
+                for each in late:
+                    each.close()
             assert len(kept) <= FULL, "the door is open"
         for sock in kept:
             sock.close()
