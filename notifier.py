@@ -47,7 +47,8 @@ class Notifier:
         Args:
             how: As `check_notification` returns it.
             ring: Rings the bell.
-            tell: Tells the person, once, that their command cannot be started any more, or fails.
+            tell: Tells the person, once each, that their command cannot be started any more, or how the last one
+                failed, when the next begins.
 
         Raises:
             UsageError: There is no such command.
@@ -58,7 +59,7 @@ class Notifier:
             raise UsageError(message, hint="--notify off, bell, or a command such as: notify-send SecureChat")
         self._ring = ring if how == BELL else None
         self._tell = tell
-        self._was_told = False
+        self._told: set[str] = set()
         self._again_at_s = 0.0
         self._running: subprocess.Popen[bytes] | None = None
 
@@ -73,19 +74,18 @@ class Notifier:
         self._again_at_s = now_s + EVERY_S
         if self._ring is not None:
             self._ring()
-        elif self._command and self._has_ended():
+        elif self._command and (self._running is None or self._running.poll() is not None):
+            self._tell_of_failure()
             self._start(name)
 
-    def _has_ended(self) -> bool:
-        """Tell whether no command runs, and the person of one that failed: its own words went nowhere."""
-        code = self._running.poll() if self._running is not None else 0
-        if code:
-            self._tell_once(f"! it may not have rung: {self._command[0]} ended with {code}")
-        return code is not None
+    def _tell_of_failure(self) -> None:
+        """Say how the last command ended, if it failed: its own words go nowhere."""
+        if self._running is not None and self._running.returncode:
+            self._tell_once(f"! it may not have rung: {self._command[0]} ended with {self._running.returncode}")
 
     def _tell_once(self, line: str) -> None:
-        if not self._was_told:
-            self._was_told = True
+        if line not in self._told:
+            self._told.add(line)
             self._tell(line)
 
     def _start(self, name: str) -> None:

@@ -71,7 +71,7 @@ class SqlFile:
 
     def _failure(self, what: str, error: Exception) -> StorageError:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        if "malformed" in reason:  # whatever it was for: what could not be understood was read
+        if "malformed" in reason:  # whatever was attempted, it failed at reading
             return StorageError(f"cannot read {self._path} ({reason})", hint=_DAMAGED)
         return StorageError(f"cannot {what} {self._path} ({reason})", hint=_HINT)
 

@@ -11,6 +11,7 @@ from bench.report import heading
 WIDTH, BAR, GAP, LEFT, RIGHT, TOP = 820, 16, 14, 170, 190, 74
 AT_LIMIT: Final = 0.95  # of a core: from here the load generator may have been what was measured
 SCENARIOS: Final = (("S1, 100 clients", "many", "100 clients"), ("S1, 1,000 clients", "more", "1,000 clients"))
+CRASH: Final = "crash"
 STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 .title { font-weight: 600; font-size: 15px; }
@@ -27,7 +28,8 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 def picture(kept: Mapping[str, Any]) -> str:
     """Draw S1 of each server over TLS with 100 and 1,000 clients, and what kill -9 lost, from a kept result."""
     results: Mapping[str, Mapping[str, Mapping[str, float]]] = kept["results"]
-    shown = {name: server for name, server in results.items() if not name.endswith(", plain")}
+    wanted = {CRASH, *(scenario for scenario, _, _ in SCENARIOS)}
+    shown = {name: each for name, each in results.items() if not name.endswith(", plain") and wanted <= each.keys()}
     most = max(server[scenario]["per_s"] for server in shown.values() for scenario, _, _ in SCENARIOS)
     row = 2 * BAR + GAP
     height = TOP + len(shown) * row + 30
@@ -66,7 +68,7 @@ def _server(label: str, server: Mapping[str, Mapping[str, float]], y: float, sca
         yield f'<rect class="{kind}" x="{LEFT}" y="{top}" width="{width:.1f}" height="{BAR - 2}"/>'
         least = "≥ " if server[scenario]["load_busy"] > AT_LIMIT else ""
         yield _text(LEFT + width + 6, top + BAR - 4, f"{least}{rate:,.0f}")
-    lost = server["crash"]["lost"]
+    lost = server[CRASH]["lost"]
     yield _text(WIDTH - 16, y + BAR + 5, f"{lost:,.0f} lost", "lost" if lost else "none", end=True)
 
 

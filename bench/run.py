@@ -110,6 +110,12 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]],
     return {name: {scenario: median(each) for scenario, each in of.items()} for name, of in runs.items()}, failed
 
 
+def is_whole(options: argparse.Namespace, failed: list[str]) -> bool:
+    """Tell whether all was measured, often enough; what failed of a peer is named in the figures, and no reason."""
+    everything = options.only == options.servers == [""]
+    return everything and options.rounds >= LEAST_ROUNDS and not any(each.startswith(OURS) for each in failed)
+
+
 def keep(kept: dict[str, Any], *, whole: bool) -> Path:
     """Write the figures; those of a part never take the place of those of a whole run."""
     path = RESULTS / (f"{time.strftime('%Y-%m-%d')}-{kept['commit']}.json" if whole else PARTIAL)
@@ -147,8 +153,7 @@ def main() -> int:
         print(table(results, known))
     if of_client:
         print(client.table(of_client))
-    ours_failed = any(each.startswith(OURS) for each in failed)  # of a peer, what is missing is named in the file
-    whole = options.only == options.servers == [""] and not ours_failed and options.rounds >= LEAST_ROUNDS
+    whole = is_whole(options, failed)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     )

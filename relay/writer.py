@@ -222,7 +222,7 @@ class Writer:
     def _tend(self) -> float:
         """Commit when it is time, and keep house; return the seconds until the next look."""
         now, group, since_s = self._clock(), self._group, self._relay.awaits_since_s
-        if self._jobs:  # they came while there was no room for them: behind a long commit, everything would seem late
+        if self._jobs:  # they wait to be done, and acknowledges may be among them: this is no silence
             self._latest_s = now.steady_s
 
         def is_late(began_s: float) -> bool:

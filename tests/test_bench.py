@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from functools import partial
@@ -47,7 +48,7 @@ def test_messages_are_stored_and_come_while_others_wait() -> None:
 
 
 def test_the_limits_are_those_of_the_relays_own_frames_and_table(tmp_path: Path) -> None:
-    received = [limits.body(number) for number in range(250)]
+    received = [limits.body(number) for number in range(limits.GROUP)]
     assert min(limits.table(tmp_path / "relay.db", received)) > 0
     store = SqliteStore(tmp_path / "relay.db")
     waiting = store.pending(Address("user00003", 1), after=0, limit=200, size=2**20)
@@ -56,9 +57,10 @@ def test_the_limits_are_those_of_the_relays_own_frames_and_table(tmp_path: Path)
     assert isinstance(decode_frame(received[100]), Message)
 
 
-def test_the_limit_of_both_is_below_either() -> None:
-    figures = limits.figures(messages=100)
-    assert 0 < figures["both_per_s"] < min(figures["parsed_per_s"], figures["inserted_per_s"])
+def test_the_limit_of_both_is_that_of_either_together() -> None:
+    figures = limits.figures(groups=1)
+    assert all(value > 0 for value in figures.values())
+    assert figures["both_us"] == pytest.approx(figures["parsed_us"] + figures["inserted_us"])
 
 
 def test_the_oldest_of_a_large_mailbox_come_first() -> None:
@@ -149,6 +151,27 @@ def test_the_picture_is_well_formed_and_shows_every_server_over_tls() -> None:
     texts = [element.text for element in root.iter() if element.tag.endswith("}text")]
     assert {"SecureChat", "They & co 1.2", "≥ 300", "≥ 100"} <= set(texts)
     assert [text for text in texts if text and text.endswith(" lost")] == ["0 lost", "50 lost"]
+
+
+def test_the_picture_leaves_out_a_peer_of_which_something_is_missing() -> None:
+    kept = sample()
+    del kept["results"]["They & co, TLS"]["crash"]
+    assert "They" not in picture(kept)
+
+
+@pytest.mark.parametrize(
+    ("failed", "rounds", "only", "whole"),
+    [
+        ([], 3, "", True),
+        (["ejabberd, TLS, S3: TimeoutError"], 3, "", True),
+        (["SecureChat, S3: TimeoutError"], 3, "", False),
+        ([], 2, "", False),
+        ([], 3, "S3", False),
+    ],
+)
+def test_a_run_is_whole_when_nothing_of_ours_is_missing(failed: list[str], rounds: int, only: str, whole: bool) -> None:
+    options = argparse.Namespace(only=[only], servers=[""], rounds=rounds)
+    assert run.is_whole(options, failed) is whole
 
 
 def test_a_part_of_a_run_never_replaces_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

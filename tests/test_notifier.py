@@ -94,8 +94,11 @@ def test_one_that_fails_is_said_once_and_started_again(monkeypatch: pytest.Monke
     monkeypatch.setattr(notifier, "EVERY_S", 0.0)
     told: list[str] = []
     made = Notifier(f"{sys.executable} -c 'raise SystemExit(3)'", pytest.fail, told.append)
+    started = set()
     for _ in range(3):
         made.notify("bob")
         assert made._running is not None
         made._running.wait(10)
+        started.add(made._running.pid)
+    assert len(started) == 3
     assert told == [f"! it may not have rung: {sys.executable} ended with 3"]

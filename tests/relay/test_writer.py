@@ -417,7 +417,7 @@ def test_while_jobs_come_acknowledges_may_be_on_their_way_but_not_for_ever(bench
 
 
 def test_jobs_that_had_to_wait_are_no_silence(bench: Bench) -> None:
-    """Behind a long commit acknowledges stand in the queue, and everything pushed would be written for nothing."""
+    """Acknowledges may be among them, and what was pushed would be written for nothing."""
     world = bench.world.with_pair()
     world.login("bob")
     bench.writer._expire_at_s = 1e9
