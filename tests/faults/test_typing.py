@@ -32,11 +32,12 @@ def test_what_comes_in_is_shown_and_what_is_typed_stays(tmp_path: Path, trial: T
             began = time.monotonic()
             feeder = threading.Thread(target=feed, args=(writer, sent))
             feeder.start()
-            screen = type_and_read(terminal, sent[-1], timeout_s=60 + len(sent) / 10)
+            within_s = 60 + len(sent) / 10  # ten a second are slow
+            screen = type_and_read(terminal, sent[-1], timeout_s=within_s)
             taken_s = time.monotonic() - began
             feeder.join()
             terminal.type("")
-            assert writer.expect(r"\] bob: (.*)")[1] == SENTENCE
+            assert writer.expect(r"\] bob: (.*)", within_s=within_s)[1] == SENTENCE  # after all receipts
             writer.type("quit")
             assert writer.end() == 0
         terminal.type("quit")
