@@ -233,13 +233,15 @@ def test_a_wrong_guess_costs_a_key_derivation(keys: PrivateKeys, tmp_path: Path)
         "history": lambda: refused(lambda: Database(history, wrong)),
         "derivation": lambda: hashlib.pbkdf2_hmac("sha256", wrong, bytes(16), FAST),
     }
-    took_s = dict.fromkeys(tries, 60.0)
-    for _ in range(3):
-        for name, work in tries.items():
-            began = time.process_time()
-            work()
-            took_s[name] = min(took_s[name], time.process_time() - began)
-    assert min(took_s.values()) >= took_s["derivation"] / 2
+
+    def spent(work: Callable[[], object]) -> float:
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+
+    rounds = [{name: spent(work) for name, work in tries.items()} for _ in range(3)]
+    for name in tries:  # in one round at least: a machine may be twice as fast for a moment, a cheap guess always is
+        assert max(took_s[name] / took_s["derivation"] for took_s in rounds) >= 1 / 2
     assert decrypt_private_keys(pem, PASSWORD).public == keys.public
 
 
