@@ -19,16 +19,11 @@ from typing import Final
 from bench.scenarios import Figures
 from bench.securechat import envelope_id, template
 from protocol import LENGTH_SIZE, decode_frame
-from relay.storage.sqlite import BULK, CACHE_SIZE, INSERT, SqliteStore
+from relay.storage.sqlite import BULK, INSERT, SETTINGS, SqliteStore
 
 ROWS: Final = max(BULK)  # a statement, as the relay has them where many come
 GROUP: Final = 16 * ROWS  # rows a transaction
-SETTINGS: Final = (  # those of the relay, but that the log is copied into the file only when it is told to
-    f"cache_size = -{CACHE_SIZE // 1024}",
-    "secure_delete = ON",
-    "synchronous = FULL",
-    "wal_autocheckpoint = 0",
-)
+ADDED: Final = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 0")  # the log is copied when it is told to
 
 Row = tuple[int, str, int, str, bytes, bytes, int, bytes]
 
@@ -66,8 +61,8 @@ def table(path: Path, received: list[bytes]) -> tuple[float, float]:
     """Insert whole groups, each on disk before the next, and copy the log into the file; return what either took."""
     SqliteStore(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
-    for setting in SETTINGS:
-        connection.execute(f"PRAGMA {setting}")
+    for setting in (*SETTINGS, *ADDED):
+        connection.execute(setting)
     rows = [row(number, data) for number, data in enumerate(received)]
 
     def insert() -> None:

@@ -28,6 +28,12 @@ SCHEMA: Final = Path(__file__).with_name("schema")
 PAGE_SIZE: Final = 8 * 1024  # bytes, in files made from now on: each page of the log takes two calls of the system
 WAL_SIZE: Final = 64 * 1024 * 1024  # bytes: a page that is written again and again is copied into the database once
 CACHE_SIZE: Final = 8 * 1024 * 1024  # bytes: holds what a group writes, or some of it would be written twice
+SETTINGS: Final = (
+    f"PRAGMA page_size = {PAGE_SIZE}",
+    f"PRAGMA wal_autocheckpoint = {WAL_SIZE // PAGE_SIZE}",
+    f"PRAGMA cache_size = -{CACHE_SIZE // 1024}",
+    "PRAGMA secure_delete = ON",  # what is removed is overwritten, and not only let go of
+)
 BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
@@ -99,13 +105,7 @@ class SqliteStore(SqlFile):
         self._known: dict[tuple[str, bytes], Stored] = {}  # lately put, by sender and id: all that is not written
         self._known_before: dict[tuple[str, bytes], Stored] = {}  # and what was put before these
         self._highest_ids: dict[str, bytes] = {}  # by their sender; higher than that is new
-        settings = [
-            f"PRAGMA page_size = {PAGE_SIZE}",
-            f"PRAGMA wal_autocheckpoint = {WAL_SIZE // PAGE_SIZE}",
-            f"PRAGMA cache_size = -{CACHE_SIZE // 1024}",
-            "PRAGMA secure_delete = ON",  # what is removed is overwritten, and not only let go of
-        ]
-        super().__init__(path, SCHEMA, sqlite3, first=settings)
+        super().__init__(path, SCHEMA, sqlite3, first=SETTINGS)
         self.log = LogTables(self._query, self._change)
         self.prekeys = PrekeyTable(self._query, self._change)
 
