@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import statistics
 import subprocess
 import time
 from collections.abc import Callable
@@ -240,8 +241,8 @@ def test_a_wrong_guess_costs_a_key_derivation(keys: PrivateKeys, tmp_path: Path)
         return time.process_time() - began
 
     rounds = [{name: spent(work) for name, work in tries.items()} for _ in range(3)]
-    for name in tries:  # in one round at least: a machine may be twice as fast for a moment, a cheap guess always is
-        assert max(took_s[name] / took_s["derivation"] for took_s in rounds) >= 1 / 2
+    for name in tries:  # within a round: from one to the next a machine's speed may double
+        assert statistics.median(took_s[name] / took_s["derivation"] for took_s in rounds) >= 1 / 2
     assert decrypt_private_keys(pem, PASSWORD).public == keys.public
 
 
