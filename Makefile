@@ -43,7 +43,7 @@ man: ## write the manual pages in docs/man anew, from the command lines
 	@sh tools/bootstrap.sh requirements.txt
 	@$(RUN) -m tools.man
 
-bench: ## measure all, beside the peers that are installed, 40 minutes; results in bench/results/
+bench: ## measure all, beside the peers that are installed, 40 to 60 minutes; results in bench/results/
 	@sh tools/bootstrap.sh requirements.txt
 	@$(RUN) -m bench.run $(ARGS)
 
