@@ -61,7 +61,7 @@ INSERT: Final = {  # OR FAIL: the transaction is undone anyway, and SQLite keeps
     size: f"INSERT OR FAIL INTO mailbox ({', '.join(_COLUMNS)}) VALUES {_marks(len(_COLUMNS), size)}"  # noqa: S608 - our own names
     for size in BULK
 }
-EMPTY: Final = {
+_EMPTY: Final = {
     size: f"UPDATE mailbox SET envelope = NULL FROM (VALUES {_marks(3, size)}) AS gone"  # noqa: S608 - question marks
     " WHERE sequence = gone.column1 AND recipient_id = gone.column2 AND device_id = gone.column3"
     for size in BULK
@@ -178,7 +178,7 @@ class SqliteStore(SqlFile):
         for at, size in _bulks(len(rows)):
             self._write(INSERT[size], list(chain.from_iterable(map(astuple, rows[at : at + size]))))
         for at, size in _bulks(len(self._gone)):
-            self._write(EMPTY[size], list(chain.from_iterable(self._gone[at : at + size])))
+            self._write(_EMPTY[size], list(chain.from_iterable(self._gone[at : at + size])))
         self._put.clear()
         self._gone.clear()
 
