@@ -17,7 +17,7 @@ from bench.load import Load
 from bench.scenarios import SERVER_CORE
 from bench.securechat import SecureChatServer
 from relay.storage import Address, Stored
-from relay.storage.sqlite import PAGE_SIZE, SqliteStore
+from relay.storage.sqlite import SqliteStore
 from tests.oracle import figures, judge
 from tests.relay.world import put_one
 from tests.trial import Trial
@@ -129,14 +129,12 @@ def contents(path: Path) -> list[bytes]:
         store.close()
 
 
-def test_torn_copies_open_and_hold_all_that_was_accepted(
-    tmp_path: Path, trial: Trial, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torn_copies_open_and_hold_all_that_was_accepted(tmp_path: Path, trial: Trial) -> None:
     """Before a commit has returned any of its sectors may be on the disk or not; so while the log is copied back."""
-    monkeypatch.setattr("relay.storage.sqlite.WAL_SIZE", 10 * PAGE_SIZE)  # copied back every few commits
     path = tmp_path / "relay.db"
     log, sent, copied_back = path.with_name("relay.db-wal"), list[bytes](), 0
     store = SqliteStore(path)
+    store._db.execute("PRAGMA wal_autocheckpoint = 10")  # pages: copied back every few commits
     found = Counter[str]()
     for number in range(trial.size(300, 5000)):
         db0, log0, accepted = path.read_bytes(), log.read_bytes(), list(sent)
