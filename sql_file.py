@@ -88,15 +88,15 @@ class SqlFile:
             raise self._failure("read", error) from error
 
     def _migrate(self, schema: Path) -> None:
-        """Bring the file to the newest schema, each step whole or not at all."""
+        """Bring the file to the newest schema, by all steps that it lacks or none of them."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         steps = sorted(schema.glob("*.sql"))
         if version > len(steps):
             message = f"{self._path} was written by a newer version of SecureChat"
             raise StorageError(message, hint="update this one")
-        for number, step in enumerate(steps[version:], version + 1):
-            statements = re.sub(r"--.*", "", step.read_text(encoding="utf-8"))
-            self._db.executescript(f"BEGIN IMMEDIATE;{statements};PRAGMA user_version = {number};COMMIT;")
+        if lacking := [re.sub(r"--.*", "", step.read_text(encoding="utf-8")) for step in steps[version:]]:
+            statements = [*lacking, f"PRAGMA user_version = {len(steps)}"]
+            self._db.executescript(f"BEGIN IMMEDIATE;{';'.join(statements)};COMMIT;")
         with self.transaction():  # a file that cannot be written is an error now, and not with the first message
             self._db.execute(f"PRAGMA user_version = {len(steps)}")
 
