@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import ssl
 import subprocess
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -27,11 +28,17 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()}, {python_build()}",
         "openssl": ssl.OPENSSL_VERSION,
         "sqlite": sqlite3.sqlite_version,
         "fsync_us": round(fsync_us()),
     }
+
+
+def python_build() -> str:
+    """Return how this Python was built: one that was tuned by a profile runs what is in Python 1.4 times as fast."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return "built with a profile" if "--enable-optimizations" in options else "built without a profile"
 
 
 def fsync_us() -> float:

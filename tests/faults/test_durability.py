@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -24,6 +24,7 @@ from tests.trial import Trial
 
 SECTOR = 512  # bytes: what a disk writes whole
 LOG_HEADER = 32  # bytes (https://www.sqlite.org/fileformat2.html section 4.1)
+COMMITS = 300  # of one database: each copy is read whole
 BOB = Address("bob", 1)
 
 
@@ -129,34 +130,52 @@ def contents(path: Path) -> list[bytes]:
         store.close()
 
 
+Files = tuple[bytes, bytes]  # a database and its log
+
+
+def torn_copies(before: Files, after: Files, chance: Random) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Return what the disk may hold between two moments, and whether the transaction between them had been accepted."""
+    yield before[0], torn_log(before[1], after[1], chance), False
+    if after[0] != before[0]:  # the log is copied back when the commit is over, and holds all of it
+        yield torn(before[0], after[0], chance), after[1], True
+
+
 def test_torn_copies_open_and_hold_all_that_was_accepted(tmp_path: Path, trial: Trial) -> None:
     """Before a commit has returned any of its sectors may be on the disk or not; so while the log is copied back."""
-    path = tmp_path / "relay.db"
-    log, sent, copied_back = path.with_name("relay.db-wal"), list[bytes](), 0
-    store = SqliteStore(path)
-    store._db.execute("PRAGMA wal_autocheckpoint = 10")  # pages: copied back every few commits
     found = Counter[str]()
-    for number in range(trial.size(300, 5000)):
-        db0, log0, accepted = path.read_bytes(), log.read_bytes(), list(sent)
+    for number in range(trial.size(COMMITS, 17 * COMMITS) // COMMITS):
+        found.update(torn_through_a_life(tmp_path / str(number), trial))
+    trial.note(**found)
+    assert found["copied_back"]
+
+
+def torn_through_a_life(folder: Path, trial: Trial) -> Counter[str]:
+    """Tear a database at each of its commits."""
+    store = SqliteStore(folder / "relay.db")
+    store._db.execute("PRAGMA wal_autocheckpoint = 10")  # pages: copied back every few commits
+    sent, found = list[bytes](), Counter[str]()
+    for number in range(COMMITS):
+        before, accepted = files_of(folder), list(sent)
         with store.transaction():
             for _ in range(trial.random.randrange(1, 4)):
                 sent.append(f"{len(sent)}.".encode().ljust(trial.random.randrange(20, 6000), b"x"))
                 put_one(store, BOB, "alice", len(sent).to_bytes(16, "big"), sent[-1], Stored(bytes(32), 1))
-        db1, log1 = path.read_bytes(), log.read_bytes()
-        copies: list[tuple[bytes, bytes, list[bytes]]] = [(db0, torn_log(log0, log1, trial.random), accepted)]
-        if db1 != db0:
-            copied_back += 1
-            copies.append((torn(db0, db1, trial.random), log1, list(sent)))
-        for database, wal, promised in copies:
-            copy = tmp_path / f"copy{number}" / "relay.db"
+        after = files_of(folder)
+        found["copied_back"] += before[0] != after[0]
+        for database, log, is_over in torn_copies(before, after, trial.random):
+            copy = folder / f"copy{number}" / "relay.db"
             copy.parent.mkdir()
             copy.write_bytes(database)
-            copy.with_name("relay.db-wal").write_bytes(wal)
-            verdict = judge(sent=sent, accepted=promised, shown=contents(copy))
+            copy.with_name("relay.db-wal").write_bytes(log)
+            verdict = judge(sent=sent, accepted=sent if is_over else accepted, shown=contents(copy))
             assert verdict.kept, f"--seed {trial.seed}: {len(verdict.lost)} lost"
             found.update(figures(verdict))
             shutil.rmtree(copy.parent)
     store.close()
-    trial.note(**found, copied_back=copied_back)
-    assert copied_back
-    assert contents(path) == sent
+    assert contents(folder / "relay.db") == sent
+    return found
+
+
+def files_of(folder: Path) -> Files:
+    """Return the bytes of a database and of its log."""
+    return (folder / "relay.db").read_bytes(), (folder / "relay.db-wal").read_bytes()
