@@ -102,8 +102,8 @@ class SqliteStore(SqlFile):
         self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
         self._erased = False  # since the last commit
         self._remembered = Remembered()
-        self._known: dict[tuple[str, bytes], Stored] = {}  # lately put, by sender and id: all that is not written
-        self._known_before: dict[tuple[str, bytes], Stored] = {}  # and what was put before these
+        self._known: dict[tuple[str, bytes], Stored] = {}  # lately spared, by sender and id: it may never be written
+        self._known_before: dict[tuple[str, bytes], Stored] = {}  # and what was spared before these
         self._highest_ids: dict[str, bytes] = {}  # by their sender; higher than that is new
         super().__init__(path, SCHEMA, sqlite3, first=SETTINGS)
         self.log = LogTables(self._query, self._change)
@@ -320,6 +320,7 @@ class SqliteStore(SqlFile):
         known = self._known.get(key) or self._known_before.get(key)
         if known is not None:
             return known
+        self._write_out()
         row = self._db.execute(
             "SELECT mark, received_at FROM mailbox WHERE sender_id = ? AND envelope_id = ? LIMIT 1", key
         ).fetchone()
@@ -337,12 +338,14 @@ class SqliteStore(SqlFile):
         return found.fetchone() is not None
 
     def _forget_known(self) -> None:
-        """Remember no more of what was put than must be: what is written can be looked up, and the rest is not old."""
-        rows = chain(self._put.values(), self._spared.values())
-        self._known, self._known_before = (
-            {(row.sender_id, row.envelope_id): Stored(row.mark, row.received_at) for row in rows},
-            self._known,
-        )
+        """Remember what is spared, and for a while what was: of that, what is not written is not old."""
+        self._known, self._known_before = {}, self._known
+        for row in self._spared.values():
+            self._remember(row)
+
+    def _remember(self, row: Unwritten) -> None:
+        """Know an envelope again that may never be written."""
+        self._known[row.sender_id, row.envelope_id] = Stored(row.mark, row.received_at)
 
     def _highest_id(self, sender_id: str) -> bytes:
         highest = self._highest_ids.get(sender_id)
@@ -362,11 +365,13 @@ class SqliteStore(SqlFile):
         sequences = list(range(first, first + len(arrivals)))
         self._sequence = sequences[-1]  # never given out again, not even when this transaction fails
         for sequence, arrival in zip(sequences, arrivals, strict=True):
-            rows = self._spared if sequence < first + spared else self._put
-            stored = self._known[sender_id, arrival.id] = arrival.stored
+            is_spared, stored = sequence < first + spared, arrival.stored
+            rows = self._spared if is_spared else self._put
             rows[sequence] = Unwritten(
                 sequence, *to, sender_id, arrival.id, stored.mark, stored.received_at, arrival.envelope
             )
+            if is_spared:
+                self._known[sender_id, arrival.id] = stored
             highest = max(highest, arrival.id)
         self._highest_ids[sender_id] = highest
         if len(self._known) > MAX_REMEMBERED:
@@ -421,6 +426,8 @@ class SqliteStore(SqlFile):
             row = rows.get(sequence)
             if row is not None and (row.recipient_id, row.device_id) == address:
                 del rows[sequence]
+                if rows is self._put:
+                    self._remember(row)
             else:
                 self._gone.append((sequence, *address))
 
