@@ -105,6 +105,7 @@ class SqliteStore(SqlFile):
         self._known: dict[tuple[str, bytes], Stored] = {}  # lately spared, by sender and id: it may never be written
         self._known_before: dict[tuple[str, bytes], Stored] = {}  # and what was spared before these
         self._highest_ids: dict[str, bytes] = {}  # by their sender; higher than that is new
+        self._highest_forgotten = b""  # of all senders who are not in there any more
         super().__init__(path, SCHEMA, sqlite3, first=SETTINGS)
         self.log = LogTables(self._query, self._change)
         self.prekeys = PrekeyTable(self._query, self._change)
@@ -306,13 +307,8 @@ class SqliteStore(SqlFile):
 
         Ids of one sender mostly grow (docs/PROTOCOL.md section 6.1): what is above all others needs no look-up.
         """
-        highest, known, before = self._highest_id(sender_id), self._known, self._known_before
-        asked = [
-            each
-            for each in envelope_ids
-            if each <= highest or (sender_id, each) in known or (sender_id, each) in before  # of rows never written
-        ]
-        found = {each: self._look_up(sender_id, each) for each in asked}
+        highest = self._highest_id(sender_id)
+        found = {each: self._look_up(sender_id, each) for each in envelope_ids if each <= highest}
         return {each: stored for each, stored in found.items() if stored is not None}
 
     def _look_up(self, sender_id: str, envelope_id: bytes) -> Stored | None:
@@ -350,12 +346,12 @@ class SqliteStore(SqlFile):
     def _highest_id(self, sender_id: str) -> bytes:
         highest = self._highest_ids.get(sender_id)
         if highest is None:
-            query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
-            highest = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
-            rows = chain(self._put.values(), self._spared.values())
-            highest = max([highest, *(row.envelope_id for row in rows if row.sender_id == sender_id)])
-            if len(self._highest_ids) >= MAX_REMEMBERED:
+            if len(self._highest_ids) >= MAX_REMEMBERED:  # first: each that is remembered is above what was forgotten
+                self._highest_forgotten = max(self._highest_ids.values())
                 self._highest_ids.clear()
+            query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
+            written = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
+            highest = max(written, self._highest_forgotten)  # some of what it is the highest of was never written
             self._highest_ids[sender_id] = highest
         return highest
 

@@ -177,7 +177,10 @@ def test_what_was_acknowledged_unwritten_is_known_after_others_expire_and_after_
         assert store.expire(before=50, limit=9) == 1
     assert known(store, "carol", b"o" * 16) is None
     assert known(store, "alice", b"n" * 16) == Stored(bytes(32), 100)
-    store._highest_ids.clear()  # there were too many senders
+    monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", 1)
+    for other in ("dora", "erin"):  # too many senders: the highest id of each is forgotten, more than once
+        assert known(store, other, b"n" * 16) is None
+    assert list(store._highest_ids) == ["erin"]
     assert known(store, "alice", b"n" * 16) == Stored(bytes(32), 100)
     store.close()
 
