@@ -24,7 +24,7 @@ from relay.storage import Store
 log = logging.getLogger("securechat.relay")
 
 MAX_ROUND: Final = 1024  # jobs taken at once: bounds how long the first of them waits
-MAX_QUEUE: Final = 64  # jobs, each of up to 32 KiB, or of a large frame; beyond that the I/O threads wait
+MAX_QUEUE: Final = 16  # jobs, each of up to 128 KiB and three times that once decoded; beyond that the I/O threads wait
 EXPIRE_EVERY_S: Final = MINUTE
 LINGER_S: Final = 0.05  # without a job; then acknowledges that would have saved envelopes from being written are late
 LONGEST_S: Final = 1.0  # the same while jobs come: under load acknowledges may be here already, and not read yet

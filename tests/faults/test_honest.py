@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from tests.oracle import figures, judge
-from tests.system.programs import Person, Program, Server
+from tests.system.programs import WAIT_S, Person, Program, Server
 from tests.trial import Trial
 
 COMPLAINTS = re.compile(r"refused|turned away|does not read|too long|in time|stopped answering|too many|larger|WARNING")
@@ -21,6 +21,7 @@ def test_an_honest_client_reaches_no_limit(tmp_path: Path, trial: Trial) -> None
     """Two behind one address register, write as fast as they can, are away, and come back to it all."""
     sent = [f"number{number}" for number in range(trial.size(120, 2_000))]
     kept = min(900, len(sent) // 2)  # a mailbox holds a thousand
+    hang_s = WAIT_S + 0.1 * len(sent)
     with Server(tmp_path / "server", "-v") as server:
         alice, bob = Person(tmp_path / "alice", "alice", server), Person(tmp_path / "bob", "bob", server)
         for person in (alice, bob):
@@ -32,14 +33,14 @@ def test_an_honest_client_reaches_no_limit(tmp_path: Path, trial: Trial) -> None
             with bob.converse() as reader:
                 reader.expect("online")
                 writer.type(*sent[:-kept])
-                reader.expect(f"{sent[-kept - 1]}$")
+                reader.expect(f"{sent[-kept - 1]}$", within_s=hang_s)
                 reader.type("quit")
                 assert reader.end() == 0
             writer.type(*sent[-kept:])
-            writer.expect(r"\* accepted: bob", count=kept)
+            writer.expect(r"\* accepted: bob", count=kept, within_s=hang_s)
             with bob.converse() as again:
-                again.expect(f"{sent[-1]}$")
-                writer.expect(r"\* read: bob", count=len(sent))
+                again.expect(f"{sent[-1]}$", within_s=hang_s)
+                writer.expect(r"\* read: bob", count=len(sent), within_s=hang_s)
                 again.type("quit")
                 assert again.end() == 0
             writer.type("quit")
