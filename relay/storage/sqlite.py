@@ -324,8 +324,8 @@ class SqliteStore(SqlFile):
 
     def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether a sender's envelope waits in a mailbox."""
-        unwritten = chain(self._put.values(), self._spared.values())
-        if any((row.sender_id, row.envelope_id) == (sender_id, envelope_id) for row in unwritten):
+        self._write_out()
+        if any((row.sender_id, row.envelope_id) == (sender_id, envelope_id) for row in self._spared.values()):
             return True
         found = self._db.execute(
             "SELECT 1 FROM mailbox WHERE sender_id = ? AND envelope_id = ? AND envelope IS NOT NULL",

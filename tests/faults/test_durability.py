@@ -144,12 +144,12 @@ def test_torn_copies_open_and_hold_all_that_was_accepted(tmp_path: Path, trial: 
     """Before a commit has returned any of its sectors may be on the disk or not; so while the log is copied back."""
     found = Counter[str]()
     for number in range(trial.size(COMMITS, 17 * COMMITS) // COMMITS):
-        found.update(torn_through_a_life(tmp_path / str(number), trial))
+        found.update(torn_through_a_life(tmp_path / str(number), trial.random))
     trial.note(**found)
     assert found["copied_back"]
 
 
-def torn_through_a_life(folder: Path, trial: Trial) -> Counter[str]:
+def torn_through_a_life(folder: Path, chance: Random) -> Counter[str]:
     """Tear a database at each of its commits."""
     store = SqliteStore(folder / "relay.db")
     store._db.execute("PRAGMA wal_autocheckpoint = 10")  # pages: copied back every few commits
@@ -157,18 +157,18 @@ def torn_through_a_life(folder: Path, trial: Trial) -> Counter[str]:
     for number in range(COMMITS):
         before, accepted = files_of(folder), list(sent)
         with store.transaction():
-            for _ in range(trial.random.randrange(1, 4)):
-                sent.append(f"{len(sent)}.".encode().ljust(trial.random.randrange(20, 6000), b"x"))
+            for _ in range(chance.randrange(1, 4)):
+                sent.append(f"{len(sent)}.".encode().ljust(chance.randrange(20, 6000), b"x"))
                 put_one(store, BOB, "alice", len(sent).to_bytes(16, "big"), sent[-1], Stored(bytes(32), 1))
         after = files_of(folder)
         found["copied_back"] += before[0] != after[0]
-        for database, log, is_over in torn_copies(before, after, trial.random):
+        for database, log, is_over in torn_copies(before, after, chance):
             copy = folder / f"copy{number}" / "relay.db"
             copy.parent.mkdir()
             copy.write_bytes(database)
             copy.with_name("relay.db-wal").write_bytes(log)
             verdict = judge(sent=sent, accepted=sent if is_over else accepted, shown=contents(copy))
-            assert verdict.kept, f"--seed {trial.seed}: {len(verdict.lost)} lost"
+            assert verdict.kept, f"{len(verdict.lost)} lost"
             found.update(figures(verdict))
             shutil.rmtree(copy.parent)
     store.close()

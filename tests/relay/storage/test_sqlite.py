@@ -151,7 +151,7 @@ def test_only_so_many_unwritten_envelopes_are_remembered(path: Path, monkeypatch
     bob = Address("bob", 1)
     with store.transaction():
         for number in range(30):
-            sequence = put_one(store, bob, "alice", bytes([number]) * 16, b"x", Stored(bytes(32), 1))
+            sequence = put_one(store, bob, "alice", bytes([number]) * 16, b"x", Stored(bytes(32), 1), spared=True)
             store.note_written("alice", f"user{number}")
             if number != 1:
                 store.acknowledge(bob, [sequence])
@@ -171,11 +171,13 @@ def test_what_was_acknowledged_unwritten_is_known_after_others_expire_and_after_
     with store.transaction():
         put_one(store, bob, "carol", b"o" * 16, b"old", Stored(bytes(32), 1))
     with store.transaction():
-        sequence = put_one(store, bob, "alice", b"n" * 16, b"new", Stored(bytes(32), 100), spared=True)
-        store.acknowledge(bob, [sequence])
+        for sender, received_at in (("alice", 100), ("dave", 1)):
+            stored = Stored(bytes(32), received_at)
+            store.acknowledge(bob, [put_one(store, bob, sender, b"n" * 16, b"new", stored, spared=True)])
     with store.transaction():
         assert store.expire(before=50, limit=9) == 1
     assert known(store, "carol", b"o" * 16) is None
+    assert known(store, "dave", b"n" * 16) is None
     assert known(store, "alice", b"n" * 16) == Stored(bytes(32), 100)
     monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", 1)
     for other in ("dora", "erin"):  # too many senders: the highest id of each is forgotten, more than once

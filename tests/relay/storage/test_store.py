@@ -116,6 +116,16 @@ def test_knows_ids_also_when_much_was_forgotten_before_they_were_written(
     assert known(store, "alice", high) == known(store, "alice", low) == Stored(bytes(32), 1)
 
 
+@pytest.mark.parametrize("spared", [False, True])
+def test_an_envelope_waits_until_it_is_acknowledged(store: Store, spared: bool) -> None:
+    with store.transaction():
+        sequence = put_one(store, BOB, "alice", b"i" * 16, b"{}", Stored(bytes(32), 1), spared=spared)
+        assert store.is_waiting("alice", b"i" * 16)
+        assert not store.is_waiting("alice", b"j" * 16)
+        store.acknowledge(BOB, [sequence])
+    assert not store.is_waiting("alice", b"i" * 16)
+
+
 @pytest.mark.parametrize("acknowledged", [False, True])
 @pytest.mark.parametrize("numbers", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])
 def test_knows_ids_in_any_order(store: Store, numbers: tuple[int, ...], acknowledged: bool) -> None:
