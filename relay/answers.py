@@ -59,7 +59,7 @@ class Awaited:
         """Start with none."""
         self._by_sequence: dict[int, Answers] = {}  # of the acknowledges that they wait for, oldest first
         self._by_link: dict[Link, Answers] = {}  # to which the next reply over it is added
-        self._by_sender: dict[str, list[Answers]] = {}  # few at a time, for what is sent again: that is rare
+        self._by_name: dict[tuple[str, bytes], Answers] = {}  # sender and id of what is not safe yet
 
     @property
     def since_s(self) -> float | None:
@@ -78,6 +78,7 @@ class Awaited:
         answers = self._answers(came)
         answers.ids += ids
         answers.told.update(told)
+        self._by_name.update(dict.fromkeys([(came.device.user_id, envelope_id) for envelope_id in ids], answers))
         for sequences in put:
             answers.missing += len(sequences)
             self._by_sequence.update(dict.fromkeys(sequences, answers))
@@ -91,22 +92,18 @@ class Awaited:
             or came.now.wall_s != answers.came.now.wall_s
         ):
             answers = self._by_link[came.link] = Answers(came)
-            self._by_sender.setdefault(came.device.user_id, []).append(answers)
         return answers
-
-    def _find(self, sender_id: str, envelope_id: bytes) -> Answers | None:
-        return next((each for each in self._by_sender.get(sender_id, ()) if envelope_id in each.ids), None)
 
     def add_again(self, link: Link, sender_id: str, envelope_id: bytes) -> bool:
         """Answer an envelope over another link too, if its reply waits; return whether it does."""
-        answers = self._find(sender_id, envelope_id)
+        answers = self._by_name.get((sender_id, envelope_id))
         if answers is not None:
             answers.again.append((link, envelope_id))
         return answers is not None
 
     def awaits(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether the reply about an envelope waits."""
-        return self._find(sender_id, envelope_id) is not None
+        return (sender_id, envelope_id) in self._by_name
 
     def acknowledge(self, sequences: list[int]) -> list[Outgoing]:
         """Return the replies that waited for nothing but these; the next to the same sender are others."""
@@ -122,13 +119,12 @@ class Awaited:
         came = answers.came
         if self._by_link.get(came.link) is answers:
             del self._by_link[came.link]
-        others = [each for each in self._by_sender.pop(came.device.user_id) if each is not answers]
-        if others:
-            self._by_sender[came.device.user_id] = others
+        for envelope_id in answers.ids:
+            del self._by_name[came.device.user_id, envelope_id]
 
     def _take_all(self) -> list[Answers]:
         answers = list({id(each): each for each in self._by_sequence.values()}.values())
-        for remembered in (self._by_sequence, self._by_link, self._by_sender):
+        for remembered in (self._by_sequence, self._by_link, self._by_name):
             remembered.clear()
         return answers
 
