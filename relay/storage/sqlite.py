@@ -308,7 +308,10 @@ class SqliteStore(SqlFile):
         Ids of one sender mostly grow (docs/PROTOCOL.md section 6.1): what is above all others needs no look-up.
         """
         highest = self._highest_id(sender_id)
-        found = {each: self._look_up(sender_id, each) for each in envelope_ids if each <= highest}
+        old = [each for each in envelope_ids if each <= highest]
+        if old:
+            self._write_out()
+        found = {each: self._look_up(sender_id, each) for each in old}
         return {each: stored for each, stored in found.items() if stored is not None}
 
     def _look_up(self, sender_id: str, envelope_id: bytes) -> Stored | None:
@@ -316,7 +319,6 @@ class SqliteStore(SqlFile):
         known = self._known.get(key) or self._known_before.get(key)
         if known is not None:
             return known
-        self._write_out()
         row = self._db.execute(
             "SELECT mark, received_at FROM mailbox WHERE sender_id = ? AND envelope_id = ? LIMIT 1", key
         ).fetchone()
@@ -361,13 +363,13 @@ class SqliteStore(SqlFile):
         sequences = list(range(first, first + len(arrivals)))
         self._sequence = sequences[-1]  # never given out again, not even when this transaction fails
         for sequence, arrival in zip(sequences, arrivals, strict=True):
-            is_spared, stored = sequence < first + spared, arrival.stored
-            rows = self._spared if is_spared else self._put
-            rows[sequence] = Unwritten(
-                sequence, *to, sender_id, arrival.id, stored.mark, stored.received_at, arrival.envelope
-            )
-            if is_spared:
+            stored = arrival.stored
+            row = Unwritten(sequence, *to, sender_id, arrival.id, stored.mark, stored.received_at, arrival.envelope)
+            if sequence < first + spared:
+                self._spared[sequence] = row
                 self._known[sender_id, arrival.id] = stored
+            else:
+                self._put[sequence] = row
             highest = max(highest, arrival.id)
         self._highest_ids[sender_id] = highest
         if len(self._known) > MAX_REMEMBERED:
