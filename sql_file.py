@@ -88,17 +88,18 @@ class SqlFile:
             raise self._failure("read", error) from error
 
     def _migrate(self, schema: Path) -> None:
-        """Bring the file to the newest schema, by all steps that it lacks or none of them."""
+        """Bring the file to the newest schema, by all steps that it lacks or none of them.
+
+        It is written even if it lacks none: one that cannot be is an error now, and not with the first message.
+        """
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         steps = sorted(schema.glob("*.sql"))
         if version > len(steps):
             message = f"{self._path} was written by a newer version of SecureChat"
             raise StorageError(message, hint="update this one")
-        if lacking := [re.sub(r"--.*", "", step.read_text(encoding="utf-8")) for step in steps[version:]]:
-            statements = [*lacking, f"PRAGMA user_version = {len(steps)}"]
-            self._db.executescript(f"BEGIN IMMEDIATE;{';'.join(statements)};COMMIT;")
-        with self.transaction():  # a file that cannot be written is an error now, and not with the first message
-            self._db.execute(f"PRAGMA user_version = {len(steps)}")
+        lacking = [re.sub(r"--.*", "", step.read_text(encoding="utf-8")) for step in steps[version:]]
+        statements = ["BEGIN IMMEDIATE", *lacking, f"PRAGMA user_version = {len(steps)}", "COMMIT"]
+        self._db.executescript(";".join(statements))
 
     def close(self) -> None:
         """Let go of the file."""
