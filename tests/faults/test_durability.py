@@ -26,6 +26,7 @@ SECTOR = 512  # bytes: what a disk writes whole
 LOG_HEADER = 32  # bytes (https://www.sqlite.org/fileformat2.html section 4.1)
 COMMITS = 300  # of one database: each copy is read whole
 BOB = Address("bob", 1)
+Files = tuple[bytes, bytes]  # a database and its log
 
 
 # ---------------------------------------------------------------- the order of the system's calls
@@ -128,9 +129,6 @@ def contents(path: Path) -> list[bytes]:
         return [envelope for _, envelope in store.pending(BOB, after=0, limit=10**6, size=10**9)]
     finally:
         store.close()
-
-
-Files = tuple[bytes, bytes]  # a database and its log
 
 
 def torn_copies(before: Files, after: Files, chance: Random) -> Iterator[tuple[bytes, bytes, bool]]:
