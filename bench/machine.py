@@ -37,7 +37,7 @@ def machine() -> dict[str, Any]:
 
 
 def python_loop_ns() -> float:
-    """Return what a turn of a loop takes: a Python that was built with a profile is half as fast again."""
+    """Return what a turn of a loop that calls something takes: how fast the machine runs Python just now."""
     number = 1_000_000
     return 1e9 * min(timeit.repeat("sum(1, 2)", "def sum(a, b): return a + b", number=number)) / number
 
