@@ -13,20 +13,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from bench.scenarios import Figures
 from bench.securechat import envelope_id, template
 from protocol import LENGTH_SIZE, decode_frame
-from relay.storage.sqlite import BULK, INSERT, SETTINGS, SqliteStore
+from relay.storage import Address, Arrival, Stored
+from relay.storage.mailbox_table import Batch, MailboxTable
+from relay.storage.sqlite import SETTINGS, SqliteStore
 
-ROWS: Final = max(BULK)  # a statement, as the relay has them where many come
-GROUP: Final = 32 * ROWS  # rows a transaction
+TOGETHER: Final = 20  # messages a row: what comes with one read of a link that has a hundred to say
+GROUP: Final = 100 * TOGETHER  # messages a transaction
 ADDED: Final = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 0")  # the log is copied when it is told to
-
-Row = tuple[int, str, int, str, bytes, bytes, int, bytes]
 
 
 def figures(*, groups: int = 10) -> Figures:
@@ -41,8 +40,7 @@ def figures(*, groups: int = 10) -> Figures:
         for at in range(0, len(received), GROUP):
             group = received[at : at + GROUP]
             parsing += spent(partial(parse, group))
-            rows = [row(number, data) for number, data in enumerate(group, at)]
-            inserting += spent(partial(insert, connection, rows))
+            inserting += spent(partial(insert, connection, batches(group, at)))
         copying = spent(lambda: connection.execute("PRAGMA wal_checkpoint(FULL)"))
         connection.close()
     parts = {"parsed": parsing, "inserted": inserting, "both": parsing + inserting, "copied": copying}
@@ -83,18 +81,28 @@ def table(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def insert(connection: sqlite3.Connection, rows: list[Row]) -> None:
+def insert(connection: sqlite3.Connection, rows: list[Batch]) -> None:
     """Put a group on the disk."""
+
+    def write(statement: str, *values: object) -> sqlite3.Cursor:
+        return connection.execute(statement, values)
+
     connection.execute("BEGIN IMMEDIATE")
-    for at in range(0, len(rows), ROWS):
-        connection.execute(INSERT[ROWS], list(chain.from_iterable(rows[at : at + ROWS])))
+    MailboxTable(write, write).insert(rows)
     connection.execute("COMMIT")
 
 
-def row(number: int, data: bytes) -> Row:
-    """Return what the relay keeps of a message."""
-    sender, recipient = pair(number)
-    return (number + 1, recipient, 1, sender, envelope_id(number, 0), bytes(32), 0, data)
+def batches(group: list[bytes], at: int) -> list[Batch]:
+    """Return what the relay keeps of a group."""
+    found = []
+    for begin in range(0, len(group), TOGETHER):
+        sender, recipient = pair(at + begin)
+        arrivals = [
+            Arrival(envelope_id(number, 0), data, Stored(bytes(32), 0))
+            for number, data in enumerate(group[begin : begin + TOGETHER], at + begin)
+        ]
+        found.append(Batch(Address(recipient, 1), sender, at + begin + 1, arrivals))
+    return found
 
 
 def pair(number: int) -> tuple[str, str]:

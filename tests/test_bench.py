@@ -50,7 +50,7 @@ def test_messages_are_stored_and_come_while_others_wait() -> None:
 def test_the_limits_are_those_of_the_relays_own_frames_and_table(tmp_path: Path) -> None:
     received = [limits.body(number) for number in range(limits.GROUP)]
     connection = limits.table(tmp_path / "relay.db")
-    limits.insert(connection, [limits.row(number, data) for number, data in enumerate(received)])
+    limits.insert(connection, limits.batches(received, 0))
     connection.close()
     store = SqliteStore(tmp_path / "relay.db")
     waiting = store.pending(Address("user00003", 1), after=0, limit=200, size=2**20)

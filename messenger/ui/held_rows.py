@@ -28,8 +28,9 @@ _TABLES: Final = {
     "account": "that you are there",
     "code_failure": "wrong verification codes",
     "acquaintance": "who has written to whom, and is no stranger to them",
-    "mailbox": "envelopes from you and for you; one that is empty was delivered: its id, and its mark, a part of its"
-    " signature, stay for the retention, so that it is not taken twice",
+    "mailbox": "envelopes from you and for you, those that came together in one row; where they are empty they were"
+    " delivered: their ids, and their marks, parts of their signatures, stay for the retention, so that none is taken"
+    " twice",
     "log_entry": "your entries in the key log, which names nobody",
 }
 _KILOBYTE: Final = 1000

@@ -7,19 +7,19 @@ envelopes that come and go are collected and written in few large statements, at
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from log_tables import LogTables
 from protocol import Row
 from records import KEY_ID_SIZE
 from relay.storage import Account, Address, Arrival, Page, Stored, Waiting
+from relay.storage.mailbox_table import Batch, MailboxTable
 from relay.storage.prekey_table import PrekeyTable
 from relay.storage.sqlite_rows import erasures, rows_of
 from sql_file import SqlFile
@@ -34,38 +34,15 @@ SETTINGS: Final = (
     f"PRAGMA cache_size = -{CACHE_SIZE // 1024}",
     "PRAGMA secure_delete = ON",  # what is removed is overwritten, and not only let go of
 )
-BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
 
 
-class Unwritten(Struct, frozen=True, gc=False):
-    """A row of the mailboxes that is not written yet: its columns, in their order."""
+class Spared(Struct, frozen=True, gc=False):
+    """An envelope that is not written yet, and need not be if it is acknowledged soon."""
 
-    sequence: int
-    recipient_id: str
-    device_id: int
+    to: Address
     sender_id: str
-    envelope_id: bytes
-    mark: bytes
-    received_at: int
-    envelope: bytes
-
-
-def _marks(columns: int, rows: int) -> str:
-    """Return the question marks of so many rows."""
-    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)
-
-
-_COLUMNS: Final = Unwritten.__struct_fields__
-INSERT: Final = {  # OR FAIL: the transaction is undone anyway, and SQLite keeps no journal to undo the statement alone
-    size: f"INSERT OR FAIL INTO mailbox ({', '.join(_COLUMNS)}) VALUES {_marks(len(_COLUMNS), size)}"  # noqa: S608 - our own names
-    for size in BULK
-}
-_EMPTY: Final = {
-    size: f"UPDATE mailbox SET envelope = NULL FROM (VALUES {_marks(3, size)}) AS gone"  # noqa: S608 - question marks
-    " WHERE sequence = gone.column1 AND recipient_id = gone.column2 AND device_id = gone.column3"
-    for size in BULK
-}
+    arrival: Arrival
 
 
 class Remembered:
@@ -97,9 +74,9 @@ class SqliteStore(SqlFile):
             StorageError: It cannot be opened or written, is damaged, or was written by a newer program.
         """
         self._sequence: int | None = None  # the highest that was ever given out
-        self._put: dict[int, Unwritten] = {}  # rows that are yet to be written, by their sequence
-        self._spared: dict[int, Unwritten] = {}  # such rows that need not be if they are acknowledged soon
-        self._gone: list[tuple[int, str, int]] = []  # what is yet to be emptied: sequence, and whose
+        self._put: list[Batch] = []  # what is yet to be written
+        self._spared: dict[int, Spared] = {}  # by their sequence
+        self._gone: defaultdict[Address, set[int]] = defaultdict(set)  # sequences that are yet to be emptied
         self._erased = False  # since the last commit
         self._remembered = Remembered()
         self._known: dict[tuple[str, bytes], Stored] = {}  # lately spared, by sender and id: it may never be written
@@ -109,6 +86,7 @@ class SqliteStore(SqlFile):
         super().__init__(path, SCHEMA, sqlite3, first=SETTINGS)
         self.log = LogTables(self._query, self._change)
         self.prekeys = PrekeyTable(self._query, self._change)
+        self._mailboxes = MailboxTable(self._query, self._change)
 
     @property
     def unwritten(self) -> bool:
@@ -134,6 +112,7 @@ class SqliteStore(SqlFile):
         with suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
         self._remembered.forget()  # some of it may never have been written
+        self._mailboxes.forget()
         for collected in (self._put, self._spared, self._gone, self._known, self._known_before):
             collected.clear()
 
@@ -175,13 +154,16 @@ class SqliteStore(SqlFile):
 
     def _write_out(self) -> None:
         """Write what was collected; whoever looks into the mailboxes does so first."""
-        rows = list(self._put.values())
-        for at, size in _bulks(len(rows)):
-            self._write(INSERT[size], list(chain.from_iterable(map(astuple, rows[at : at + size]))))
-        for at, size in _bulks(len(self._gone)):
-            self._write(_EMPTY[size], list(chain.from_iterable(self._gone[at : at + size])))
-        self._put.clear()
+        self._write_put()
+        for address, sequences in self._gone.items():
+            self._mailboxes.empty(address, sequences)
         self._gone.clear()
+
+    def _write_put(self) -> None:
+        """Write only what came, which is enough for who can do without what has gone since."""
+        if self._put:
+            self._mailboxes.insert(self._put)
+            self._put.clear()
 
     # ------------------------------------------------------------ accounts and the key directory
 
@@ -310,7 +292,7 @@ class SqliteStore(SqlFile):
         highest = self._highest_id(sender_id)
         old = [each for each in envelope_ids if each <= highest]
         if old:
-            self._write_out()
+            self._write_put()
         found = {each: self._look_up(sender_id, each) for each in old}
         return {each: stored for each, stored in found.items() if stored is not None}
 
@@ -319,31 +301,19 @@ class SqliteStore(SqlFile):
         known = self._known.get(key) or self._known_before.get(key)
         if known is not None:
             return known
-        row = self._db.execute(
-            "SELECT mark, received_at FROM mailbox WHERE sender_id = ? AND envelope_id = ? LIMIT 1", key
-        ).fetchone()
-        return Stored(*row) if row else None
+        return self._mailboxes.stored(sender_id, envelope_id)
 
     def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether a sender's envelope waits in a mailbox."""
         self._write_out()
-        if any((row.sender_id, row.envelope_id) == (sender_id, envelope_id) for row in self._spared.values()):
-            return True
-        found = self._db.execute(
-            "SELECT 1 FROM mailbox WHERE sender_id = ? AND envelope_id = ? AND envelope IS NOT NULL",
-            (sender_id, envelope_id),
-        )
-        return found.fetchone() is not None
+        spared = ((each.sender_id, each.arrival.id) for each in self._spared.values())
+        return (sender_id, envelope_id) in spared or self._mailboxes.is_waiting(sender_id, envelope_id)
 
     def _forget_known(self) -> None:
         """Remember what is spared, and for a while what was: of that, what is not written is not old."""
         self._known, self._known_before = {}, self._known
-        for row in self._spared.values():
-            self._remember(row)
-
-    def _remember(self, row: Unwritten) -> None:
-        """Know an envelope again that may never be written."""
-        self._known[row.sender_id, row.envelope_id] = Stored(row.mark, row.received_at)
+        for each in self._spared.values():
+            self._known[each.sender_id, each.arrival.id] = each.arrival.stored
 
     def _highest_id(self, sender_id: str) -> bytes:
         highest = self._highest_ids.get(sender_id)
@@ -351,97 +321,73 @@ class SqliteStore(SqlFile):
             if len(self._highest_ids) >= MAX_REMEMBERED:  # first: each that is remembered is above what was forgotten
                 self._highest_forgotten = max(self._highest_ids.values())
                 self._highest_ids.clear()
-            query = "SELECT max(envelope_id) FROM mailbox WHERE sender_id = ?"
-            written = self._db.execute(query, (sender_id,)).fetchone()[0] or b""
-            highest = max(written, self._highest_forgotten)  # some of what it is the highest of was never written
+            # some of what it is the highest of was never written
+            highest = max(self._mailboxes.highest_id(sender_id), self._highest_forgotten)
             self._highest_ids[sender_id] = highest
         return highest
 
     def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, spared: int = 0) -> list[int]:
         """Add envelopes to a mailbox, the first of them for now only in memory, and return their sequences."""
-        first, highest = self._highest_sequence() + 1, self._highest_id(sender_id)
-        sequences = list(range(first, first + len(arrivals)))
-        self._sequence = sequences[-1]  # never given out again, not even when this transaction fails
-        for sequence, arrival in zip(sequences, arrivals, strict=True):
-            stored = arrival.stored
-            row = Unwritten(sequence, *to, sender_id, arrival.id, stored.mark, stored.received_at, arrival.envelope)
-            if sequence < first + spared:
-                self._spared[sequence] = row
-                self._known[sender_id, arrival.id] = stored
-            else:
-                self._put[sequence] = row
-            highest = max(highest, arrival.id)
-        self._highest_ids[sender_id] = highest
+        first = (self._mailboxes.last_sequence() if self._sequence is None else self._sequence) + 1
+        self._sequence = first + len(arrivals) - 1  # never given out again, not even when this transaction fails
+        for sequence, arrival in enumerate(arrivals[:spared], first):
+            self._spared[sequence] = Spared(to, sender_id, arrival)
+            self._known[sender_id, arrival.id] = arrival.stored
+        if spared < len(arrivals):
+            self._collect(Batch(to, sender_id, first + spared, arrivals[spared:]))
+        self._highest_ids[sender_id] = max(self._highest_id(sender_id), *[arrival.id for arrival in arrivals])
         if len(self._known) > MAX_REMEMBERED:
             self._forget_known()
-        return sequences
+        return list(range(first, first + len(arrivals)))
 
-    def _highest_sequence(self) -> int:
-        if self._sequence is None:
-            row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'mailbox'").fetchone()
-            self._sequence = row[0] if row else 0
-        return self._sequence
+    def _collect(self, new: Batch) -> None:
+        """Write envelopes with the next commit, and with those that come directly before them."""
+        last = self._put[-1] if self._put else None
+        if last is not None and (last.to, last.sender_id, last.end) == (new.to, new.sender_id, new.first):
+            last.arrivals += new.arrivals
+        else:
+            self._put.append(new)
 
     def keep(self, sequences: Iterable[int]) -> None:
         """Spare envelopes no longer: the next commit writes them."""
-        for sequence in sequences:
-            if sequence in self._spared:
-                self._put[sequence] = self._spared.pop(sequence)
+        for sequence in sorted(self._spared.keys() & sequences):
+            kept = self._spared.pop(sequence)
+            self._collect(Batch(kept.to, kept.sender_id, sequence, [kept.arrival]))
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
-        self._write_out()
-        rows = self._db.execute(
-            "SELECT sequence, envelope FROM mailbox WHERE recipient_id = ? AND device_id = ? AND sequence > ?"
-            " AND envelope IS NOT NULL ORDER BY sequence LIMIT ?",
-            (*address, after, limit),
+        self._write_put()
+        return self._mailboxes.pending(
+            address, after=after, limit=limit, size=size, gone=self._gone.get(address, set())
         )
-        waiting: list[Waiting] = []
-        for row in rows:  # read one by one: the rest of a large page stays on disk
-            waiting.append(Waiting(*row))
-            size -= len(waiting[-1].envelope)
-            if size <= 0:
-                break
-        return waiting
 
     def count_pending(
         self, address: Address, *, limit: int, sender_id: str | None = None, handed: Collection[int] = ()
     ) -> int:
         """Return how many envelopes wait (from one sender), counting no further than `limit`."""
         self._write_out()
-        row = self._db.execute(
-            "SELECT count(*) FROM (SELECT 1 FROM mailbox INDEXED BY mailbox_pending WHERE recipient_id = ?1"
-            " AND device_id = ?2 AND envelope IS NOT NULL AND (?3 IS NULL OR sender_id = ?3) LIMIT ?4)",
-            (*address, sender_id, limit),
-        ).fetchone()
         spared = [self._spared[sequence] for sequence in handed if sequence in self._spared]
-        return min(limit, int(row[0]) + sum(sender_id in {None, row.sender_id} for row in spared))
+        unwritten = sum(sender_id in {None, each.sender_id} for each in spared)
+        return min(limit, self._mailboxes.count(address, limit=limit, sender_id=sender_id) + unwritten)
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
-        """Forget the contents of envelopes in this mailbox; those that are not written yet never will be."""
+        """Forget the contents of envelopes in this mailbox; those that are spared are never written."""
         for sequence in sequences:
-            rows = self._spared if sequence in self._spared else self._put
-            row = rows.get(sequence)
-            if row is not None and (row.recipient_id, row.device_id) == address:
-                del rows[sequence]
-                if rows is self._put:
-                    self._remember(row)
-            else:
-                self._gone.append((sequence, *address))
+            spared = self._spared.get(sequence)
+            if spared is None:
+                self._gone[address].add(sequence)
+            elif spared.to == address:
+                del self._spared[sequence]
 
     def expire(self, *, before: int, limit: int) -> int:
         """Remove at most `limit` of the oldest envelopes received before a time."""
         self._write_out()
-        cursor = self._write(
-            "DELETE FROM mailbox WHERE sequence IN"
-            " (SELECT sequence FROM mailbox WHERE received_at < ? ORDER BY received_at LIMIT ?)",
-            (before, limit),
-        )
-        if cursor.rowcount:  # what is gone may come again
+        gone = self._mailboxes.expire(before=before, limit=limit)
+        if gone:  # what is gone may come again
             for known in (self._known, self._known_before):
                 for name in [name for name, stored in known.items() if stored.received_at < before]:
                     del known[name]
-        return int(cursor.rowcount)
+        return gone
 
     def note_written(self, writer: str, reader: str) -> None:
         """Remember that one account has written to another."""
@@ -459,12 +405,3 @@ class SqliteStore(SqlFile):
         if row is not None:
             self._remembered.written.add((writer, reader))
         return row is not None
-
-
-def _bulks(count: int) -> Iterator[tuple[int, int]]:
-    """Cut so many rows into pieces of the sizes of BULK; yields where each begins and how many rows it has."""
-    at = 0
-    for size in BULK:
-        while count - at >= size:
-            yield at, size
-            at += size

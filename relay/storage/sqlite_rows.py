@@ -33,8 +33,8 @@ TABLES: Final = (  # those that point at others come before them
     Table("acquaintance", "writer = :user_id OR reader = :user_id", "writer, reader"),
     Table(
         "mailbox",
-        # looks through an index that holds all four columns: the table itself is twenty times as large
-        "sequence IN (SELECT sequence FROM mailbox INDEXED BY mailbox_once"
+        # looks through an index that holds all that is asked: the table itself is twenty times as large
+        "sequence IN (SELECT sequence FROM mailbox INDEXED BY mailbox_age"
         " WHERE sender_id = :user_id OR recipient_id = :user_id)",
         "sequence",
         moves=True,
@@ -72,7 +72,7 @@ def rows_of(
 
 
 def _shown(columns: list[str], values: tuple[object, ...]) -> dict[str, int | str]:
-    """Return a row as it is shown: the contents of an envelope that was delivered are `empty`."""
+    """Return a row as it is shown: the contents of envelopes that were delivered are `empty`."""
     shown: dict[str, int | str] = {}
     for column, value in zip(columns, values, strict=True):
         if isinstance(value, bytes):

@@ -269,7 +269,7 @@ def test_what_the_server_knows_is_shown_row_by_row(desk: Desk) -> None:
         [ServerHolds((("mailbox", {"sequence": 7, "sender_id": "bo\x1bb"}),), last=True)], now=1
     )
     lines = desk.told[-1].split("\n")
-    assert lines[0].startswith("  mailbox: envelopes from you and for you; one that is empty was delivered")
+    assert lines[0].startswith("  mailbox: envelopes from you and for you, those that came together")
     assert lines[1] == "    sequence 7, sender id bo<U+001B>b"
     assert lines[2].startswith("* That was every row.")
     desk.person.go_offline()

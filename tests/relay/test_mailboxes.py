@@ -531,7 +531,7 @@ def test_the_contents_are_gone_after_the_acknowledge(pair: World) -> None:
     pair.send("alice", "bob")
     (delivery,) = deliveries(pair.login("bob"))
     pair.acknowledge("bob", delivery.sequence)
-    assert pair.store._db.execute("SELECT envelope FROM mailbox").fetchall() == [(None,)]
+    assert pair.store._db.execute("SELECT waiting, envelopes FROM mailbox").fetchall() == [(0, None)]
 
 
 def test_an_acknowledge_for_more_than_is_pushed_opens_the_window_no_further(friends: World) -> None:

@@ -97,11 +97,9 @@ def test_no_statement_looks_through_the_mailboxes_of_everybody(path: Path) -> No
         if statement == "BEGIN IMMEDIATE":
             continue
         plan = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {statement}")]
-        assert not [
-            step
-            for step in plan
-            if step.startswith("SCAN") and not re.search("subquery|CONSTANT ROW|gone|wanted", step)
-        ], statement
+        assert not [step for step in plan if step.startswith("SCAN") and not re.search("subquery|json_each", step)], (
+            statement
+        )
     store.close()
 
 
@@ -130,13 +128,15 @@ def test_what_is_acknowledged_before_the_commit_is_never_written(path: Path) -> 
     store = SqliteStore(path)
     bob = Address("bob", 1)
     with store.transaction():
-        sequences = [put_one(store, bob, "alice", bytes([n]) * 16, b"x", Stored(bytes(32), 1)) for n in range(100)]
+        sequences = [
+            put_one(store, bob, "alice", bytes([n]) * 16, b"x", Stored(bytes(32), 1), spared=True) for n in range(100)
+        ]
         store.acknowledge(Address("carol", 1), sequences)  # not hers
         store.acknowledge(bob, sequences[1:])
-    assert store._db.execute("SELECT sequence, envelope FROM mailbox").fetchall() == [(sequences[0], b"x")]
+    assert store._db.execute("SELECT sequence, envelopes FROM mailbox").fetchall() == [(sequences[0], b"x")]
     assert known(store, "alice", bytes([7]) * 16) == Stored(bytes(32), 1)  # sent again, it is known
     with pytest.raises(ZeroDivisionError), store.transaction():
-        lost = put_one(store, bob, "alice", b"l" * 16, b"x", Stored(bytes(32), 1))
+        lost = put_one(store, bob, "alice", b"l" * 16, b"x", Stored(bytes(32), 1), spared=True)
         store.acknowledge(bob, [lost])
         raise ZeroDivisionError
     assert known(store, "alice", b"l" * 16) is None
@@ -430,9 +430,8 @@ def test_nothing_asks_for_the_lock_before_there_is_something_to_write(path: Path
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with store.transaction():
-        sequence = put_one(store, Address("bob", 1), "alice", bytes(16), b"{}", Stored(bytes(32), 1))
-        written = [store.unwritten]
+        sequence = put_one(store, Address("bob", 1), "alice", bytes(16), b"{}", Stored(bytes(32), 1), spared=True)
         store.acknowledge(Address("bob", 1), [sequence])
-        assert [*written, store.unwritten] == [True, False]
+        assert not store.unwritten
     other.close()
     store.close()

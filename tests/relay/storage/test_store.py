@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from errors import StorageError
-from relay.storage import Account, Address, Store, Stored, Waiting
+from relay.storage import Account, Address, Arrival, Store, Stored, Waiting
 from relay.storage.sqlite import MAX_REMEMBERED, SqliteStore
 from tests.relay.world import known, put_one
 
@@ -69,7 +69,7 @@ def test_an_envelope_is_in_a_mailbox_once(store: Store) -> None:
     with store.transaction():
         put_one(store, BOB, "alice", bytes(16), b"{}", Stored(bytes(32), 1))
         put_one(store, Address("bob", 2), "alice", bytes(16), b"{}", Stored(bytes(32), 1))
-    with pytest.raises(StorageError), store.transaction():
+    with pytest.raises(ValueError, match="already"), store.transaction():
         put_one(store, BOB, "alice", bytes(16), b"other", Stored(bytes(32), 2))
     assert store.pending(BOB, after=0, limit=10, size=10**6) == [Waiting(1, b"{}")]
 
@@ -227,6 +227,9 @@ def test_the_oldest_expire_first_and_a_round_is_bounded(store: Store) -> None:
     assert len(store.pending(BOB, after=0, limit=10, size=10**6)) == 1
 
 
+BODIES = st.lists(st.binary(min_size=1, max_size=40).filter(lambda body: b"\n" not in body), min_size=1, max_size=9)
+
+
 class Mailboxes(RuleBasedStateMachine):
     """Put, fetch, acknowledge, expire, fail and reopen, against a dictionary."""
 
@@ -237,34 +240,68 @@ class Mailboxes(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "relay.db"
         self.store: Store = SqliteStore(self.path)
-        self.waiting: dict[int, tuple[Address, str, bytes, int]] = {}
+        self.waiting: dict[int, tuple[Address, str, bytes, bytes, int]] = {}
         self.accepted: dict[tuple[str, bytes], Stored] = {}
+        self.in_memory: set[tuple[str, bytes]] = set()  # of these, what was acknowledged before it was written
         self.highest = 0
         self.now = 100
+
+    def arrivals(self, bodies: list[bytes], *, ascend: bool) -> list[Arrival]:
+        """Return envelopes with ids that grow, above all others, or with any."""
+        ids = [secrets.token_bytes(16) for _ in bodies]
+        if ascend:
+            highest = max((envelope_id for _, envelope_id in self.accepted), default=bytes(16))
+            ids = [(int.from_bytes(highest[:8], "big") + n + 1).to_bytes(8, "big") + bytes(8) for n in range(len(ids))]
+        return [
+            Arrival(name, body, Stored(secrets.token_bytes(32), self.now))
+            for name, body in zip(ids, bodies, strict=True)
+        ]
 
     @rule(
         target=envelopes,
         user=st.sampled_from(["bob", "carol"]),
-        device=st.integers(1, 2),
+        devices=st.sampled_from([(1,), (2,), (1, 2), (2, 1)]),
         sender=st.sampled_from(["alice", "dave"]),
-        body=st.binary(min_size=1, max_size=40),
+        bodies=BODIES,
+        ascend=st.booleans(),
+        spared=st.integers(0, 9),
         jump=st.integers(-3, 3),
         fails=st.booleans(),
     )
-    def put(self, user: str, device: int, sender: str, body: bytes, jump: int, fails: bool) -> int:
+    def put(
+        self,
+        user: str,
+        devices: tuple[int, ...],
+        sender: str,
+        bodies: list[bytes],
+        ascend: bool,
+        spared: int,
+        jump: int,
+        fails: bool,
+    ) -> int:
         self.now += jump
-        to, envelope_id, digest = Address(user, device), secrets.token_bytes(16), secrets.token_bytes(32)
         if fails:
             with suppress(ZeroDivisionError), self.store.transaction():
-                put_one(self.store, to, sender, secrets.token_bytes(16), body, Stored(digest, self.now))
+                self.store.put(Address(user, devices[0]), sender, self.arrivals(bodies, ascend=ascend))
                 raise ZeroDivisionError
+            self.forget()
+        arrivals = self.arrivals(bodies, ascend=ascend)
+        spared = min(spared, len(arrivals))
         with self.store.transaction():
-            sequence = put_one(self.store, to, sender, envelope_id, body, Stored(digest, self.now))
-        assert sequence > self.highest
-        self.highest = sequence
-        self.waiting[sequence] = (to, sender, body, self.now)
-        self.accepted[sender, envelope_id] = Stored(digest, self.now)
-        return sequence
+            for device in devices:
+                sequences = self.store.put(Address(user, device), sender, arrivals, spared=spared)
+                assert sequences[0] > self.highest
+                self.highest = sequences[-1]
+                for sequence, arrival in zip(sequences, arrivals, strict=True):
+                    self.waiting[sequence] = (Address(user, device), sender, arrival.id, arrival.envelope, self.now)
+            early = sequences[0]
+            if spared:  # acknowledged before it is written
+                self.store.acknowledge(self.waiting[early][0], [early])
+                del self.waiting[early]
+                if len(devices) == 1:
+                    self.in_memory.add((sender, arrivals[0].id))
+            self.accepted |= {(sender, arrival.id): arrival.stored for arrival in arrivals}
+        return sequences[-1]
 
     @rule(sequence=envelopes, user=st.sampled_from(["bob", "carol"]), device=st.integers(1, 2))
     def acknowledge(self, sequence: int, user: str, device: int) -> None:
@@ -284,21 +321,27 @@ class Mailboxes(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.store.close()
         self.store = SqliteStore(self.path)
+        self.forget()
+        self.highest = max(self.waiting, default=0)  # what was never written may be given out again
+
+    def forget(self) -> None:
+        self.accepted = {name: stored for name, stored in self.accepted.items() if name not in self.in_memory}
+        self.in_memory.clear()
 
     @rule(age=st.integers(0, 5))
     def expire(self, age: int) -> None:
         before = self.now - age
         with self.store.transaction():
-            gone = self.store.expire(before=before, limit=1000)
-        assert gone == sum(known.received_at < before for known in self.accepted.values())
-        self.waiting = {key: row for key, row in self.waiting.items() if row[3] >= before}
+            self.store.expire(before=before, limit=1000)
+            assert self.store.expire(before=before, limit=1000) == 0
+        self.waiting = {key: row for key, row in self.waiting.items() if row[4] >= before}
         self.accepted = {key: known for key, known in self.accepted.items() if known.received_at >= before}
 
     @invariant()
     def agrees(self) -> None:
         for address in (Address(user, device) for user in ("bob", "carol") for device in (1, 2)):
             rows = {key: row for key, row in sorted(self.waiting.items()) if row[0] == address}
-            expected = [Waiting(key, row[2]) for key, row in rows.items()]
+            expected = [Waiting(key, row[3]) for key, row in rows.items()]
             assert self.store.pending(address, after=0, limit=10**6, size=10**6) == expected
             assert self.store.count_pending(address, limit=10**6) == len(expected)
             for sender in ("alice", "dave"):
@@ -309,6 +352,8 @@ class Mailboxes(RuleBasedStateMachine):
                 assert self.store.pending(address, after=first, limit=2, size=10**6) == expected[1:3]
         for (sender, envelope_id), stored in self.accepted.items():
             assert known(self.store, sender, envelope_id) == stored
+            waits = any(row[1:3] == (sender, envelope_id) for row in self.waiting.values())
+            assert self.store.is_waiting(sender, envelope_id) == waits
 
     def teardown(self) -> None:
         self.store.close()

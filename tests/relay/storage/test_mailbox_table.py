@@ -1,0 +1,169 @@
+"""What one row holds, how an envelope is found in it, and how rows of before become such."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.storage import Address, Arrival, Stored, Waiting
+from relay.storage.mailbox_table import BATCH_ENVELOPES, BATCH_SIZE, ID_SIZE, MARK_SIZE
+from relay.storage.sqlite import SCHEMA, SqliteStore
+from tests.relay.world import known, put_one
+
+BOB = Address("bob", 1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "relay.db")
+    yield opened
+    opened.close()
+
+
+def name(number: int) -> bytes:
+    return number.to_bytes(ID_SIZE, "big")
+
+
+def arrival(number: int, *, size: int = 10, at: int = 1) -> Arrival:
+    return Arrival(name(number), b"%*d" % (size, number), Stored(number.to_bytes(MARK_SIZE, "big"), at))
+
+
+def rows(store: SqliteStore, columns: str = "first, sequence") -> list[tuple[object, ...]]:
+    return list(store._db.execute(f"SELECT {columns} FROM mailbox ORDER BY sequence"))
+
+
+def waiting(store: SqliteStore, address: Address = BOB) -> list[int]:
+    return [each.sequence for each in store.pending(address, after=0, limit=10**6, size=10**9)]
+
+
+def test_what_comes_together_is_one_row_until_it_is_full(store: SqliteStore) -> None:
+    with store.transaction():
+        store.put(BOB, "alice", [arrival(number) for number in range(1, 6)])
+        store.put(BOB, "alice", [arrival(number) for number in range(6, BATCH_ENVELOPES + 4)])
+        store.put(BOB, "carol", [arrival(1)])
+        store.put(Address("dora", 1), "carol", [arrival(2)])
+        store.put(BOB, "carol", [arrival(3), arrival(4, at=2)])
+        store.put(BOB, "carol", [arrival(5, at=2, size=BATCH_SIZE - 10), arrival(6, at=2), arrival(7, at=2)])
+    end = BATCH_ENVELOPES + 3
+    assert [(first, last) for first, last in rows(store) if isinstance(last, int)] == [
+        (1, BATCH_ENVELOPES), (BATCH_ENVELOPES + 1, end), (end + 1, end + 1),
+        (end + 2, end + 2), (end + 3, end + 3), (end + 4, end + 5), (end + 6, end + 7),
+    ]  # fmt: skip
+    assert waiting(store) == [sequence for sequence in range(1, end + 8) if sequence != end + 2]
+    assert store.pending(BOB, after=3, limit=2, size=999) == [Waiting(4, b"%10d" % 4), Waiting(5, b"%10d" % 5)]
+
+
+def test_a_part_that_is_acknowledged_is_overwritten_and_the_rest_waits(store: SqliteStore) -> None:
+    with store.transaction():
+        store.put(BOB, "alice", [arrival(number) for number in range(1, 5)])
+    for gone, left, lines in (
+        ({2, 99}, [1, 3, 4], b"%10d\n\n%10d\n%10d" % (1, 3, 4)),
+        ({2, 1}, [3, 4], b"\n\n%10d\n%10d" % (3, 4)),
+        ({3, 4}, [], None),
+    ):
+        with store.transaction():
+            store.acknowledge(BOB, sorted(gone))
+            assert waiting(store) == left
+        assert waiting(store) == left
+        assert rows(store, "waiting, envelopes") == [(len(left), lines)]
+        assert store.count_pending(BOB, limit=9) == len(left)
+        for number in (1, 2, 3, 4):
+            assert known(store, "alice", name(number)) == arrival(number).stored
+            assert store.is_waiting("alice", name(number)) == (number in left)
+
+
+def test_an_acknowledge_reaches_only_its_own_mailbox(store: SqliteStore) -> None:
+    with store.transaction():
+        for number in range(1, 7):
+            store.put(Address("bob", 1 + number % 2), "alice", [arrival(number)])
+        store.acknowledge(BOB, list(range(1, 7)))
+    assert (waiting(store), waiting(store, Address("bob", 2))) == ([], [1, 3, 5])
+
+
+@pytest.mark.parametrize("second", [[1, 2, 3], [1, 3], [3, 2, 1], [0, 1, 2, 3, 4], [2], [2, 5]])
+def test_what_two_devices_get_is_known_once_and_waits_for_both(store: SqliteStore, second: list[int]) -> None:
+    """Some of it may have been acknowledged by one of them before it was written."""
+    with store.transaction():
+        store.put(BOB, "alice", [arrival(number) for number in (1, 2, 3)])
+        store.put(Address("bob", 2), "alice", [arrival(number) for number in second])
+    with store.transaction():
+        store.acknowledge(BOB, [1, 2, 3])
+    for number in range(6):
+        expected = arrival(number).stored if number in {1, 2, 3, *second} else None
+        assert known(store, "alice", name(number)) == expected
+        assert store.is_waiting("alice", name(number)) == (number in second)
+    with store.transaction():
+        store.acknowledge(Address("bob", 2), waiting(store, Address("bob", 2)))
+    assert not any(store.is_waiting("alice", name(number)) for number in range(6))
+
+
+def test_an_id_inside_another_row_and_one_that_lies_across_two_ids_are_told_apart(store: SqliteStore) -> None:
+    low, high = b"\x01" * 15 + b"\x02", b"\x03" + b"\x04" * 15
+    across = (low + high)[8:24]
+    with store.transaction():
+        store.put(BOB, "alice", [Arrival(each, b"{}", Stored(bytes(32), 1)) for each in (low, high)])
+        put_one(store, BOB, "alice", across, b"{}", Stored(b"m" * 32, 2))
+        store.acknowledge(BOB, [3])
+    assert known(store, "alice", across) == Stored(b"m" * 32, 2)
+    assert not store.is_waiting("alice", across)
+    assert store.is_waiting("alice", low)
+
+
+def test_what_would_break_a_row_is_not_taken(store: SqliteStore) -> None:
+    with pytest.raises(ValueError, match="line break"), store.transaction():
+        put_one(store, BOB, "alice", name(1), b"{\n}", Stored(bytes(32), 1))
+    assert rows(store) == []
+
+
+def test_only_so_many_senders_are_remembered(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.storage.mailbox_table.MAX_SENDERS", 3)
+    with store.transaction():
+        for number in range(10):
+            put_one(store, BOB, f"user{number}", name(2), b"{}", Stored(bytes(32), 1))
+    assert len(store._mailboxes._highest_ids) <= 3
+    for number in (1, 3):
+        with store.transaction():
+            put_one(store, BOB, "user0", name(number), b"{}", Stored(bytes(32), 1))
+    assert rows(store, "ascending")[-2:] == [(0,), (1,)]
+
+
+def test_rows_of_before_are_found_wait_and_expire_as_those_of_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R-32: a file of the schema before, with what waits, what was acknowledged, and copies for two devices."""
+    before, path = tmp_path / "schema", tmp_path / "before.db"
+    before.mkdir()
+    for step in sorted(SCHEMA.glob("*.sql"))[:5]:
+        shutil.copy(step, before)
+    with monkeypatch.context() as patch:
+        patch.setattr("relay.storage.sqlite.SCHEMA", before)
+        SqliteStore(path).close()
+    old = sqlite3.connect(path)
+    for sequence, number, device, body in ((1, 9, 1, b"nine"), (2, 9, 2, b"nine"), (3, 4, 1, b"four"), (7, 5, 1, None)):
+        old.execute(
+            "INSERT INTO mailbox VALUES (?, 'bob', ?, 'alice', ?, ?, 100, ?)",
+            (sequence, device, name(number), arrival(number).stored.mark, body),
+        )
+    old.commit()
+    old.close()
+    store = SqliteStore(path)
+    assert store.pending(BOB, after=0, limit=9, size=99) == [Waiting(1, b"nine"), Waiting(3, b"four")]
+    assert store.pending(Address("bob", 2), after=0, limit=9, size=99) == [Waiting(2, b"nine")]
+    for number in (4, 5, 9):
+        assert known(store, "alice", name(number)) == Stored(arrival(number).stored.mark, 100)
+        assert store.is_waiting("alice", name(number)) == (number != 5)
+    with store.transaction():
+        assert put_one(store, BOB, "alice", name(7), b"seven", Stored(bytes(32), 101)) == 8
+        store.acknowledge(BOB, [1, 3])
+        store.acknowledge(Address("bob", 2), [2])
+    assert store.pending(BOB, after=0, limit=9, size=99) == [Waiting(8, b"seven")]
+    assert not store.is_waiting("alice", name(9))
+    with store.transaction():
+        assert store.expire(before=101, limit=9) == 4
+    assert known(store, "alice", name(9)) is None
+    assert known(store, "alice", name(7)) is not None
+    store.close()
