@@ -275,13 +275,13 @@ class MailboxTable:
 def _row(batch: Batch, last_id: bytes | None, *, ascending: bool) -> Row:
     """Return the columns of a row."""
     arrivals = batch.arrivals
-    envelopes = LINE_END.join([arrival.envelope for arrival in arrivals])
-    if envelopes.count(LINE_END) != len(arrivals) - 1:
+    lines = [arrival.envelope for arrival in arrivals]
+    if any(LINE_END in line for line in lines):
         raise ValueError("an envelope with a line break cannot be stored")
     marks = [arrival.stored.mark for arrival in arrivals]
     return (
         batch.end - 1, batch.first, len(arrivals), *batch.to, batch.sender_id, arrivals[0].stored.received_at,
-        ascending, last_id, b"".join(batch.ids), b"".join(marks), envelopes,
+        ascending, last_id, b"".join(batch.ids), b"".join(marks), LINE_END.join(lines),
     )  # fmt: skip
 
 
