@@ -19,7 +19,7 @@ from typing import Final
 from bench.scenarios import Figures
 from bench.securechat import envelope_id, template
 from protocol import LENGTH_SIZE, decode_frame
-from relay.storage import Address, Arrival, Stored
+from relay.storage import Address, Arrival
 from relay.storage.mailbox_table import Batch, MailboxTable
 from relay.storage.sqlite import SETTINGS, SqliteStore
 
@@ -98,10 +98,10 @@ def batches(group: list[bytes], at: int) -> list[Batch]:
     for begin in range(0, len(group), TOGETHER):
         sender, recipient = pair(at + begin)
         arrivals = [
-            Arrival(envelope_id(number, 0), data, Stored(bytes(32), 0))
+            Arrival(envelope_id(number, 0), data, bytes(32))
             for number, data in enumerate(group[begin : begin + TOGETHER], at + begin)
         ]
-        found.append(Batch(Address(recipient, 1), sender, at + begin + 1, arrivals))
+        found.append(Batch(Address(recipient, 1), sender, 0, at + begin + 1, arrivals))
     return found
 
 

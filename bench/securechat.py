@@ -31,7 +31,7 @@ from messenger.outbox import PREFIX
 from messenger.suites.suite2 import HEADER
 from protocol import Frame, Hello, LoggedIn, Login, Message, Pong, Welcome, canonical, encode_frame
 from records import ED25519_SIGNATURE_SIZE, IdentityRecord
-from relay.storage import Address, Arrival, Stored
+from relay.storage import Address, Arrival
 from relay.storage.sqlite import SqliteStore
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -76,7 +76,7 @@ def fill(home: Path, owner: str, writer: str, waiting: int) -> None:
                 to = owner if number % 2 else f"other{number // 2 % 1000:03}"
                 message_id = envelope_id(WAITING + number, now - (waiting - number) // 100)
                 envelope = before[4:] + base64.b64encode(message_id) + after
-                store.put(Address(to, 1), writer, [Arrival(message_id, envelope, Stored(bytes(32), now))])
+                store.put(Address(to, 1), writer, [Arrival(message_id, envelope, bytes(32))], at=now)
     store.close()
 
 

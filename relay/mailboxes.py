@@ -18,7 +18,7 @@ from relay.directory import Directory
 from relay.limits import Limits, Now
 from relay.presence import Online, Presence
 from relay.quotas import Quotas
-from relay.storage import Address, Arrival, Store, Stored
+from relay.storage import Address, Arrival, Store
 
 log = logging.getLogger("securechat.relay")
 
@@ -69,7 +69,7 @@ class Mailboxes:
         if not self._is_sender(sample, came.device):
             return [_rejected(came.link, envelope.id, Code.WRONG_SENDER) for envelope in run]
         actions: list[Action] = []
-        arrivals = self._arrivals(run, came.link, came.now.wall_s, actions)
+        arrivals = self._arrivals(run, came.link, actions)
         mailboxes = self._recipients(sample)
         if not arrivals:
             reasons = []
@@ -88,19 +88,18 @@ class Mailboxes:
         named, account = (envelope.sender_id, envelope.sender_device), self._store.account(device.user_id)
         return named == device and account is not None and envelope.sender_key == account.key_id
 
-    def _arrivals(self, run: list[Envelope], link: Link, at: int, actions: list[Action]) -> list[Arrival]:
+    def _arrivals(self, run: list[Envelope], link: Link, actions: list[Action]) -> list[Arrival]:
         """Return what is new of a run; the same envelope again is answered as the first time, whatever has changed."""
-        known = self._store.accepted(run[0].sender_id, [envelope.id for envelope in run])
-        arrivals: list[Arrival] = []
-        for envelope in run:
-            mark, before = envelope.signature[:MARK_SIZE].encode(), known.get(envelope.id)
-            if before is None:
-                arrivals.append(Arrival(envelope.id, envelope.encoded, Stored(mark, at)))
-            elif before.mark != mark:
-                actions.append(_rejected(link, envelope.id, Code.DUPLICATE_ID))
-            elif not self._awaited.add_again(link, envelope.sender_id, envelope.id):
-                actions.append(Outgoing(link, accepted([envelope.id], before.received_at)))
-        return arrivals
+        came = [Arrival(each.id, each.encoded, each.signature[:MARK_SIZE].encode()) for each in run]
+        sender_id = run[0].sender_id
+        known = self._store.accepted(sender_id, [arrival.id for arrival in came])
+        for arrival in came if known else ():
+            before = known.get(arrival.id)
+            if before is not None and before.mark != arrival.mark:
+                actions.append(_rejected(link, arrival.id, Code.DUPLICATE_ID))
+            elif before is not None and not self._awaited.add_again(link, sender_id, arrival.id):
+                actions.append(Outgoing(link, accepted([arrival.id], before.received_at)))
+        return [arrival for arrival in came if arrival.id not in known] if known else came
 
     def _recipients(self, envelope: Envelope) -> tuple[Address, ...]:
         """Return the mailboxes that an envelope is for: none, if it was sealed for another identity."""
@@ -130,13 +129,14 @@ class Mailboxes:
         reached = [self._presence.find(mailbox) for mailbox in mailboxes]
         fitting = [self._fitting(online, arrivals) for online in reached]
         spared = 0 if any(online is not None and online.since == self.group for online in reached) else min(fitting)
-        put = [self._store.put(mailbox, envelope.sender_id, arrivals, spared=spared) for mailbox in mailboxes]
+        at = came.now.wall_s
+        put = [self._store.put(mailbox, envelope.sender_id, arrivals, at=at, spared=spared) for mailbox in mailboxes]
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
             self._store.note_written(envelope.sender_id, envelope.recipient_id)
         actions: list[Action] = []  # the store may fail; from here nothing can
         ids = [arrival.id for arrival in arrivals]
         if spared < len(ids):
-            actions.append(Outgoing(came.link, accepted(ids[spared:], came.now.wall_s)))
+            actions.append(Outgoing(came.link, accepted(ids[spared:], at)))
         for online, fits, sequences in zip(reached, fitting, put, strict=True):
             if online is not None and fits:
                 pairs = zip(sequences, [arrival.envelope for arrival in arrivals[:fits]], strict=False)

@@ -33,7 +33,7 @@ class Account(NamedTuple):
 class Stored(Struct, frozen=True, gc=False):
     """What is known of an envelope that was accepted."""
 
-    mark: bytes  # 32, from its signature: no two valid envelopes share it
+    mark: bytes  # that of the arrival
     received_at: int  # seconds since 1970
 
 
@@ -41,8 +41,8 @@ class Arrival(Struct, frozen=True, gc=False):
     """An envelope that has come in."""
 
     id: bytes  # 16 bytes
-    envelope: bytes  # as its sender wrote it
-    stored: Stored
+    envelope: bytes  # as its sender wrote it: one line
+    mark: bytes  # 32, from its signature: no two valid envelopes share it
 
 
 class Waiting(NamedTuple):
@@ -157,9 +157,10 @@ class Store(Protocol):
     def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether a sender's envelope waits in a mailbox."""
 
-    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, spared: int = 0) -> list[int]:
+    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, at: int, spared: int = 0) -> list[int]:
         """Add envelopes of one sender to a mailbox, in their order, and return their sequences.
 
+        They came `at` a time, seconds since 1970.
         The first `spared` of them are left out of commits for a while: their device is handed them, and may
         acknowledge them soon.
         """

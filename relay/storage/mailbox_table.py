@@ -51,10 +51,11 @@ class Found(NamedTuple):
 
 
 class Batch(Struct):
-    """Envelopes of one sender in one mailbox, whose sequences follow each other."""
+    """Envelopes of one sender in one mailbox, whose sequences follow each other, received at one time."""
 
     to: Address
     sender_id: str
+    received_at: int
     first: int  # sequence
     arrivals: list[Arrival]
 
@@ -68,20 +69,24 @@ class Batch(Struct):
         """The ids of its envelopes."""
         return [arrival.id for arrival in self.arrivals]
 
+    def is_continued_by(self, other: Batch) -> bool:
+        """Return whether another one could as well be the rest of it."""
+        return (self.to, self.sender_id, self.received_at, self.end) == (
+            other.to, other.sender_id, other.received_at, other.first,
+        )  # fmt: skip
+
     def rows(self) -> Iterator[Batch]:
-        """Cut it into what goes into one row: so many envelopes and bytes, received at one time."""
+        """Cut it into what goes into one row: so many envelopes, and so many bytes."""
         begin = size = 0
-        for place, arrival in enumerate(self.arrivals):
-            full = place - begin == BATCH_ENVELOPES or size >= BATCH_SIZE
-            if full or arrival.stored.received_at != self.arrivals[begin].stored.received_at:
-                yield self.part(begin, place)
-                begin, size = place, 0
+        for end, arrival in enumerate(self.arrivals, 1):
             size += len(arrival.envelope)
-        yield self.part(begin, len(self.arrivals))
+            if end - begin == BATCH_ENVELOPES or size >= BATCH_SIZE or end == len(self.arrivals):
+                yield self.part(begin, end)
+                begin, size = end, 0
 
     def part(self, begin: int, end: int) -> Batch:
         """Return some of it."""
-        return Batch(self.to, self.sender_id, self.first + begin, self.arrivals[begin:end])
+        return Batch(self.to, self.sender_id, self.received_at, self.first + begin, self.arrivals[begin:end])
 
 
 class MailboxTable:
@@ -276,12 +281,11 @@ def _row(batch: Batch, last_id: bytes | None, *, ascending: bool) -> Row:
     """Return the columns of a row."""
     arrivals = batch.arrivals
     lines = [arrival.envelope for arrival in arrivals]
-    if any(LINE_END in line for line in lines):
+    if LINE_END in b"".join(lines):
         raise ValueError("an envelope with a line break cannot be stored")
-    marks = [arrival.stored.mark for arrival in arrivals]
     return (
-        batch.end - 1, batch.first, len(arrivals), *batch.to, batch.sender_id, arrivals[0].stored.received_at,
-        ascending, last_id, b"".join(batch.ids), b"".join(marks), LINE_END.join(lines),
+        batch.end - 1, batch.first, len(arrivals), *batch.to, batch.sender_id, batch.received_at, ascending, last_id,
+        b"".join(batch.ids), b"".join([arrival.mark for arrival in arrivals]), LINE_END.join(lines),
     )  # fmt: skip
 
 

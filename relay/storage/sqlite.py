@@ -42,6 +42,7 @@ class Spared(Struct, frozen=True, gc=False):
 
     to: Address
     sender_id: str
+    received_at: int
     arrival: Arrival
 
 
@@ -313,7 +314,7 @@ class SqliteStore(SqlFile):
         """Remember what is spared, and for a while what was: of that, what is not written is not old."""
         self._known, self._known_before = {}, self._known
         for each in self._spared.values():
-            self._known[each.sender_id, each.arrival.id] = each.arrival.stored
+            self._known[each.sender_id, each.arrival.id] = Stored(each.arrival.mark, each.received_at)
 
     def _highest_id(self, sender_id: str) -> bytes:
         highest = self._highest_ids.get(sender_id)
@@ -326,15 +327,15 @@ class SqliteStore(SqlFile):
             self._highest_ids[sender_id] = highest
         return highest
 
-    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, spared: int = 0) -> list[int]:
+    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, at: int, spared: int = 0) -> list[int]:
         """Add envelopes to a mailbox, the first of them for now only in memory, and return their sequences."""
         first = (self._mailboxes.last_sequence() if self._sequence is None else self._sequence) + 1
         self._sequence = first + len(arrivals) - 1  # never given out again, not even when this transaction fails
         for sequence, arrival in enumerate(arrivals[:spared], first):
-            self._spared[sequence] = Spared(to, sender_id, arrival)
-            self._known[sender_id, arrival.id] = arrival.stored
+            self._spared[sequence] = Spared(to, sender_id, at, arrival)
+            self._known[sender_id, arrival.id] = Stored(arrival.mark, at)
         if spared < len(arrivals):
-            self._collect(Batch(to, sender_id, first + spared, arrivals[spared:]))
+            self._collect(Batch(to, sender_id, at, first + spared, arrivals[spared:]))
         self._highest_ids[sender_id] = max(self._highest_id(sender_id), *[arrival.id for arrival in arrivals])
         if len(self._known) > MAX_REMEMBERED:
             self._forget_known()
@@ -343,7 +344,7 @@ class SqliteStore(SqlFile):
     def _collect(self, new: Batch) -> None:
         """Write envelopes with the next commit, and with those that come directly before them."""
         last = self._put[-1] if self._put else None
-        if last is not None and (last.to, last.sender_id, last.end) == (new.to, new.sender_id, new.first):
+        if last is not None and last.is_continued_by(new):
             last.arrivals += new.arrivals
         else:
             self._put.append(new)
@@ -352,7 +353,7 @@ class SqliteStore(SqlFile):
         """Spare envelopes no longer: the next commit writes them."""
         for sequence in sorted(self._spared.keys() & sequences):
             kept = self._spared.pop(sequence)
-            self._collect(Batch(kept.to, kept.sender_id, sequence, [kept.arrival]))
+            self._collect(Batch(kept.to, kept.sender_id, kept.received_at, sequence, [kept.arrival]))
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""

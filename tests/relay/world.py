@@ -300,7 +300,9 @@ def put_one(
     spared: bool = False,
 ) -> int:
     """Put one envelope into a mailbox and return its sequence."""
-    (sequence,) = store.put(to, sender_id, [Arrival(envelope_id, envelope, stored)], spared=int(spared))
+    (sequence,) = store.put(
+        to, sender_id, [Arrival(envelope_id, envelope, stored.mark)], at=stored.received_at, spared=int(spared)
+    )
     return sequence
 
 

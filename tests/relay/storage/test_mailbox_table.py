@@ -28,8 +28,8 @@ def name(number: int) -> bytes:
     return number.to_bytes(ID_SIZE, "big")
 
 
-def arrival(number: int, *, size: int = 10, at: int = 1) -> Arrival:
-    return Arrival(name(number), b"%*d" % (size, number), Stored(number.to_bytes(MARK_SIZE, "big"), at))
+def arrival(number: int, *, size: int = 10) -> Arrival:
+    return Arrival(name(number), b"%*d" % (size, number), number.to_bytes(MARK_SIZE, "big"))
 
 
 def rows(store: SqliteStore, columns: str = "first, sequence") -> list[tuple[object, ...]]:
@@ -42,12 +42,13 @@ def waiting(store: SqliteStore, address: Address = BOB) -> list[int]:
 
 def test_what_comes_together_is_one_row_until_it_is_full(store: SqliteStore) -> None:
     with store.transaction():
-        store.put(BOB, "alice", [arrival(number) for number in range(1, 6)])
-        store.put(BOB, "alice", [arrival(number) for number in range(6, BATCH_ENVELOPES + 4)])
-        store.put(BOB, "carol", [arrival(1)])
-        store.put(Address("dora", 1), "carol", [arrival(2)])
-        store.put(BOB, "carol", [arrival(3), arrival(4, at=2)])
-        store.put(BOB, "carol", [arrival(5, at=2, size=BATCH_SIZE - 10), arrival(6, at=2), arrival(7, at=2)])
+        store.put(BOB, "alice", [arrival(number) for number in range(1, 6)], at=1)
+        store.put(BOB, "alice", [arrival(number) for number in range(6, BATCH_ENVELOPES + 4)], at=1)
+        store.put(BOB, "carol", [arrival(1)], at=1)
+        store.put(Address("dora", 1), "carol", [arrival(2)], at=1)
+        store.put(BOB, "carol", [arrival(3)], at=1)
+        store.put(BOB, "carol", [arrival(4)], at=2)
+        store.put(BOB, "carol", [arrival(5, size=BATCH_SIZE - 10), arrival(6), arrival(7)], at=2)
     end = BATCH_ENVELOPES + 3
     assert [(first, last) for first, last in rows(store) if isinstance(last, int)] == [
         (1, BATCH_ENVELOPES), (BATCH_ENVELOPES + 1, end), (end + 1, end + 1),
@@ -59,7 +60,7 @@ def test_what_comes_together_is_one_row_until_it_is_full(store: SqliteStore) -> 
 
 def test_a_part_that_is_acknowledged_is_overwritten_and_the_rest_waits(store: SqliteStore) -> None:
     with store.transaction():
-        store.put(BOB, "alice", [arrival(number) for number in range(1, 5)])
+        store.put(BOB, "alice", [arrival(number) for number in range(1, 5)], at=1)
     for gone, left, lines in (
         ({2, 99}, [1, 3, 4], b"%10d\n\n%10d\n%10d" % (1, 3, 4)),
         ({2, 1}, [3, 4], b"\n\n%10d\n%10d" % (3, 4)),
@@ -72,14 +73,14 @@ def test_a_part_that_is_acknowledged_is_overwritten_and_the_rest_waits(store: Sq
         assert rows(store, "waiting, envelopes") == [(len(left), lines)]
         assert store.count_pending(BOB, limit=9) == len(left)
         for number in (1, 2, 3, 4):
-            assert known(store, "alice", name(number)) == arrival(number).stored
+            assert known(store, "alice", name(number)) == Stored(arrival(number).mark, 1)
             assert store.is_waiting("alice", name(number)) == (number in left)
 
 
 def test_an_acknowledge_reaches_only_its_own_mailbox(store: SqliteStore) -> None:
     with store.transaction():
         for number in range(1, 7):
-            store.put(Address("bob", 1 + number % 2), "alice", [arrival(number)])
+            store.put(Address("bob", 1 + number % 2), "alice", [arrival(number)], at=1)
         store.acknowledge(BOB, list(range(1, 7)))
     assert (waiting(store), waiting(store, Address("bob", 2))) == ([], [1, 3, 5])
 
@@ -88,12 +89,12 @@ def test_an_acknowledge_reaches_only_its_own_mailbox(store: SqliteStore) -> None
 def test_what_two_devices_get_is_known_once_and_waits_for_both(store: SqliteStore, second: list[int]) -> None:
     """Some of it may have been acknowledged by one of them before it was written."""
     with store.transaction():
-        store.put(BOB, "alice", [arrival(number) for number in (1, 2, 3)])
-        store.put(Address("bob", 2), "alice", [arrival(number) for number in second])
+        store.put(BOB, "alice", [arrival(number) for number in (1, 2, 3)], at=1)
+        store.put(Address("bob", 2), "alice", [arrival(number) for number in second], at=1)
     with store.transaction():
         store.acknowledge(BOB, [1, 2, 3])
     for number in range(6):
-        expected = arrival(number).stored if number in {1, 2, 3, *second} else None
+        expected = Stored(arrival(number).mark, 1) if number in {1, 2, 3, *second} else None
         assert known(store, "alice", name(number)) == expected
         assert store.is_waiting("alice", name(number)) == (number in second)
     with store.transaction():
@@ -105,7 +106,7 @@ def test_an_id_inside_another_row_and_one_that_lies_across_two_ids_are_told_apar
     low, high = b"\x01" * 15 + b"\x02", b"\x03" + b"\x04" * 15
     across = (low + high)[8:24]
     with store.transaction():
-        store.put(BOB, "alice", [Arrival(each, b"{}", Stored(bytes(32), 1)) for each in (low, high)])
+        store.put(BOB, "alice", [Arrival(each, b"{}", bytes(32)) for each in (low, high)], at=1)
         put_one(store, BOB, "alice", across, b"{}", Stored(b"m" * 32, 2))
         store.acknowledge(BOB, [3])
     assert known(store, "alice", across) == Stored(b"m" * 32, 2)
@@ -146,7 +147,7 @@ def test_rows_of_before_are_found_wait_and_expire_as_those_of_now(
     for sequence, number, device, body in ((1, 9, 1, b"nine"), (2, 9, 2, b"nine"), (3, 4, 1, b"four"), (7, 5, 1, None)):
         old.execute(
             "INSERT INTO mailbox VALUES (?, 'bob', ?, 'alice', ?, ?, 100, ?)",
-            (sequence, device, name(number), arrival(number).stored.mark, body),
+            (sequence, device, name(number), arrival(number).mark, body),
         )
     old.commit()
     old.close()
@@ -154,7 +155,7 @@ def test_rows_of_before_are_found_wait_and_expire_as_those_of_now(
     assert store.pending(BOB, after=0, limit=9, size=99) == [Waiting(1, b"nine"), Waiting(3, b"four")]
     assert store.pending(Address("bob", 2), after=0, limit=9, size=99) == [Waiting(2, b"nine")]
     for number in (4, 5, 9):
-        assert known(store, "alice", name(number)) == Stored(arrival(number).stored.mark, 100)
+        assert known(store, "alice", name(number)) == Stored(arrival(number).mark, 100)
         assert store.is_waiting("alice", name(number)) == (number != 5)
     with store.transaction():
         assert put_one(store, BOB, "alice", name(7), b"seven", Stored(bytes(32), 101)) == 8

@@ -252,10 +252,7 @@ class Mailboxes(RuleBasedStateMachine):
         if ascend:
             highest = max((envelope_id for _, envelope_id in self.accepted), default=bytes(16))
             ids = [(int.from_bytes(highest[:8], "big") + n + 1).to_bytes(8, "big") + bytes(8) for n in range(len(ids))]
-        return [
-            Arrival(name, body, Stored(secrets.token_bytes(32), self.now))
-            for name, body in zip(ids, bodies, strict=True)
-        ]
+        return [Arrival(name, body, secrets.token_bytes(32)) for name, body in zip(ids, bodies, strict=True)]
 
     @rule(
         target=envelopes,
@@ -282,14 +279,14 @@ class Mailboxes(RuleBasedStateMachine):
         self.now += jump
         if fails:
             with suppress(ZeroDivisionError), self.store.transaction():
-                self.store.put(Address(user, devices[0]), sender, self.arrivals(bodies, ascend=ascend))
+                self.store.put(Address(user, devices[0]), sender, self.arrivals(bodies, ascend=ascend), at=self.now)
                 raise ZeroDivisionError
             self.forget()
         arrivals = self.arrivals(bodies, ascend=ascend)
         spared = min(spared, len(arrivals))
         with self.store.transaction():
             for device in devices:
-                sequences = self.store.put(Address(user, device), sender, arrivals, spared=spared)
+                sequences = self.store.put(Address(user, device), sender, arrivals, at=self.now, spared=spared)
                 assert sequences[0] > self.highest
                 self.highest = sequences[-1]
                 for sequence, arrival in zip(sequences, arrivals, strict=True):
@@ -300,7 +297,7 @@ class Mailboxes(RuleBasedStateMachine):
                 del self.waiting[early]
                 if len(devices) == 1:
                     self.in_memory.add((sender, arrivals[0].id))
-            self.accepted |= {(sender, arrival.id): arrival.stored for arrival in arrivals}
+            self.accepted |= {(sender, arrival.id): Stored(arrival.mark, self.now) for arrival in arrivals}
         return sequences[-1]
 
     @rule(sequence=envelopes, user=st.sampled_from(["bob", "carol"]), device=st.integers(1, 2))
