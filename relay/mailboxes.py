@@ -23,7 +23,7 @@ from relay.storage import Address, Arrival, Store
 log = logging.getLogger("securechat.relay")
 
 MARK_SIZE: Final = 32  # characters of a signature by which an envelope is known again: 24 bytes
-EXPIRE_AT_ONCE: Final = 1000  # rows a round: a large mailbox must not hold up everybody's commits
+EXPIRE_AT_ONCE: Final = 300  # rows a round, some of up to 32 KiB: a large mailbox must not hold up everybody's commits
 
 _ROUTE: Final = attrgetter(
     "sender_id", "sender_device", "sender_key", "recipient_id", "recipient_device", "recipient_key"
@@ -237,7 +237,7 @@ class Mailboxes:
         return self._awaited.give_up()
 
     def expire(self, *, now: Now) -> int:
-        """Drop what is older than the retention, a round of it; return how many."""
+        """Drop what is older than the retention, a round of it; return how many rows it was."""
         return self._store.expire(before=now.wall_s - self._limits.retention_s, limit=EXPIRE_AT_ONCE)
 
 

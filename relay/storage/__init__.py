@@ -186,7 +186,10 @@ class Store(Protocol):
         """Forget the contents of envelopes; what is not in this mailbox is passed over."""
 
     def expire(self, *, before: int, limit: int) -> int:
-        """Remove at most `limit` of the oldest envelopes received before a time; return how many."""
+        """Remove envelopes received before a time, the oldest first, at most `limit` rows; return how many rows.
+
+        A row has those that came together.
+        """
 
     def note_written(self, writer: str, reader: str) -> None:
         """Remember that one account has written to another."""

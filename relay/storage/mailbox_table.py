@@ -19,7 +19,7 @@ from relay.storage import Address, Arrival, Stored, Waiting
 from relay.storage.prekey_table import Statement
 
 BATCH_ENVELOPES: Final = 32  # at most in a row, and never less in a later version
-BATCH_SIZE: Final = 32 * 1024  # bytes, after which a row is full: it is written anew when a part is acknowledged
+BATCH_SIZE: Final = 32 * 1024  # bytes: a row is written anew when a part of it is acknowledged
 BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
 ID_SIZE: Final = 16  # bytes
 MARK_SIZE: Final = 32  # bytes
@@ -76,13 +76,14 @@ class Batch(Struct):
         )  # fmt: skip
 
     def rows(self) -> Iterator[Batch]:
-        """Cut it into what goes into one row: so many envelopes, and so many bytes."""
+        """Cut it into what goes into one row: so many envelopes and bytes, or one that is larger."""
         begin = size = 0
-        for end, arrival in enumerate(self.arrivals, 1):
+        for place, arrival in enumerate(self.arrivals):
             size += len(arrival.envelope)
-            if end - begin == BATCH_ENVELOPES or size >= BATCH_SIZE or end == len(self.arrivals):
-                yield self.part(begin, end)
-                begin, size = end, 0
+            if place - begin == BATCH_ENVELOPES or (size > BATCH_SIZE and place > begin):
+                yield self.part(begin, place)
+                begin, size = place, len(arrival.envelope)
+        yield self.part(begin, len(self.arrivals))
 
     def part(self, begin: int, end: int) -> Batch:
         """Return some of it."""
@@ -108,44 +109,40 @@ class MailboxTable:
         """Add envelopes.
 
         Raises:
-            ValueError: One has a line break, or is there already.
+            ValueError: One has a line break, or is in the mailbox already that it is known from.
         """
+        if len(self._highest_ids) >= MAX_SENDERS:  # before there is anything that is not written
+            self.forget()
         rows: list[Row] = []
         for batch in [row for each in batches for row in each.rows()]:
-            ids = batch.ids
-            if ids[0] > self._highest_id(batch.sender_id) and ids == sorted(ids):
-                self._highest_ids[batch.sender_id] = ids[-1]
+            ids, highest = batch.ids, self._highest_id(batch.sender_id)
+            if ids[0] > highest and ids == sorted(set(ids)):
                 rows.append(_row(batch, ids[-1], ascending=True))
             else:
                 self._insert(rows)  # it may be about the same envelopes
                 rows = self._others(batch)
+            self._highest_ids[batch.sender_id] = max(highest, *ids)
         self._insert(rows)
 
     def _highest_id(self, sender_id: str) -> bytes:
         """Return an id that none of a sender's here is above."""
         highest = self._highest_ids.get(sender_id)
-        if highest is None:
-            if len(self._highest_ids) >= MAX_SENDERS:
-                self._highest_ids.clear()
-            highest = self._highest_ids[sender_id] = self.highest_id(sender_id)
-        return highest
+        return self.highest_id(sender_id) if highest is None else highest
 
     def _others(self, batch: Batch) -> list[Row]:
         """Return the rows of envelopes that are here for another device, or whose ids do not ascend."""
-        found = self._find_elsewhere(batch, batch.arrivals[0].id)
-        if found is not None and found.names.keys() >= set(batch.ids):
+        known: set[bytes] = set()
+        for envelope_id in batch.ids:
+            found = None if envelope_id in known else self._find(batch.sender_id, envelope_id)
+            if found is not None and found.to == batch.to:
+                raise ValueError("an envelope is in this mailbox already")
+            known |= found.names.keys() if found is not None else set()
+        if known.issuperset(batch.ids):
             return [_row(batch, None, ascending=False)]
-        rows = []
-        for place, envelope_id in enumerate(batch.ids):
-            is_new = self._find_elsewhere(batch, envelope_id) is None
-            rows.append(_row(batch.part(place, place + 1), envelope_id if is_new else None, ascending=False))
-        return rows
-
-    def _find_elsewhere(self, batch: Batch, envelope_id: bytes) -> Found | None:
-        found = self._find(batch.sender_id, envelope_id)
-        if found is not None and found.to == batch.to:
-            raise ValueError("an envelope is in this mailbox already")
-        return found
+        return [
+            _row(batch.part(place, place + 1), None if envelope_id in known else envelope_id, ascending=False)
+            for place, envelope_id in enumerate(batch.ids)
+        ]
 
     def _insert(self, rows: list[Row]) -> None:
         at = 0
@@ -192,7 +189,7 @@ class MailboxTable:
         self._write(change, waiting, LINE_END.join(lines) if waiting else None, last)
 
     def expire(self, *, before: int, limit: int) -> int:
-        """Remove at most `limit` of the oldest rows, received before a time; return how many."""
+        """Remove at most `limit` of the oldest rows, of those received before a time; return how many."""
         cursor = self._write(
             "DELETE FROM mailbox WHERE sequence IN"
             " (SELECT sequence FROM mailbox WHERE received_at < ? ORDER BY received_at LIMIT ?)",
@@ -227,7 +224,7 @@ class MailboxTable:
             ).fetchone()  # fmt: skip
             if row is not None:
                 user_id, device_id, received_at, ids, marks = row
-                names = dict(zip(_ids(ids), _cut(marks, MARK_SIZE), strict=True))
+                names = dict(zip(_cut(ids, ID_SIZE), _cut(marks, MARK_SIZE), strict=True))
                 found = Found(Address(user_id, device_id), received_at, names)
                 if envelope_id in found.names:
                     return found
@@ -287,10 +284,6 @@ def _row(batch: Batch, last_id: bytes | None, *, ascending: bool) -> Row:
         batch.end - 1, batch.first, len(arrivals), *batch.to, batch.sender_id, batch.received_at, ascending, last_id,
         b"".join(batch.ids), b"".join([arrival.mark for arrival in arrivals]), LINE_END.join(lines),
     )  # fmt: skip
-
-
-def _ids(joined: bytes) -> list[bytes]:
-    return _cut(joined, ID_SIZE)
 
 
 def _cut(joined: bytes, size: int) -> list[bytes]:

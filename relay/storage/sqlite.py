@@ -154,14 +154,14 @@ class SqliteStore(SqlFile):
         return cursor
 
     def _write_out(self) -> None:
-        """Write what was collected; whoever looks into the mailboxes does so first."""
+        """Write what was collected, before somebody looks at what is there."""
         self._write_put()
         for address, sequences in self._gone.items():
             self._mailboxes.empty(address, sequences)
         self._gone.clear()
 
     def _write_put(self) -> None:
-        """Write only what came, which is enough for who can do without what has gone since."""
+        """Write what came; what has gone since can be left out by whoever looks."""
         if self._put:
             self._mailboxes.insert(self._put)
             self._put.clear()
@@ -381,7 +381,7 @@ class SqliteStore(SqlFile):
                 del self._spared[sequence]
 
     def expire(self, *, before: int, limit: int) -> int:
-        """Remove at most `limit` of the oldest envelopes received before a time."""
+        """Remove envelopes received before a time, the oldest first, at most `limit` rows."""
         self._write_out()
         gone = self._mailboxes.expire(before=before, limit=limit)
         if gone:  # what is gone may come again

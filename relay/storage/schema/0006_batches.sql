@@ -1,9 +1,6 @@
 -- What one sender left in one mailbox without anything between it is one row
 -- (docs/adr/0015-what-comes-together-lies-together.md).
 ALTER TABLE mailbox RENAME TO mailbox_before;
-DROP INDEX mailbox_once;
-DROP INDEX mailbox_pending;
-DROP INDEX mailbox_age;
 
 -- Mailboxes: envelopes whose sequences follow each other without a gap. Those that are acknowledged leave ids and marks
 -- until the retention has passed, so that a sender who did not hear the reply hears the same one again.
@@ -22,6 +19,23 @@ CREATE TABLE mailbox (
     envelopes    BLOB           -- a line each, empty: acknowledged; NULL: all of them are
 ) STRICT;
 
+-- The first of several copies is the one that is found; an index says which, and nothing is sorted.
+INSERT INTO mailbox
+SELECT
+    sequence, sequence, envelope IS NOT NULL, recipient_id, device_id, sender_id, received_at, 0,
+    CASE WHEN NOT EXISTS (
+        SELECT 1 FROM mailbox_before AS earlier
+        WHERE earlier.sender_id = mailbox_before.sender_id AND earlier.envelope_id = mailbox_before.envelope_id
+        AND earlier.sequence < mailbox_before.sequence
+    ) THEN envelope_id END,
+    envelope_id, mark, envelope
+FROM mailbox_before ORDER BY sequence;
+
+-- No sequence is given out twice, also not one whose row is gone.
+DELETE FROM sqlite_sequence WHERE name = 'mailbox';
+INSERT INTO sqlite_sequence SELECT 'mailbox', seq FROM sqlite_sequence WHERE name = 'mailbox_before';
+DROP TABLE mailbox_before;
+
 -- An id is in the first row of its sender whose last one is not below it, or is a row by itself.
 CREATE UNIQUE INDEX mailbox_once ON mailbox (sender_id, ascending, last_id);
 
@@ -30,15 +44,3 @@ CREATE INDEX mailbox_pending ON mailbox (recipient_id, device_id, sequence, firs
 
 -- By age and not by sequence: after a jump of the clock the two differ. And whose it is, for those who ask for all.
 CREATE INDEX mailbox_age ON mailbox (received_at, sender_id, recipient_id);
-
-INSERT INTO mailbox
-SELECT
-    sequence, sequence, envelope IS NOT NULL, recipient_id, device_id, sender_id, received_at, 0,
-    CASE WHEN row_number() OVER (PARTITION BY sender_id, envelope_id ORDER BY sequence) = 1 THEN envelope_id END,
-    envelope_id, mark, envelope
-FROM mailbox_before ORDER BY sequence;
-
--- No sequence is given out twice, also not one whose row is gone.
-DELETE FROM sqlite_sequence WHERE name = 'mailbox';
-INSERT INTO sqlite_sequence SELECT 'mailbox', seq FROM sqlite_sequence WHERE name = 'mailbox_before';
-DROP TABLE mailbox_before;

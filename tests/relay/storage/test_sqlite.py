@@ -17,6 +17,7 @@ from errors import ExitCode, StorageError
 from records import LogEntry
 from relay.storage import Account, Address, Stored, Waiting
 from relay.storage.sqlite import SCHEMA, SqliteStore
+from tests.relay.storage.old_files import make_old, old_row
 from tests.relay.world import known, put_one
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,6 +89,7 @@ def test_no_statement_looks_through_the_mailboxes_of_everybody(path: Path) -> No
     known(store, "alice", bytes(16))
     put_one(store, bob, "alice", b"\xff" * 16, b"{}", Stored(bytes(32), 1))
     known(store, "alice", bytes(16))
+    store.is_waiting("alice", b"\xff" * 16)
     store.account("bob")
     store.code_failures("bob")
     store.has_written("bob", "alice")
@@ -317,7 +319,7 @@ def test_what_may_not_be_written_is_one_error_at_the_start(case: str) -> None:
 
 
 KILLED = """
-import os, signal, sqlite3, sys
+import os, shutil, signal, sqlite3, sys
 from pathlib import Path
 from relay.storage.sqlite import SqliteStore
 
@@ -336,9 +338,12 @@ def traced(*arguments, **options):
 
 sqlite3.connect = traced
 for left in range(1, 100):
+    path = Path(sys.argv[1], f"{left}.db")
+    if len(sys.argv) > 2:
+        shutil.copy(sys.argv[2], path)
     child = os.fork()
     if child == 0:
-        SqliteStore(Path(sys.argv[1], f"{left}.db")).close()
+        SqliteStore(path).close()
         os._exit(0)
     if os.waitpid(child, 0)[1] != signal.SIGKILL:
         break
@@ -367,6 +372,23 @@ def test_a_migration_that_is_killed_leaves_the_old_schema_or_the_new_one(tmp_pat
         whole = version_and_tables(path)
     assert seen | {whole} == {(0, 0), whole}
     assert whole[0] == len(list(SCHEMA.glob("*.sql")))
+
+
+def test_a_migration_of_what_is_there_that_is_killed_leaves_all_of_it(tmp_path: Path) -> None:
+    """R-32: the same from the schema before, with envelopes that wait."""
+    old = make_old(tmp_path, 5, *[old_row(number, number, 1, "zeroblob(999)") for number in range(1, 50)])
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(old)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    versions = set()
+    for statement in range(1, int(ran.stdout) + 1):  # the last one was not killed
+        path = tmp_path / f"{statement}.db"
+        versions.add(version_and_tables(path)[0])
+        store = SqliteStore(path)
+        assert [row.sequence for row in store.pending(Address("bob", 1), after=0, limit=99, size=10**6)] == list(
+            range(1, 50)
+        )
+        store.close()
+    assert versions == {5, len(list(SCHEMA.glob("*.sql")))}
 
 
 def test_a_schema_that_fails_half_way_leaves_the_old_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

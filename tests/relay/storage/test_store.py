@@ -237,6 +237,8 @@ class Mailboxes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("relay.storage.mailbox_table.BATCH_ENVELOPES", 4)  # so that rows are full, and many
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "relay.db"
         self.store: Store = SqliteStore(self.path)
@@ -355,6 +357,7 @@ class Mailboxes(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.store.close()
         self.folder.cleanup()
+        self.patch.undo()
 
 
 Mailboxes.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, print_blob=True)
