@@ -23,7 +23,7 @@ check: lint types test ## what must be clean before a change lands
 
 soak: ## the fault tests at length, at most 15 minutes; one JSON line a test in soak.jsonl
 	@sh tools/bootstrap.sh requirements-dev.txt
-	$(RUN) -m pytest --soak --dist worksteal $(ARGS)
+	$(RUN) -m pytest --soak --dist load --maxschedchunk 1 $(ARGS)
 
 lint:
 	@sh tools/bootstrap.sh requirements-dev.txt
