@@ -18,11 +18,10 @@ from relay.directory import Directory
 from relay.limits import Limits, Now
 from relay.presence import Online, Presence
 from relay.quotas import Quotas
-from relay.storage import Address, Arrival, Store
+from relay.storage import MARK_SIZE, Address, Arrival, Store
 
 log = logging.getLogger("securechat.relay")
 
-MARK_SIZE: Final = 32  # characters of a signature by which an envelope is known again: 24 bytes
 EXPIRE_AT_ONCE: Final = 300  # rows a round, some of up to 32 KiB: a large mailbox must not hold up everybody's commits
 
 _ROUTE: Final = attrgetter(
@@ -90,7 +89,7 @@ class Mailboxes:
 
     def _arrivals(self, run: list[Envelope], link: Link, actions: list[Action]) -> list[Arrival]:
         """Return what is new of a run; the same envelope again is answered as the first time, whatever has changed."""
-        came = [Arrival(each.id, each.encoded, each.signature[:MARK_SIZE].encode()) for each in run]
+        came = [Arrival(each.id, each.encoded, each.signature.encode()[:MARK_SIZE]) for each in run]
         sender_id = run[0].sender_id
         known = self._store.accepted(sender_id, [arrival.id for arrival in came])
         for arrival in came if known else ():

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from log_tables import LogTables
 from protocol import Row
 from relay.storage.prekey_table import PrekeyTable
+
+MARK_SIZE: Final = 32  # bytes: the base64 of 24 of a signature, by which an envelope is known again
 
 
 class Address(NamedTuple):

@@ -15,14 +15,13 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from relay.storage import Address, Arrival, Stored, Waiting
+from records import ID_SIZE
+from relay.storage import MARK_SIZE, Address, Arrival, Stored, Waiting
 from relay.storage.prekey_table import Statement
 
 BATCH_ENVELOPES: Final = 32  # at most in a row, and never less in a later version
 BATCH_SIZE: Final = 32 * 1024  # bytes: a row is written anew when a part of it is acknowledged
 BULK: Final = (64, 8, 1)  # rows a statement: few sizes, so that each is prepared once
-ID_SIZE: Final = 16  # bytes
-MARK_SIZE: Final = 32  # bytes
 MAX_SENDERS: Final = 100_000  # of whom something is remembered, about 15 MB
 LINE_END: Final = b"\n"  # nowhere in canonical JSON
 
@@ -37,7 +36,6 @@ _INSERT: Final = {  # OR FAIL: the transaction is undone anyway, and SQLite keep
     for size in BULK
 }
 _PENDING: Final = "mailbox INDEXED BY mailbox_pending WHERE waiting > 0 AND recipient_id = ?"
-
 
 Row = tuple[object, ...]  # its columns
 

@@ -527,6 +527,15 @@ def test_unknown_late_and_repeated_acknowledges_change_nothing(pair: World) -> N
     assert deliveries(pair.login("bob")) == []
 
 
+def test_a_signature_that_is_no_base64_is_known_again_and_disturbs_nobody(pair: World) -> None:
+    """Its letters may take several bytes each; a row has marks of one size."""
+    odd = [pair.envelope("alice", "bob", signature="é" * 88) for _ in range(2)]
+    first = [pair.replies("alice", envelope) for envelope in odd]
+    assert [pair.replies("alice", envelope) for envelope in odd] == first
+    changed = pair.envelope("alice", "bob", id=odd[0].id, signature="è" * 88)
+    assert pair.reply("alice", changed) == Rejected(code=Code.DUPLICATE_ID, id=odd[0].id)
+
+
 def test_the_contents_are_gone_after_the_acknowledge(pair: World) -> None:
     pair.send("alice", "bob")
     (delivery,) = deliveries(pair.login("bob"))

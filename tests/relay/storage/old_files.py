@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.storage.mailbox_table import ID_SIZE, MARK_SIZE
+from records import ID_SIZE
+from relay.storage import MARK_SIZE
 from relay.storage.sqlite import SCHEMA, SqliteStore
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from errors import StorageError
-from relay.storage import Address, Arrival, Stored, Waiting
-from relay.storage.mailbox_table import BATCH_ENVELOPES, BATCH_SIZE, ID_SIZE, MARK_SIZE
+from records import ID_SIZE
+from relay.storage import MARK_SIZE, Address, Arrival, Stored, Waiting
+from relay.storage.mailbox_table import BATCH_ENVELOPES, BATCH_SIZE
 from relay.storage.sqlite import SqliteStore
 from tests.relay.storage.old_files import make_old, old_row
 from tests.relay.world import known, put_one
