@@ -174,7 +174,8 @@ def test_rows_of_before_are_found_wait_and_expire_as_those_of_now(tmp_path: Path
     path = make_old(
         tmp_path, 5, old_row(9, 1, 1, "NULL"), "DELETE FROM mailbox",
         old_row(1, 9, 1, "CAST('nine' AS BLOB)"), old_row(2, 9, 2, "CAST('nine' AS BLOB)"),
-        old_row(3, 4, 1, "CAST('four' AS BLOB)"), old_row(7, 5, 1, "NULL"),
+        old_row(3, 4, 1, "CAST('four' AS BLOB)"), old_row(7, 5, 1, "NULL"), old_row(8, 6, 1, "NULL"),
+        "UPDATE mailbox SET mark = zeroblob(64) WHERE sequence = 8",
     )  # fmt: skip
     store = SqliteStore(path)
     assert store.pending(BOB, after=0, limit=9, size=99) == [Waiting(1, b"nine"), Waiting(3, b"four")]
@@ -182,6 +183,7 @@ def test_rows_of_before_are_found_wait_and_expire_as_those_of_now(tmp_path: Path
     for number in (4, 5, 9):
         assert known(store, "alice", name(number)) == Stored(arrival(number).mark, 100)
         assert store.is_waiting("alice", name(number)) == (number != 5)
+    assert known(store, "alice", name(6)) == Stored(bytes(MARK_SIZE), 100)
     with store.transaction():
         assert put_one(store, BOB, "alice", name(7), b"seven", Stored(bytes(32), 101)) == 10
         store.acknowledge(BOB, [1, 3])
@@ -189,7 +191,7 @@ def test_rows_of_before_are_found_wait_and_expire_as_those_of_now(tmp_path: Path
     assert store.pending(BOB, after=0, limit=9, size=99) == [Waiting(10, b"seven")]
     assert not store.is_waiting("alice", name(9))
     with store.transaction():
-        assert store.expire(before=101, limit=9) == 4
+        assert store.expire(before=101, limit=9) == 5
     assert known(store, "alice", name(9)) is None
     assert known(store, "alice", name(7)) is not None
     store.close()
