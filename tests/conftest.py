@@ -4,7 +4,8 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -63,20 +64,33 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note which fault each test plays; for the soak, keep those that do, or that use `trial`.
-
-    What must be covered wholly is so by its own tests; to trace the others, too, would take a quarter of their time.
-    """
+    """Note which fault each test plays; for the soak, keep those that do, or that use `trial`."""
     played = players()
     for item in items:
-        if item.path.relative_to(HERE).parts[0] in UNTRACED:
-            item.add_marker(pytest.mark.no_cover)
         test = item.nodeid.partition("[")[0]
         if fault := played.get(test) or played.get(test.partition("::")[0]):
             item.user_properties.append(("fault", fault))
     if config.getoption("--soak"):
         items[:] = [item for item in items if item.user_properties or "trial" in getattr(item, "fixturenames", ())]
         items.sort(key=lambda item: dict(item.user_properties).get("fault") not in LONGEST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Do not trace most tests: what must be covered wholly is so by its own, and all would take a quarter longer.
+
+    Where tests run in several processes, the marker `no_cover` of pytest-cov 7.1 stops one of two tracers.
+    """
+    if item.path.relative_to(HERE).parts[0] not in UNTRACED:
+        return (yield)
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+        threading.settrace(of_threads)
 
 
 @pytest.fixture
