@@ -34,7 +34,8 @@ WRITE_SIZE: Final = 256 * 1024  # bytes handed to TLS at once
 LINGER_S: Final = 2  # how long a closing link may take to flush and to hear that the other end closes too
 
 _ABOUT_LINKS: Final = frozenset({Ping, Pong, Goodbye})
-_AGAIN: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
+_FULL: Final = (ssl.SSLWantWriteError, BlockingIOError)  # for every write asks: a union would be made anew
+_AGAIN: Final = (ssl.SSLWantReadError, *_FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class Link:
 
     def _want(self, again: OSError | None) -> None:
         """Wait for what TLS waits for."""
-        writing = isinstance(again, ssl.SSLWantWriteError | BlockingIOError) or bool(self._output)
+        writing = isinstance(again, _FULL) or bool(self._output)
         if writing is not self._writing and self.phase is not Phase.CLOSED:
             self._writing = writing
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
