@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench import client, limits, scenarios
+from bench import client, limits, scenarios, turns
 from bench.machine import machine, versions
 from bench.peers.mosquitto import MosquittoServer
 from bench.peers.nats import NatsServer
@@ -22,7 +22,7 @@ from bench.peers.xmpp import EjabberdServer, ProsodyServer
 from bench.picture import picture
 from bench.processes import open_many_files
 from bench.report import CROWD, median, table
-from bench.scenarios import Figures
+from bench.scenarios import FAILURES, Figures
 from bench.securechat import SecureChatServer
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -38,8 +38,8 @@ PEERS: Final = (  # command, Debian package, name, class
 )
 BULK: Final = "S3, 100,000 messages"
 TOO_SLOW: Final = ("ejabberd", "Prosody")  # for that: they store some thousand a second, and fewer the more wait
+NEAREST: Final = "Mosquitto, TLS"
 LIMITS: Final = "S3, limits"  # of storing as we do it: no server is asked
-FAILURES: Final = (OSError, AssertionError, subprocess.SubprocessError)  # a peer that does not come up, or stops
 
 
 def servers() -> dict[str, scenarios.MakeServer]:
@@ -110,6 +110,11 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]],
     return {name: {scenario: median(each) for scenario, each in of.items()} for name, of in runs.items()}, failed
 
 
+def in_turns(failed: list[str]) -> dict[str, turns.Comparison]:
+    """Measure ours beside the peer that comes nearest, in turns."""
+    return turns.figures({name: make for name, make in servers().items() if name in {OURS, NEAREST}}, failed)
+
+
 def is_whole(options: argparse.Namespace, failed: list[str]) -> bool:
     """Tell whether all was measured, often enough; what failed of a peer is named in the figures, and no reason."""
     everything = options.only == options.servers == [""]
@@ -135,7 +140,7 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         default=[""],
         metavar="NAME",
-        help="scenarios that begin so, or `client`: the client's side",
+        help="scenarios that begin so, `turns`: ours beside the nearest, or `client`: the client's side",
     )
     parser.add_argument("--servers", nargs="+", default=[""], metavar="NAME", help="servers that begin so")
     return parser.parse_args()
@@ -147,10 +152,13 @@ def main() -> int:
     open_many_files()
     os.sched_setaffinity(0, {scenarios.LOAD_CORE})
     results, failed = measure(options)
+    of_turns = in_turns(failed) if "turns".startswith(tuple(options.only)) else {}
     of_client = client.figures() if "client".startswith(tuple(options.only)) else {}
     known = versions({name: package for _, package, name, _ in PEERS})
     if any(results.values()):
         print(table(results, known))
+    if of_turns:
+        print(turns.table(of_turns, known))
     if of_client:
         print(client.table(of_client))
     whole = is_whole(options, failed)
@@ -159,7 +167,8 @@ def main() -> int:
     )
     kept = {
         "commit": commit.stdout.strip(), "seed": options.seed, "rounds": options.rounds, "seconds": options.seconds,
-        "machine": machine(), "versions": known, "results": results, "client": of_client, "failed": failed,
+        "machine": machine(), "versions": known, "results": results, "turns": of_turns,
+        "client": of_client, "failed": failed,
     }  # fmt: skip
     path = keep(kept, whole=whole)
     print(f"figures in {path.relative_to(ROOT)}")

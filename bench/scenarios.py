@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ AT_ONCE: Final = 200  # messages that a sender of S3 sends before it waits for t
 LOGINS_AT_ONCE: Final = 64  # so many that no server waits for a client, or for TCP's delayed acknowledgements
 CORES: Final = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+FAILURES: Final = (OSError, AssertionError, subprocess.SubprocessError)  # a server that does not come up, or stops
 
 
 class Server(Protocol):
@@ -98,9 +100,10 @@ def full_windows(place: Town, load: Load, seconds: float) -> Figures:
 
     Where thousands write it goes on until as many as are in flight have come: they come in waves.
     """
+    before = load.sent
     load.keep_in_flight(load.clients[::2], WINDOW)
-    wave = load.sent
-    load.run_until("accepted", wave, timeout_s=60)
+    wave = load.sent - before
+    load.run_until("accepted", load.sent, timeout_s=60)
     load.run(seconds / 2)
     busy, began, accepted, delivered = place.busy(), time.perf_counter(), load.accepted, load.delivered
     load.run(seconds)

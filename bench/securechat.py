@@ -140,7 +140,7 @@ class SecureChatClient:
         except BaseException:
             self.sock.close()
             raise
-        self._rest, self._began = b"", int(time.time())
+        self._rest, self._began = b"", time.time()
         self._prefix, self._suffix = template(user_id, partner, size)
 
     def _ask(self, frame: Frame) -> Frame:
@@ -202,9 +202,12 @@ class SecureChatClient:
 PONG: Final = encode_frame(Pong())
 
 
-def envelope_id(number: int, now: int) -> bytes:
-    """Return an id like those of a client (messenger.outbox) in which a number can be found again."""
-    return PREFIX.pack(now, number % 2**32) + number.to_bytes(8, "big")
+def envelope_id(number: int, now: float) -> bytes:
+    """Return an id like those of a client (messenger.outbox) in which a number can be found again.
+
+    Later in the same second the same numbers give other ids, and higher ones.
+    """
+    return PREFIX.pack(int(now), int(now % 1 * 1e6 + number) % 2**32) + number.to_bytes(8, "big")
 
 
 def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import client, limits, run, scenarios, suite2
+from bench import client, limits, run, scenarios, suite2, turns
 from bench.load import Load
 from bench.machine import package_version, versions
 from bench.picture import picture
@@ -114,6 +115,45 @@ def test_the_prompt_is_waited_for(tmp_path: Path) -> None:
     figures = client.start(tmp_path, starts=1)
     assert figures["rest_ms"] == figures["start_ms"] - figures["key_derivation_ms"]  # which are measured apart
     assert min(figures["start_ms"], figures["key_derivation_ms"], figures["memory_mib"]) > 10
+
+
+def test_servers_are_measured_in_turns_and_each_turn_gives_a_ratio() -> None:
+    order: list[str] = []
+
+    def contender(name: str, rates: list[float]) -> turns.Contender:
+        def measure() -> scenarios.Figures:
+            order.append(name)
+            return {"per_s": rates.pop(0), "load_busy": 0.5}
+
+        return nullcontext(measure)
+
+    compared = turns.side_by_side({"we": contender("we", [1, 8, 2, 6]), "they": contender("they", [1, 2, 4, 3])}, 3)
+    assert order[2:] == ["we", "they"] * 3  # after a first one that does not count
+    assert compared == {
+        "we": {"per_s": 6, "load_busy": 0.5, "per_s_ratio": 1},
+        "they": {"per_s": 3, "load_busy": 0.5, "per_s_ratio": 2},
+    }
+    table = turns.table({"S1": compared}, {"they": "1.2"}).splitlines()
+    assert table[2:] == ["| S1: per_s | we 6 | they 1.2 3 | 2.00 |"]
+
+
+def test_the_same_server_is_measured_again_and_again() -> None:
+    """Which sends the same numbers, and must not send the same ids."""
+    written = turns.side_by_side({"ours": turns.writing(SecureChatServer, clients=2, seconds=0.1)}, 2)
+    assert written["ours"]["per_s"] > 0
+    stored = turns.side_by_side({"ours": turns.storing(SecureChatServer, messages=100)}, 1)
+    assert all(stored["ours"][name] > 0 for name in ("store_per_s", "drain_per_s"))
+
+
+def test_a_comparison_that_fails_is_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> turns.Comparison:
+        raise TimeoutError("no answer")
+
+    failed: list[str] = []
+    monkeypatch.setattr(turns, "side_by_side", fail)
+    assert turns.figures({run.OURS: SecureChatServer}, failed) == {}
+    assert len(failed) == 4
+    assert not run.is_whole(argparse.Namespace(only=[""], servers=[""], rounds=3), failed)
 
 
 # ---------------------------------------------------------------- what a run says
