@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bench import client, limits, scenarios, turns
 from bench.machine import machine, versions
@@ -22,7 +22,7 @@ from bench.peers.xmpp import EjabberdServer, ProsodyServer
 from bench.picture import picture
 from bench.processes import open_many_files
 from bench.report import CROWD, median, table
-from bench.scenarios import FAILURES, Figures
+from bench.scenarios import Figures
 from bench.securechat import SecureChatServer
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -40,6 +40,8 @@ BULK: Final = "S3, 100,000 messages"
 TOO_SLOW: Final = ("ejabberd", "Prosody")  # for that: they store some thousand a second, and fewer the more wait
 NEAREST: Final = "Mosquitto, TLS"
 LIMITS: Final = "S3, limits"  # of storing as we do it: no server is asked
+FAILURES: Final = (OSError, AssertionError, subprocess.SubprocessError)  # a peer that does not come up, or stops
+T = TypeVar("T")
 
 
 def servers() -> dict[str, scenarios.MakeServer]:
@@ -72,9 +74,14 @@ def plan(seconds: float, seed: int) -> dict[str, Callable[[scenarios.MakeServer]
     }
 
 
+def wanted(options: argparse.Namespace) -> dict[str, scenarios.MakeServer]:
+    """Return the servers that the options name."""
+    return {name: make for name, make in servers().items() if name.startswith(tuple(options.servers))}
+
+
 def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[], Figures]]]:
     """Return what the options name: server, scenario, and what measures the one in the other."""
-    makers = {name: make for name, make in servers().items() if name.startswith(tuple(options.servers))}
+    makers = wanted(options)
     for scenario, run in plan(options.seconds, options.seed).items():
         for name, make in makers.items():
             if scenario.startswith(tuple(options.only)) and takes_part(name, scenario):
@@ -95,24 +102,44 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, dict[str, Figures]],
         The medians by server and scenario, and what failed.
     """
     runs: dict[str, dict[str, list[Figures]]] = {name: {} for name, _, _ in chosen(options)}  # ours is the first
-    failed = []
+    failed: list[str] = []
     for number in range(1, options.rounds + 1):
         for name, scenario, run in chosen(options):
-            try:
-                figures = run()
-            except FAILURES as error:
-                failed.append(f"{name}, {scenario}: {type(error).__name__} {error}"[:300])
-                print(failed[-1], flush=True)
-            else:
+            figures = attempt(f"{name}, {scenario}", run, failed)
+            if figures is not None:
                 runs[name].setdefault(scenario, []).append(figures)
-                shown = {key: round(value, 2) for key, value in figures.items()}
-                print(number, name, scenario, shown, flush=True)
+                show(f"{number} {name} {scenario}", figures)
     return {name: {scenario: median(each) for scenario, each in of.items()} for name, of in runs.items()}, failed
 
 
-def in_turns(failed: list[str]) -> dict[str, turns.Comparison]:
+def in_turns(options: argparse.Namespace, failed: list[str]) -> dict[str, turns.Comparison]:
     """Measure ours beside the peer that comes nearest, in turns."""
-    return turns.figures({name: make for name, make in servers().items() if name in {OURS, NEAREST}}, failed)
+    beside = {name: make for name, make in wanted(options).items() if name in {OURS, NEAREST}}
+    if OURS not in beside:
+        return {}
+    compared: dict[str, turns.Comparison] = {}
+    for scenario, contenders in turns.plan(beside).items():
+        comparison = attempt(f"{OURS}, in turns, {scenario}", partial(turns.side_by_side, contenders), failed)
+        if comparison is not None:
+            compared[scenario] = comparison
+            for name, figures in comparison.items():
+                show(f"in turns {scenario} {name}", figures)
+    return compared
+
+
+def attempt(what: str, run: Callable[[], T], failed: list[str]) -> T | None:
+    """Measure something; when that fails, say so, and let the rest go on."""
+    try:
+        return run()
+    except FAILURES as error:
+        failed.append(f"{what}: {type(error).__name__} {error}"[:300])
+        print(failed[-1], flush=True)
+        return None
+
+
+def show(what: str, figures: Figures) -> None:
+    """Print figures as soon as they are there."""
+    print(what, {key: round(value, 2) for key, value in figures.items()}, flush=True)
 
 
 def is_whole(options: argparse.Namespace, failed: list[str]) -> bool:
@@ -152,7 +179,7 @@ def main() -> int:
     open_many_files()
     os.sched_setaffinity(0, {scenarios.LOAD_CORE})
     results, failed = measure(options)
-    of_turns = in_turns(failed) if "turns".startswith(tuple(options.only)) else {}
+    of_turns = in_turns(options, failed) if "turns".startswith(tuple(options.only)) else {}
     of_client = client.figures() if "client".startswith(tuple(options.only)) else {}
     known = versions({name: package for _, package, name, _ in PEERS})
     if any(results.values()):

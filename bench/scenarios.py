@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ AT_ONCE: Final = 200  # messages that a sender of S3 sends before it waits for t
 LOGINS_AT_ONCE: Final = 64  # so many that no server waits for a client, or for TCP's delayed acknowledgements
 CORES: Final = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
-FAILURES: Final = (OSError, AssertionError, subprocess.SubprocessError)  # a server that does not come up, or stops
 
 
 class Server(Protocol):

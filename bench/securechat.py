@@ -140,7 +140,7 @@ class SecureChatClient:
         except BaseException:
             self.sock.close()
             raise
-        self._rest, self._began = b"", time.time()
+        self._rest, self._began = b"", divmod(time.time_ns() // 1000, 1_000_000)
         self._prefix, self._suffix = template(user_id, partner, size)
 
     def _ask(self, frame: Frame) -> Frame:
@@ -168,7 +168,7 @@ class SecureChatClient:
         assert isinstance(answer, LoggedIn), answer
 
     def message(self, number: int) -> bytes:
-        return self._prefix + base64.b64encode(envelope_id(number, self._began)) + self._suffix
+        return self._prefix + base64.b64encode(envelope_id(number, *self._began)) + self._suffix
 
     def hear(self, data: bytes) -> Heard:
         data = self._rest + data
@@ -202,12 +202,12 @@ class SecureChatClient:
 PONG: Final = encode_frame(Pong())
 
 
-def envelope_id(number: int, now: float) -> bytes:
+def envelope_id(number: int, second: int, microsecond: int = 0) -> bytes:
     """Return an id like those of a client (messenger.outbox) in which a number can be found again.
 
-    Later in the same second the same numbers give other ids, and higher ones.
+    Later in the same second the same number gives another id, and a higher one.
     """
-    return PREFIX.pack(int(now), int(now % 1 * 1e6 + number) % 2**32) + number.to_bytes(8, "big")
+    return PREFIX.pack(second, (microsecond + number) % 2**32) + number.to_bytes(8, "big")
 
 
 def template(user_id: str, partner: str, size: int) -> tuple[bytes, bytes]:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from typing import Final
 
 from bench.load import Load
 from bench.report import heading, median, number
-from bench.scenarios import FAILURES, Figures, MakeServer, full_windows, offline, town
+from bench.scenarios import Figures, MakeServer, full_windows, offline, town
 
 TURNS: Final = 25
 WINDOW_S: Final = 0.3
 MESSAGES: Final = 10_000  # of S3
 RATIO: Final = "ratio"  # ends the name of a figure: how many times theirs ours is
-GROWTH: Final = "S1 of SecureChat"
 Measure = Callable[[], Figures]
 Contender = AbstractContextManager[Measure]
 Comparison = dict[str, Figures]  # by contender
@@ -29,10 +28,8 @@ Comparison = dict[str, Figures]  # by contender
 @contextmanager
 def writing(make: MakeServer, *, clients: int, seconds: float = WINDOW_S) -> Iterator[Measure]:
     """S1: run a server, and return what measures a window of it."""
-    with town(make, clients) as place:
-        load = Load(place.clients())
+    with town(make, clients) as place, closing(Load(place.clients())) as load:
         yield partial(full_windows, place, load, seconds)
-        load.close()
 
 
 @contextmanager
@@ -40,6 +37,19 @@ def storing(make: MakeServer, *, messages: int = MESSAGES) -> Iterator[Measure]:
     """S3: the same."""
     with town(make, 100) as place:
         yield partial(offline, place, slice(0, None, 2), slice(1, None, 2), messages)
+
+
+def plan(makers: Mapping[str, MakeServer]) -> dict[str, dict[str, Contender]]:
+    """Return who is measured beside whom, the first of the servers ours: S1, S3, and ours with many clients and few."""
+    ours = next(iter(makers.values()))
+    hundred, thousand = partial(writing, clients=100), partial(writing, clients=1000)
+    comparisons: dict[str, dict[str, Contender]] = {
+        "S1, 100 clients": {name: hundred(make) for name, make in makers.items()},
+        "S1, 1,000 clients": {name: thousand(make) for name, make in makers.items()},
+        "S3": {name: storing(make) for name, make in makers.items()},
+        "S1, clients": {"1,000": thousand(ours), "100": hundred(ours)},
+    }
+    return {scenario: contenders for scenario, contenders in comparisons.items() if len(contenders) > 1}
 
 
 def side_by_side(contenders: dict[str, Contender], turns: int = TURNS) -> Comparison:
@@ -68,36 +78,8 @@ def summary(ours: list[Figures], theirs: list[Figures]) -> Figures:
     return median(theirs) | ratios
 
 
-def figures(makers: Mapping[str, MakeServer], failed: list[str]) -> dict[str, Comparison]:
-    """Compare servers, the first of them ours: S1 with 100 and 1,000 clients, S3; and ours with itself.
-
-    Args:
-        makers: Of the servers, by name.
-        failed: What failed is added to it.
-    """
-    name_of_ours, ours = next(iter(makers.items()))
-    hundred, thousand = partial(writing, clients=100), partial(writing, clients=1000)
-    plan: dict[str, dict[str, Contender]] = {
-        "S1, 100 clients": {name: hundred(make) for name, make in makers.items()},
-        "S1, 1,000 clients": {name: thousand(make) for name, make in makers.items()},
-        "S3": {name: storing(make) for name, make in makers.items()},
-        "S1, clients": {"1,000": thousand(ours), "100": hundred(ours)},
-    }
-    compared = {}
-    for scenario, contenders in plan.items():
-        try:
-            compared[scenario] = side_by_side(contenders)
-        except FAILURES as error:
-            failed.append(f"{name_of_ours}, in turns, {scenario}: {type(error).__name__} {error}"[:300])
-            print(failed[-1], flush=True)
-            continue
-        for name, each in compared[scenario].items():
-            print("in turns", scenario, name, {key: round(value, 2) for key, value in each.items()}, flush=True)
-    return compared
-
-
 def table(compared: Mapping[str, Comparison], versions: Mapping[str, str]) -> str:
-    """Return the rates of each, in brackets ours as a multiple of theirs."""
+    """Return the rates of ours and of whoever is beside it, and how many times theirs ours is."""
     lines = ["| in turns | | | ratio |", "|---|---|---|---|"]
     for scenario, comparison in compared.items():
         (name_of_ours, ours), *others = comparison.items()

@@ -19,7 +19,7 @@ from bench.machine import package_version, versions
 from bench.picture import picture
 from bench.processes import Busy, cpu_s, family, resident
 from bench.report import growth, median, table
-from bench.securechat import WAITING, SecureChatServer, template
+from bench.securechat import WAITING, SecureChatServer, envelope_id, template
 from protocol import Message, decode_frame
 from relay.storage import Address
 from relay.storage.sqlite import SqliteStore
@@ -145,15 +145,41 @@ def test_the_same_server_is_measured_again_and_again() -> None:
     assert all(stored["ours"][name] > 0 for name in ("store_per_s", "drain_per_s"))
 
 
+def test_the_same_number_has_a_higher_id_later_in_the_same_second() -> None:
+    first, second, later = envelope_id(7, 1, 5), envelope_id(7, 1, 6), envelope_id(7, 2, 0)
+    assert first < second < later
+    assert {int.from_bytes(each[8:], "big") for each in (first, second, later)} == {7}
+
+
+def test_who_stands_alone_is_beside_nobody_but_itself() -> None:
+    both = {run.OURS: SecureChatServer, run.NEAREST: SecureChatServer}
+    *beside, (scenario, alone) = turns.plan(both).items()
+    assert [(name, list(each)) for name, each in beside] == [
+        (name, list(both)) for name in ("S1, 100 clients", "S1, 1,000 clients", "S3")
+    ]
+    assert (scenario, list(alone)) == ("S1, clients", ["1,000", "100"])
+    assert list(turns.plan({run.OURS: SecureChatServer})) == ["S1, clients"]
+
+
 def test_a_comparison_that_fails_is_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> turns.Comparison:
-        raise TimeoutError("no answer")
+    def fail_at_storing(contenders: dict[str, str]) -> turns.Comparison:
+        if "S3" in contenders:
+            raise TimeoutError("no answer")
+        return {name: {"per_s": 1.0} for name in contenders}
 
     failed: list[str] = []
-    monkeypatch.setattr(turns, "side_by_side", fail)
-    assert turns.figures({run.OURS: SecureChatServer}, failed) == {}
-    assert len(failed) == 4
-    assert not run.is_whole(argparse.Namespace(only=[""], servers=[""], rounds=3), failed)
+    monkeypatch.setattr(
+        turns, "plan", lambda makers: {"S1": dict.fromkeys(makers), "S3": {"S3": None}, "S": {"x": None}}
+    )
+    monkeypatch.setattr(turns, "side_by_side", fail_at_storing)
+    options = argparse.Namespace(only=[""], servers=[""], rounds=3)
+    assert list(run.in_turns(options, failed)) == ["S1", "S"]
+    assert failed == ["SecureChat, in turns, S3: TimeoutError no answer"]
+    assert not run.is_whole(options, failed)
+
+
+def test_turns_are_for_our_own_server_and_whom_the_options_name() -> None:
+    assert run.in_turns(argparse.Namespace(servers=["no such server"]), []) == {}
 
 
 # ---------------------------------------------------------------- what a run says
