@@ -81,7 +81,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     Where tests run in several processes, the marker `no_cover` of pytest-cov 7.1 stops one of two tracers.
     """
-    if item.path.relative_to(HERE).parts[0] not in UNTRACED:
+    covered = item.config.pluginmanager.hasplugin("_cov")  # a debugger traces, too, and shall
+    if not covered or item.path.relative_to(HERE).parts[0] not in UNTRACED:
         return (yield)
     tracer, of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
