@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from canonical_json import without
 from crypto_utils import Label, RSAPrivateKey, RSAPublicKey, sign, verify
-from protocol import without
 from records import Acceptance
 
 

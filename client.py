@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import command_line
+from canonical_json import decode
 from client_options import parse_arguments
 from daemon import Daemon
 from entrance import Entrance, Prompts
@@ -44,7 +45,6 @@ from messenger.ui.text import restored_lines
 from notifier import Notifier
 from one_shot import OneShot
 from process_lock import ProcessLock
-from protocol import decode
 from records import Revocation
 from session import Session, revoke, wall_time
 from talk import Talk

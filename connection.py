@@ -16,6 +16,7 @@ from protocol import (
     Accepted,
     Acknowledge,
     CodeSent,
+    Deliveries,
     Delivery,
     Erase,
     Erased,
@@ -32,6 +33,7 @@ from protocol import (
     LoggedIn,
     Login,
     Message,
+    Outbound,
     Ping,
     Pong,
     Prekeys,
@@ -49,8 +51,8 @@ from protocol import (
     Rotated,
     Rows,
     Welcome,
-    decode_frame,
-    encode_frame,
+    decode_frames,
+    encode_frames,
 )
 
 
@@ -142,13 +144,17 @@ for _state in State:
         TRANSITIONS[_state].update({(role, Goodbye): State.CLOSED for role in Role})
 
 # The same by role and state: what a link asks with every frame.
-_ALLOWED: Final[dict[Role, dict[State, dict[type[Frame], State]]]] = {
+_ALLOWED: Final[dict[Role, dict[State, dict[type[Outbound], State]]]] = {
     role: {
         state: {kind: following for (speaker, kind), following in table.items() if speaker is role}
         for state, table in TRANSITIONS.items()
     }
     for role in Role
 }
+
+for _table in _ALLOWED[_SERVER].values():
+    if Delivery in _table:
+        _table[Deliveries] = _table[Delivery]
 
 
 class Connection:
@@ -179,7 +185,7 @@ class Connection:
         self._state = state
         if state is State.CLOSED:  # nothing more is read, and nothing kept for it
             self._begun.clear()
-        self._may_send, self._may_come = self._ours[state], self._theirs[state]
+        self._may_come = self._theirs[state]
         ready = MAX_FRAME if self.role is Role.CLIENT else MAX_ENVELOPE  # bytes that the other end may send
         self._max_frame = ready if state is State.READY else MAX_FRAME_BEFORE_LOGIN
 
@@ -188,19 +194,22 @@ class Connection:
         """Whether a frame has begun and not ended."""
         return bool(self._begun)
 
-    def send(self, frame: Frame) -> bytes:
+    def send(self, *frames: Outbound) -> bytes:
         """Return the bytes for the socket.
 
         Raises:
-            LocalProtocolError: This frame is not allowed now; nothing has changed.
+            LocalProtocolError: One of these frames is not allowed now; nothing has changed.
         """
-        following = self._may_send.get(type(frame))
-        if following is None:
-            message = f"{type(frame).__name__} may not be sent in state {self.state.name}"
-            raise LocalProtocolError(message)
-        if following is not self._state:
-            self.state = following
-        return encode_frame(frame)
+        state = self._state
+        for frame in frames:
+            following = self._ours[state].get(type(frame))
+            if following is None:
+                message = f"{type(frame).__name__} may not be sent in state {state.name}"
+                raise LocalProtocolError(message)
+            state = following
+        if state is not self._state:
+            self.state = state
+        return encode_frames(*frames)
 
     def receive(self, data: bytes) -> list[Frame]:
         """Take what came from the socket and return the frames that are complete.
@@ -229,24 +238,41 @@ class Connection:
 
     def _take_frames(self, data: bytes, frames: list[Frame]) -> int:
         """Append the complete frames of some bytes to a list and return where the rest begins."""
-        start, end = 0, len(data)
-        while start < end and self._state is not _CLOSED:
+        start = 0
+        while self._state is not _CLOSED:
+            bodies, start = self._cut(data, start)
+            if not bodies:
+                return start
+            for frame in decode_frames(bodies):
+                following = self._may_come.get(type(frame))
+                if following is None:
+                    raise RemoteProtocolError(Code.UNEXPECTED_FRAME, type(frame).__name__.lower())
+                frames.append(frame)
+                if following is not self._state:
+                    self.state = following
+                    break  # before login there is no other; after a goodbye nothing is read any more
+        return len(data)
+
+    def _cut(self, data: bytes, start: int) -> tuple[list[bytes], int]:
+        """Return the complete frames from a place on, without their lengths, and where the rest begins.
+
+        Before login it is only one: after it, others may come, and larger ones.
+        """
+        bodies: list[bytes] = []
+        end, many = len(data), self._state is State.READY
+        while start < end and (many or not bodies):
             body = start + LENGTH_SIZE
             if body > end:
                 self._needed = LENGTH_SIZE
                 break
             (size,) = _length(data, start)
             if not 0 < size <= self._max_frame:  # on the length itself: nothing is kept for it
+                if bodies:  # they were good, and are heard first
+                    break
                 raise RemoteProtocolError(Code.TOO_LARGE if size else Code.MALFORMED)
             if body + size > end:
                 self._needed = LENGTH_SIZE + size
                 break
             start = body + size
-            frame = decode_frame(data[body:start])
-            following = self._may_come.get(type(frame))
-            if following is None:
-                raise RemoteProtocolError(Code.UNEXPECTED_FRAME, type(frame).__name__.lower())
-            if following is not self._state:
-                self.state = following
-            frames.append(frame)
-        return end if self._state is _CLOSED else start  # after a goodbye nothing is read any more
+            bodies.append(data[body:start])
+        return bodies, start

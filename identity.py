@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from canonical_json import canonical, without
 from crypto_utils import (
     RSA_SIZE,
     Ed25519PublicKey,
@@ -29,7 +30,6 @@ from crypto_utils import (
     wrap,
 )
 from errors import CryptoError
-from protocol import canonical, without
 from records import (
     ED25519_SIGNATURE_SIZE,
     HASH_SIZE,

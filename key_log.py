@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 
 import merkle
+from canonical_json import canonical, without
 from crypto_utils import Label, RSAPrivateKey, RSAPublicKey, prove_unique, sha256, sign, verify, verify_unique
 from errors import CryptoError
 from identity import identity_hash
-from protocol import canonical, without
 from records import Erasure, IdentityRecord, Inclusion, LogEntry, LogProof, Record, TreeHead
 
 IDENTITY, REVOCATION, ERASURE = "identity", "revocation", "erasure"  # kinds of entries

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 from connection import Connection, Role, State
 from crypto_utils import RSAPublicKey
 from errors import Code, CryptoError, LocalProtocolError, NetworkError, RemoteProtocolError, SecureChatError
-from protocol import Frame, Goodbye, Ping, Pong
+from protocol import Frame, Goodbye, Outbound, Ping, Pong
 from tls import TURNED_AWAY, pinned_key
 
 log = logging.getLogger("securechat.link")
@@ -48,7 +48,7 @@ class LinkLimits:
     heartbeat_s: float = (
         20.0  # of silence before a ping, and again before giving up: TCP never sees a process that stopped
     )
-    outbox_frames: int = 2048  # not yet encoded; several groups of the server's writer
+    outbox_frames: int = 2048  # not yet encoded, or what goes together; several groups of the server's writer
     outbox_size: int = 4 * 1024 * 1024  # bytes not yet written: what a client that never reads can cost
 
 
@@ -119,7 +119,7 @@ class Link:
         self._pin = pin
         self._settled = settled
         self._socket: ssl.SSLSocket | None = None
-        self._queue: deque[Frame] = deque()
+        self._queue: deque[Outbound] = deque()
         self._output = bytearray()
         self._writing = False  # whether the loop waits until the socket takes more
         self._closing = False
@@ -133,7 +133,7 @@ class Link:
 
     # ------------------------------------------------------------ any thread
 
-    def send(self, *frames: Frame) -> None:
+    def send(self, *frames: Outbound) -> None:
         """Queue frames; on a link that is closing or closed they are dropped."""
         if self._closing or self.phase is Phase.CLOSED:
             return
@@ -278,13 +278,13 @@ class Link:
             settled()
 
     def _encode(self) -> None:
-        while self._queue and self.connection.state is not State.CLOSED:
-            try:
-                self._output += self.connection.send(self._queue.popleft())
-            except LocalProtocolError as error:
+        frames = [self._queue.popleft() for _ in range(len(self._queue))]  # other threads may add to it meanwhile
+        try:
+            self._output += self.connection.send(*frames)
+        except LocalProtocolError as error:
+            if self.connection.state is not State.CLOSED:  # after a goodbye nothing is sent
                 log.warning("%s", error)
-                self.close()
-                return
+            self.close()
 
     def _write(self) -> bool:
         """Write; return whether all of it is out."""

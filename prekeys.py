@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
+from canonical_json import without
 from crypto_utils import Label, MLDSA65PublicKey, PrivateKeys, sign, verify
 from errors import CryptoError
 from identity import identity_hash, signing_key
 from key_agreement import PublicPair
-from protocol import without
 from records import (
     ED25519_SIGNATURE_SIZE,
     MLDSA65_SIGNATURE_SIZE,

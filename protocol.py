@@ -8,12 +8,15 @@ never be here is a decision about accounts, mailboxes or trust. docs/PROTOCOL.md
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar, get_args
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from operator import methodcaller
+from typing import Annotated, Any, Final, get_args
 
-import msgspec
 from msgspec import Meta, Raw, Struct
+from msgspec.json import Decoder
 
+from canonical_json import canonical, decode_all_strictly, decode_strictly
 from errors import Code, RemoteProtocolError
 from records import (
     MAX_RECORDS,
@@ -382,62 +385,7 @@ def frame_type(frame: Frame | type[Frame]) -> str:
     return str(frame.__struct_config__.tag)
 
 
-# ---------------------------------------------------------------- codec (docs/PROTOCOL.md section 2)
-
-T = TypeVar("T", bound=Struct)
-
-_encode: Final = msgspec.json.Encoder(order="sorted").encode
-_frames: Final = msgspec.json.Decoder(AnyFrame)
-
-
-@functools.cache
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(kind)
-
-
-def canonical(value: Struct | Mapping[str, object]) -> bytes:
-    """Encode as canonical JSON: sorted keys, no white space, binary as base64 (docs/PROTOCOL.md section 2.2)."""
-    return _encode(value)
-
-
-def without(struct: Struct, *names: str) -> bytes:
-    """Encode a structure as canonical JSON less some of its fields: what a signature covers."""
-    fields = msgspec.structs.asdict(struct)
-    for name in names:
-        del fields[name]
-    tag = struct.__struct_config__.tag
-    if tag is not None:
-        fields["type"] = tag
-    return _encode(fields)
-
-
-def decode_strictly(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
-    """Decode, and take nothing that its own writer would not have written.
-
-    Re-encoding must give the same bytes. That one rule refuses duplicate keys, white space, other escapes,
-    floats, byte order marks, lone surrogates and base64 with a non-canonical tail.
-
-    Raises:
-        RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
-    """
-    try:
-        value: T = decoder.decode(data)
-        exact = _encode(value) == data
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
-        raise RemoteProtocolError(Code.MALFORMED) from error
-    if not exact:
-        raise RemoteProtocolError(Code.MALFORMED, "not canonical JSON")
-    return value
-
-
-def decode(kind: type[T], data: bytes) -> T:
-    """Parse one structure from its canonical JSON.
-
-    Raises:
-        RemoteProtocolError: It is not exactly that (docs/PROTOCOL.md section 2.2).
-    """
-    decoder: msgspec.json.Decoder[T] = _decoder(kind)
-    return decode_strictly(decoder, data)
+# ---------------------------------------------------------------- frames as bytes (docs/PROTOCOL.md section 2)
 
 
 def decode_envelope(data: bytes | Raw) -> Message | Receipt:
@@ -460,19 +408,93 @@ def decode_frame(data: bytes) -> Frame:
     Raises:
         RemoteProtocolError: They are not exactly one frame (docs/PROTOCOL.md section 2.2).
     """
-    frame: Frame = decode_strictly(_by_end.get(data[data.rfind(b":") :], _frames), data)
+    frame: Frame = decode_strictly(_by_end.get(_end(data), _any), data)
     if isinstance(frame, Envelope):
         frame.__dict__["encoded"] = data
     return frame
 
 
-# The type is the last field of most frames. Known beforehand, it saves the decoder a first pass to find it.
-_by_end: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
-    f':"{frame_type(kind)}"}}'.encode(): msgspec.json.Decoder(kind) for kind in get_args(AnyFrame)
+def decode_frames(bodies: list[bytes]) -> Iterable[Frame]:
+    """Parse frames that came together, without the lengths before them, one after the other.
+
+    Raises:
+        RemoteProtocolError: When the first is reached that is not exactly one frame (docs/PROTOCOL.md section 2.2).
+    """
+    return (_decode_alike(bodies) if len(bodies) > 1 else None) or map(decode_frame, bodies)
+
+
+def _decode_alike(bodies: list[bytes]) -> list[Frame] | None:
+    """Parse frames of one type in one go, as strictly; None when they are not, or one of them is bad."""
+    end = _end(bodies[0])
+    decoder = _lists_by_end.get(end)
+    if decoder is None or not all(map(methodcaller("endswith", end), bodies)):
+        return None
+    try:
+        frames = decode_all_strictly(decoder, bodies)
+    except RemoteProtocolError:
+        return None
+    if isinstance(frames[0], Envelope):
+        for frame, body in zip(frames, bodies, strict=True):
+            frame.__dict__["encoded"] = body
+    return frames
+
+
+def _end(body: bytes) -> bytes:
+    """Return how a frame's bytes end: with its type, as that is the last field of most frames.
+
+    Known beforehand, it saves the decoder a first pass to find it.
+    """
+    return body[body.rfind(b":") :]
+
+
+_any: Final = Decoder(AnyFrame)
+_kinds: Final = {f':"{frame_type(kind)}"}}'.encode(): kind for kind in get_args(AnyFrame)}
+_by_end: Final[dict[bytes, Decoder[Any]]] = {end: Decoder(kind) for end, kind in _kinds.items()}
+_lists_by_end: Final[dict[bytes, Decoder[list[Any]]]] = {
+    end: Decoder(list[kind])  # type: ignore[valid-type]
+    for end, kind in _kinds.items()
 }
 
 
-def encode_frame(frame: Frame) -> bytes:
-    """Write a frame with its length before it, ready for the socket."""
-    body = _encode(frame)
-    return len(body).to_bytes(LENGTH_SIZE, "big") + body
+class Deliveries(Struct, frozen=True):
+    """Delivery frames that go out together. They are not made one by one: most of what the relay writes is these.
+
+    Attributes:
+        sequences: Those of the envelopes, in their order.
+        envelopes: As their senders wrote them.
+    """
+
+    sequences: Sequence[int]
+    envelopes: Sequence[bytes]
+
+    def __iter__(self) -> Iterator[Delivery]:
+        """Return the frames."""
+        for sequence, envelope in zip(self.sequences, self.envelopes, strict=True):
+            yield Delivery(envelope=Raw(envelope), sequence=sequence)
+
+    def pieces(self) -> list[bytes]:
+        """Return what they are written in: the length and the canonical JSON of each, around the envelope's bytes."""
+        pieces: list[bytes] = []
+        for sequence, envelope in zip(self.sequences, self.envelopes, strict=True):
+            after = b',"sequence":%d,"type":"delivery"}' % sequence
+            pieces += (_length(len(_BEFORE) + len(envelope) + len(after)), _BEFORE, envelope, after)
+        return pieces
+
+
+_BEFORE: Final = b'{"envelope":'
+_length: Final = struct.Struct(">I").pack
+
+
+Outbound = Frame | Deliveries
+
+
+def encode_frames(*frames: Outbound) -> bytes:
+    """Write frames, each with its length before it, ready for the socket."""
+    pieces: list[bytes] = []
+    for frame in frames:
+        if isinstance(frame, Deliveries):
+            pieces += frame.pieces()
+        else:
+            body = canonical(frame)
+            pieces += (_length(len(body)), body)
+    return b"".join(pieces)

@@ -36,7 +36,7 @@ from crypto_utils import RSAPublicKey, fingerprint
 from errors import Code, NetworkError, Refused, SecureChatError, UsageError
 from link import Link, LinkLimits
 from process_lock import ProcessLock
-from protocol import MAX_FRAME, Frame
+from protocol import MAX_FRAME, Frame, Outbound
 from relay.actions import Action, Outgoing, SendCode
 from relay.actions import Link as LinkKey
 from relay.limits import DAY, Door, Limits, Now, changed
@@ -313,7 +313,7 @@ class Server:
 
     def _perform(self, actions: list[Action]) -> None:
         """Carry out what the relay wants."""
-        frames: defaultdict[LinkKey, list[Frame]] = defaultdict(list)
+        frames: defaultdict[LinkKey, list[Outbound]] = defaultdict(list)
         for action in actions:
             if isinstance(action, Outgoing):
                 frames[action.link] += action.frames

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from msgspec import Meta
 
+from canonical_json import canonical, decode
 from crypto_utils import (
     RSA_BITS,
     RSA_EXPONENT,
@@ -34,7 +35,6 @@ from crypto_utils import (
 )
 from errors import CryptoError, KeyFileError, RemoteProtocolError, SetupError
 from key_files import move_key_file, read_key_file, write_key_file
-from protocol import canonical, decode
 from records import Record, Signature256
 
 _UNREADABLE_X509: Final = (Warning, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)

@@ -28,6 +28,7 @@ from typing import Any, Final
 from msgspec import Raw
 from sqlcipher3 import dbapi2 as sqlcipher
 
+from canonical_json import canonical
 from crypto_utils import Label, decrypt_private_keys, open_sealed, seal, sign, verify
 from messenger.account import Account, AccountFiles, generate, save
 from messenger.content import NO_LOG, Text, pack
@@ -38,7 +39,7 @@ from messenger.keyring import Keyring
 from messenger.line import Output
 from messenger.preferences import Preferences
 from messenger.suites import SPOKEN
-from protocol import Accepted, Delivery, Envelope, LoggedIn, Welcome, canonical, decode_frame, encode_frame
+from protocol import Accepted, Delivery, Envelope, LoggedIn, Welcome, decode_frame, encode_frames
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PASSWORD: Final = "a password of the bench"
@@ -129,7 +130,7 @@ class Exchange:
         began = time.perf_counter()
         output = act()
         for frame in output.frames:
-            encode_frame(frame)
+            encode_frames(frame)
         self.taken.setdefault(name, []).append(time.perf_counter() - began)
         self.ran.append((name, person.copy, person.database.statements.copy()))
         return output

@@ -15,6 +15,7 @@ from typing import Final
 
 from bench.load import Heard
 from bench.peers.common import connect, secured
+from canonical_json import canonical
 from connection import Connection, Role
 from crypto_utils import (
     Label,
@@ -29,7 +30,7 @@ from identity import create_record, identity_hash, key_id, login_statement
 from messenger.content import NO_LOG, Text, pack
 from messenger.outbox import PREFIX
 from messenger.suites.suite2 import HEADER
-from protocol import Frame, Hello, LoggedIn, Login, Message, Pong, Welcome, canonical, encode_frame
+from protocol import Frame, Hello, LoggedIn, Login, Message, Pong, Welcome, encode_frames
 from records import ED25519_SIGNATURE_SIZE, IdentityRecord
 from relay.storage import Address, Arrival
 from relay.storage.sqlite import SqliteStore
@@ -199,7 +200,7 @@ class SecureChatClient:
         return heard
 
 
-PONG: Final = encode_frame(Pong())
+PONG: Final = encode_frames(Pong())
 
 
 def envelope_id(number: int, second: int, microsecond: int = 0) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from Crypto.IO import PEM
 
+from canonical_json import canonical, decode
 from connection import Connection, Role, State
 from crypto_utils import PrivateKeys, encrypt_private_keys, private_keys_from_pem, private_keys_to_pem
 from crypto_utils import _check_protection as check_protection
@@ -21,7 +22,7 @@ from messenger.account import Account
 from messenger.content import NO_LOG, Notice, ReceiptContent, Text, pack, unpack
 from messenger.suites.draft import Draft
 from messenger.suites.suite1 import Suite1
-from protocol import Hello, Log, Message, Ping, canonical, decode, decode_envelope, encode_frame
+from protocol import Hello, Log, Message, Ping, decode_envelope, encode_frames
 from records import IdentityRecord, Inclusion, LogProof, Revocation
 from server_key import ServerKey, certificate_key, create_hop, self_signed_certificate
 
@@ -63,13 +64,13 @@ def read_frames(data: bytes) -> None:
         connection = Connection(role)
         connection.state = state
         frames = connection.receive(data)
-        written = b"".join(encode_frame(frame) for frame in frames)
+        written = b"".join(encode_frames(frame) for frame in frames)
         assert data.startswith(written)
 
 
 def frames() -> list[bytes]:
     sent = [Hello(nonce=bytes(32), versions=[1]), Ping(), Log(entries=[], proof=proof(), start=0)]
-    return [*(encode_frame(frame) for frame in sent), len(envelope()).to_bytes(4, "big") + envelope()]
+    return [*(encode_frames(frame) for frame in sent), len(envelope()).to_bytes(4, "big") + envelope()]
 
 
 # ---------------------------------------------------------------- envelopes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from canonical_json import canonical, decode
 from crypto_utils import PrivateKeys, decrypt_private_keys, encrypt_private_keys, public_key_to_pem
 from errors import CryptoError, KeyFileError, RemoteProtocolError, StorageError, UsageError
 from identity import (
@@ -17,7 +18,6 @@ from identity import (
     verify_successor,
 )
 from key_files import move_key_file, read_key_file, write_key_file
-from protocol import canonical, decode
 from records import IdentityRecord, Revocation, is_user_id
 
 FIRST_DEVICE = 1  # the device that registered

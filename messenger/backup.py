@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from canonical_json import decode
 from crypto_utils import PublicKeys, decrypt_private_keys
 from errors import CryptoError, KeyFileError, RemoteProtocolError, StorageError, UsageError
 from identity import verify_record
@@ -22,7 +23,6 @@ from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import open_account
 from messenger.server_address import key_file
-from protocol import decode
 from records import IdentityRecord
 
 _KEYS_OF_TODAY: Final = ("skipped_key", "session", "own_prekey")  # a backup is no reason to keep them for years

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from canonical_json import canonical, decode
 from errors import CryptoError
 from identity import identity_hash, key_id, verify_chain, verify_ending, verify_successor
 from messenger.database import Database
-from protocol import canonical, decode
 from records import KEY_ID_SIZE, IdentityRecord, Revocation
 
 COUNTERS_SKIPPED: Final = 2**32  # more than anybody writes between two backups, and room for two million of them

@@ -12,9 +12,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from canonical_json import canonical, decode_strictly
 from errors import CryptoError, ProtocolError, UsageError
 from key_log import EMPTY
-from protocol import Frame, canonical, decode_strictly
+from protocol import Frame
 from records import EnvelopeId, Hash, Integer, Record, UserId
 
 MAX_TEXT: Final = 64 * 1024  # bytes of UTF-8; more belongs into a file

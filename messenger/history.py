@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from canonical_json import canonical
 from errors import Code
 from messenger.database import Database
 from messenger.events import (
@@ -17,7 +18,6 @@ from messenger.events import (
     Quote,
     TimerChanged,
 )
-from protocol import canonical
 from records import Acceptance
 
 SENT_AGAIN_S: Final = 30 * 24 * 3600  # after which no server has the message

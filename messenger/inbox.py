@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from canonical_json import canonical
 from errors import CryptoError, RemoteProtocolError
 from messenger.account import Account
 from messenger.changes import Changes
@@ -27,7 +28,7 @@ from messenger.history import History
 from messenger.keyring import KEPT_S, Keyring
 from messenger.protection import Protection
 from messenger.suites.errors import UnopenedError
-from protocol import ALL_DEVICES, Delivery, Message, Receipt, canonical, decode_envelope
+from protocol import ALL_DEVICES, Delivery, Message, Receipt, decode_envelope
 from records import IdentityRecord
 
 MAX_ASKED: Final = 1000  # over one link, of one contact: as many as wait in a mailbox

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from canonical_json import canonical, decode
 from crypto_utils import private_keys_from_pem, private_keys_to_pem
 from errors import UsageError
 from identity import key_id
 from messenger.account import Account, Vault, succeed
 from messenger.database import Database
 from messenger.suites import SPOKEN
-from protocol import canonical, decode
 from records import IdentityRecord
 
 MAX_TRIED: Final = 3  # former identities at a login; a server takes only a few failed ones

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
+from canonical_json import canonical
 from messenger.contacts import Contact, Contacts
 from messenger.content import (
     Content,
@@ -26,7 +27,7 @@ from messenger.log_replica import LogReplica
 from messenger.outbox import Entry, Kind, Outbox
 from messenger.protection import Protection
 from messenger.suites.draft import Draft
-from protocol import Message, Receipt, canonical
+from protocol import Message, Receipt
 
 
 class GoneError(Exception):

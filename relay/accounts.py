@@ -7,10 +7,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from canonical_json import decode
 from crypto_utils import Label, RSAPrivateKey, sha256, spki, verify
 from errors import Code, CryptoError, Refused
 from identity import CODE_DIGITS, identity_hash, login_statement, open_code, signing_key
-from protocol import Login, Register, RequestCode, decode
+from protocol import Login, Register, RequestCode
 from records import IdentityRecord, Revocation
 from relay.directory import Directory
 from relay.limits import Limits, Now, RateLimiter

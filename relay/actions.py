@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from msgspec import Struct
 
 from errors import Code
-from protocol import Frame
+from protocol import Outbound
 
 Link = Hashable  # whatever the program uses for one; the relay only compares it
 
@@ -17,7 +17,7 @@ class Outgoing(Struct, frozen=True):
     """Send frames over a link."""
 
     link: Link
-    frames: list[Frame]
+    frames: Sequence[Outbound]
     early: bool = False  # it may go out before the transaction is on disk
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, repeat
 from typing import Final, NamedTuple
 
 from protocol import MAX_ACCEPTED, Accepted, Frame
@@ -22,34 +24,29 @@ class Source(NamedTuple):
     now: Now
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Answers:
     """Replies to a sender whose envelopes every device was handed; they go out together.
 
     Attributes:
         came: Whom they go to, and when the first of the envelopes came.
-        ids: Of these envelopes.
+        ids: Of these envelopes, in their order.
         again: What was sent again meanwhile: over which link, and its id.
         told: The links that heard of it before it is safe.
         missing: How many acknowledges the replies wait for.
     """
 
     came: Source
-    ids: list[bytes] = field(default_factory=list)
+    ids: dict[bytes, None] = field(default_factory=dict)
     again: list[tuple[Link, bytes]] = field(default_factory=list)
     told: set[Link] = field(default_factory=set)
     missing: int = 0
-
-    def are_complete(self) -> bool:
-        """Take one acknowledge, and tell whether it was the last."""
-        self.missing -= 1
-        return self.missing == 0
 
     def replies(self) -> list[Outgoing]:
         """Return what is said once they are complete."""
         at = self.came.now.wall_s
         again = [Outgoing(link, accepted([envelope_id], at), early=True) for link, envelope_id in self.again]
-        return [Outgoing(self.came.link, accepted(self.ids, at), early=True), *again]
+        return [Outgoing(self.came.link, accepted(list(self.ids), at), early=True), *again]
 
 
 class Awaited:
@@ -59,14 +56,14 @@ class Awaited:
         """Start with none."""
         self._by_sequence: dict[int, Answers] = {}  # of the acknowledges that they wait for, oldest first
         self._by_link: dict[Link, Answers] = {}  # to which the next reply over it is added
-        self._by_name: dict[tuple[str, bytes], Answers] = {}  # sender and id of what is not safe yet
+        self._by_sender: defaultdict[str, set[Answers]] = defaultdict(set)  # few: of the last second
 
     @property
     def since_s(self) -> float | None:
         """When the oldest envelope came whose reply waits."""
         return next(iter(self._by_sequence.values())).came.now.steady_s if self._by_sequence else None
 
-    def add(self, came: Source, ids: list[bytes], put: Iterable[list[int]], told: Iterable[Link]) -> None:
+    def add(self, came: Source, ids: list[bytes], put: Iterable[Sequence[int]], told: Iterable[Link]) -> None:
         """Answer envelopes when all of their sequences are acknowledged.
 
         Args:
@@ -76,12 +73,13 @@ class Awaited:
             told: The links that they go to.
         """
         answers = self._answers(came)
-        answers.ids += ids
+        for envelope_id in ids:
+            answers.ids[envelope_id] = None
         answers.told.update(told)
-        self._by_name.update(dict.fromkeys([(came.device.user_id, envelope_id) for envelope_id in ids], answers))
         for sequences in put:
             answers.missing += len(sequences)
-            self._by_sequence.update(dict.fromkeys(sequences, answers))
+            for sequence in sequences:
+                self._by_sequence[sequence] = answers
 
     def _answers(self, came: Source) -> Answers:
         """Return what the next reply over a link is added to."""
@@ -92,39 +90,47 @@ class Awaited:
             or came.now.wall_s != answers.came.now.wall_s
         ):
             answers = self._by_link[came.link] = Answers(came)
+            self._by_sender[came.device.user_id].add(answers)
         return answers
 
     def add_again(self, link: Link, sender_id: str, envelope_id: bytes) -> bool:
         """Answer an envelope over another link too, if its reply waits; return whether it does."""
-        answers = self._by_name.get((sender_id, envelope_id))
+        answers = self._find(sender_id, envelope_id)
         if answers is not None:
             answers.again.append((link, envelope_id))
         return answers is not None
 
     def awaits(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether the reply about an envelope waits."""
-        return (sender_id, envelope_id) in self._by_name
+        return self._find(sender_id, envelope_id) is not None
+
+    def _find(self, sender_id: str, envelope_id: bytes) -> Answers | None:
+        return next((each for each in self._by_sender.get(sender_id, ()) if envelope_id in each.ids), None)
 
     def acknowledge(self, sequences: list[int]) -> list[Outgoing]:
         """Return the replies that waited for nothing but these; the next to the same sender are others."""
         replies: list[Outgoing] = []
-        for sequence in sequences:
-            answers = self._by_sequence.pop(sequence, None)
-            if answers is not None and answers.are_complete():
-                replies += answers.replies()
-                self._forget(answers)
+        waiting = map(self._by_sequence.pop, sequences, repeat(None))
+        for answers, acknowledged in groupby(waiting):
+            if answers is not None:
+                answers.missing -= len(list(acknowledged))
+                if not answers.missing:
+                    replies += answers.replies()
+                    self._forget(answers)
         return replies
 
     def _forget(self, answers: Answers) -> None:
         came = answers.came
         if self._by_link.get(came.link) is answers:
             del self._by_link[came.link]
-        for envelope_id in answers.ids:
-            del self._by_name[came.device.user_id, envelope_id]
+        mine = self._by_sender[came.device.user_id]
+        mine.remove(answers)
+        if not mine:
+            del self._by_sender[came.device.user_id]
 
     def _take_all(self) -> list[Answers]:
         answers = list({id(each): each for each in self._by_sequence.values()}.values())
-        for remembered in (self._by_sequence, self._by_link, self._by_name):
+        for remembered in (self._by_sequence, self._by_link, self._by_sender):
             remembered.clear()
         return answers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from canonical_json import canonical, decode
 from errors import Code, CryptoError, Refused
 from identity import identity_hash, verify_ending, verify_record, verify_successor
 from protocol import (
@@ -13,8 +14,6 @@ from protocol import (
     Identity,
     Log,
     Row,
-    canonical,
-    decode,
 )
 from records import MAX_RECORDS, Erasure, IdentityRecord, Revocation
 from relay.limits import Limits, Now, RateLimiter

@@ -6,9 +6,9 @@ from functools import lru_cache, partial
 from typing import Final
 
 import merkle
+from canonical_json import decode
 from crypto_utils import RSAPrivateKey, sha256
 from key_log import ERASURE, entry_for, prove_index, sign_head
-from protocol import decode
 from records import IdentityRecord, Inclusion, LogEntry, LogProof, Record, Revocation, TreeHead
 from relay.limits import Now
 from relay.storage import Store

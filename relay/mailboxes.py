@@ -8,10 +8,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from msgspec import Raw
-
 from errors import Code, Refused
-from protocol import ALL_DEVICES, Delivery, Envelope, Frame, Message, Rejected
+from protocol import ALL_DEVICES, Deliveries, Envelope, Message, Rejected
 from relay.actions import Action, Link, Outgoing
 from relay.answers import Awaited, Source, accepted
 from relay.directory import Directory
@@ -38,7 +36,7 @@ class Mailboxes:
         self._directory = directory
         self._presence = presence
         self._limits = limits
-        self._quotas = Quotas(store, presence, limits)
+        self._quotas = Quotas(store, limits)
         self._awaited = Awaited()
         self.group = 0  # the number of what is committed together
 
@@ -138,8 +136,7 @@ class Mailboxes:
             actions.append(Outgoing(came.link, accepted(ids[spared:], at)))
         for online, fits, sequences in zip(reached, fitting, put, strict=True):
             if online is not None and fits:
-                pairs = zip(sequences, [arrival.envelope for arrival in arrivals[:fits]], strict=False)
-                actions.append(self._push(online, list(pairs)))
+                actions.append(self._push(online, sequences[:fits], [each.envelope for each in arrivals[:fits]]))
         if spared:
             safe_with = [sequences[:spared] for sequences in put]
             self._awaited.add(came, ids[:spared], safe_with, [action.link for action in actions])
@@ -160,10 +157,9 @@ class Mailboxes:
             size -= len(arrival.envelope)
         return len(arrivals)
 
-    def _push(self, online: Online, waiting: Sequence[tuple[int, bytes]]) -> Outgoing:
-        online.push(waiting)
-        frames: list[Frame] = [Delivery(envelope=Raw(envelope), sequence=sequence) for sequence, envelope in waiting]
-        return Outgoing(online.link, frames, early=online.since != self.group)
+    def _push(self, online: Online, sequences: Sequence[int], envelopes: Sequence[bytes]) -> Outgoing:
+        online.push(sequences, envelopes)
+        return Outgoing(online.link, [Deliveries(sequences, envelopes)], early=online.since != self.group)
 
     def _has_room(self, online: Online) -> bool:
         """Tell whether the window of a link, which is counted in envelopes and in bytes, is open."""
@@ -178,13 +174,11 @@ class Mailboxes:
         size = self._limits.delivery_window_size - online.in_flight
         waiting = self._store.pending(mailbox, after=online.cursor, limit=room, size=size)
         online.caught_up = len(waiting) < room and sum(len(envelope) for _, envelope in waiting) < size
-        return [self._push(online, waiting)] if waiting else []
+        return [self._push(online, *zip(*waiting, strict=True))] if waiting else []
 
     def enter(self, device: Address, online: Online) -> list[Action]:
         """Push the first page to a device that logs in; what was pushed over a link that it had is pushed again."""
-        before = self._presence.find(device)
-        if before is not None:
-            self._store.keep(before.unacknowledged)
+        self._store.keep(device)
         return self.fill(device, online)
 
     def forget_quotas(self) -> None:
@@ -212,7 +206,7 @@ class Mailboxes:
 
     def leave(self, device: Address) -> None:
         """Note that a device's link has ended; what was pushed over it and not acknowledged stays in its mailbox."""
-        self._store.keep(self._presence.of(device).unacknowledged)
+        self._store.keep(device)
         self._presence.leave(device)
 
     # ------------------------------------------------------------ groups

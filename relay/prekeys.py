@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from canonical_json import canonical, decode
 from errors import Code, CryptoError, Refused
 from prekeys import verify_prekey
-from protocol import FetchPrekeys, Prekeys, PrekeysHeld, PublishPrekeys, canonical, decode
+from protocol import FetchPrekeys, Prekeys, PrekeysHeld, PublishPrekeys
 from records import IdentityRecord, OneTimePrekey, SignedPrekey
 from relay.limits import Limits, Now, RateLimiter
 from relay.storage import Address, Store

@@ -29,16 +29,17 @@ class Online:
     unacknowledged: dict[int, int] = field(default_factory=dict)
     in_flight: int = 0
 
-    def push(self, waiting: Sequence[tuple[int, bytes]]) -> None:
-        """Note that envelopes go out: sequence and bytes, in their order."""
-        for sequence, envelope in waiting:
-            self.unacknowledged[sequence] = len(envelope)
-            self.in_flight += len(envelope)
-        self.cursor = waiting[-1][0]
+    def push(self, sequences: Sequence[int], envelopes: Sequence[bytes]) -> None:
+        """Note that envelopes go out, in their order."""
+        sizes, unacknowledged = list(map(len, envelopes)), self.unacknowledged
+        for sequence, size in zip(sequences, sizes, strict=True):
+            unacknowledged[sequence] = size
+        self.in_flight += sum(sizes)
+        self.cursor = sequences[-1]
 
     def acknowledge(self, sequences: list[int]) -> None:
         """Note that the device has these, of what it was sent."""
-        self.in_flight -= sum([self.unacknowledged.pop(sequence) for sequence in sequences])
+        self.in_flight -= sum(map(self.unacknowledged.pop, sequences))
 
 
 class Presence:

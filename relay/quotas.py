@@ -7,7 +7,6 @@ from typing import Final
 from errors import Code
 from protocol import Envelope
 from relay.limits import Limits
-from relay.presence import Presence
 from relay.storage import Address, Store
 
 MAX_COUNTS: Final = 100_000  # mailboxes whose fill is remembered, about 20 MB
@@ -16,10 +15,9 @@ MAX_COUNTS: Final = 100_000  # mailboxes whose fill is remembered, about 20 MB
 class Quotas:
     """The fill of all mailboxes."""
 
-    def __init__(self, store: Store, presence: Presence, limits: Limits) -> None:
+    def __init__(self, store: Store, limits: Limits) -> None:
         """Count in a store."""
         self._store = store
-        self._presence = presence
         self._limits = limits
         self._at_most: dict[Address, int] = {}  # no more than so many wait: counting each time would be dear
 
@@ -58,9 +56,7 @@ class Quotas:
 
     def count(self, mailbox: Address, limit: int, sender_id: str | None = None) -> int:
         """Return how many envelopes wait in a mailbox (from one sender), counting no further than `limit`."""
-        online = self._presence.find(mailbox)
-        handed = online.unacknowledged if online is not None else ()
-        return self._store.count_pending(mailbox, limit=limit, sender_id=sender_id, handed=handed)
+        return self._store.count_pending(mailbox, limit=limit, sender_id=sender_id)
 
     def give_back(self, mailbox: Address, gone: int) -> None:
         """Note that envelopes have left a mailbox."""

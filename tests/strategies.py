@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import protocol
 import records
+from canonical_json import canonical
 from crypto_utils import encode_base64
 from errors import Code
 from protocol import (
@@ -50,7 +51,6 @@ from protocol import (
     Row,
     Rows,
     Welcome,
-    canonical,
     frame_type,
 )
 from records import (

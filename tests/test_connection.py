@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canonical_json import canonical
 from connection import TRANSITIONS, Connection, Role, State
 from errors import Code, LocalProtocolError, RemoteProtocolError
 from protocol import (
@@ -13,6 +15,8 @@ from protocol import (
     MAX_ENVELOPE,
     MAX_FRAME,
     MAX_FRAME_BEFORE_LOGIN,
+    Deliveries,
+    Delivery,
     Frame,
     Goodbye,
     Hello,
@@ -21,7 +25,7 @@ from protocol import (
     Ping,
     Pong,
     Welcome,
-    encode_frame,
+    encode_frames,
     frame_type,
 )
 from tests.strategies import FRAMES, LOG_SPKI
@@ -36,7 +40,7 @@ def at(state: State, role: Role) -> Connection:
 
 
 def wire(*sent: Frame) -> bytes:
-    return b"".join(encode_frame(frame) for frame in sent)
+    return encode_frames(*sent)
 
 
 def test_one_byte_at_a_time() -> None:
@@ -117,6 +121,37 @@ def test_what_the_table_does_not_allow_is_refused(state: State, role: Role, fram
     else:
         assert receiver.receive(sender.send(frame)) == [frame]
         assert (sender.state, receiver.state) == (following, following)
+
+
+def test_what_may_not_all_be_sent_changes_nothing() -> None:
+    client = Connection(Role.CLIENT)
+    with pytest.raises(LocalProtocolError, match="Ping may not be sent in state HELLO_SENT"):
+        client.send(HELLO, Ping())
+    assert client.state is State.OPEN
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("state", State)
+def test_deliveries_that_go_together_go_where_one_may(state: State, role: Role) -> None:
+    together = Deliveries([1, 2], [canonical(FRAMES["message"])] * 2)
+    if (role, Delivery) in TRANSITIONS[state]:
+        assert at(state, Role.CLIENT).receive(at(state, role).send(together)) == list(together)
+    else:
+        with pytest.raises(LocalProtocolError):
+            at(state, role).send(together)
+
+
+def test_what_comes_before_a_length_that_is_too_large_is_heard() -> None:
+    server = at(State.READY, Role.SERVER)
+    assert server.receive(wire(Ping(), Ping()) + (2**31).to_bytes(4, "big") + wire(Ping())) == [Ping(), Ping()]
+    assert server.failure is not None
+    assert server.failure.code is Code.TOO_LARGE
+
+
+def test_what_comes_together_with_a_login_may_be_as_large_as_after_it() -> None:
+    client = at(State.LOGGING_IN, Role.CLIENT)
+    large = Delivery(envelope=msgspec.Raw(b'"' + b"x" * MAX_FRAME_BEFORE_LOGIN + b'"'), sequence=1)
+    assert client.receive(wire(FRAMES["logged_in"], large, large)) == [FRAMES["logged_in"], large, large]
 
 
 def test_nothing_is_read_after_goodbye() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from canonical_json import canonical, decode, without
 from crypto_utils import Label, PrivateKeys, numeric_fingerprint, sign, spki, verify
 from errors import CryptoError
 from identity import (
@@ -24,7 +25,6 @@ from identity import (
     verify_record,
     verify_successor,
 )
-from protocol import canonical, decode, without
 from records import IdentityRecord, Revocation, Signatures
 
 

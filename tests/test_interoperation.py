@@ -16,6 +16,7 @@ from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pss
 
+from canonical_json import canonical
 from crypto_utils import PrivateKeys, spki
 from errors import CryptoError
 from identity import create_record, key_id
@@ -23,7 +24,7 @@ from messenger.account import Account
 from messenger.content import NO_LOG, Text, pack, unpack
 from messenger.suites.draft import Draft
 from messenger.suites.suite1 import Suite1
-from protocol import Message, canonical, decode_envelope
+from protocol import Message, decode_envelope
 from server_key import server_key_to_pem
 
 Json = dict[str, Any]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canonical_json import canonical
 from log_tables import LogTables
 from messenger.database import Database
 from messenger.log_replica import LogReplica
-from protocol import canonical
 from records import LogEntry
 from relay.storage.sqlite import SqliteStore
 from tests.test_merkle import by_definition

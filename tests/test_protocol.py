@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import protocol
+from canonical_json import canonical
 from errors import Code, RemoteProtocolError
 from protocol import (
+    LENGTH_SIZE,
     Acknowledge,
+    Deliveries,
     Delivery,
     FetchIdentity,
     Frame,
-    Message,
     Ping,
-    Receipt,
     Welcome,
-    canonical,
     decode_envelope,
     decode_frame,
+    decode_frames,
+    encode_frames,
 )
 from records import is_user_id
 from tests.strategies import FRAMES, frames
@@ -39,38 +39,6 @@ def test_every_frame_comes_back(frame: Frame) -> None:
     again = decode_frame(body)
     assert canonical(again) == body
     assert type(again) is type(frame)
-
-
-def rfc8785(value: Any) -> str:
-    """Encode by the RFC's rules, restricted as ours is, and written without looking at ours."""
-    if isinstance(value, dict):
-        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
-        return "{" + ",".join(f"{rfc8785(key)}:{rfc8785(value[key])}" for key in keys) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(rfc8785, value)) + "]"
-    if isinstance(value, int):
-        return str(value)
-    short = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
-    return '"' + "".join(short.get(ord(c), f"\\u{ord(c):04x}" if ord(c) < 32 else c) for c in value) + '"'
-
-
-text = st.text(st.characters(codec="utf-8"))
-ascii_keys = st.text(st.characters(min_codepoint=32, max_codepoint=126))
-objects = st.recursive(
-    st.integers(0, 2**53 - 1) | text,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ascii_keys, inner, max_size=4),
-)
-
-
-@given(st.dictionaries(ascii_keys, objects, max_size=5))
-def test_the_encoding_is_that_of_rfc_8785(value: dict[str, Any]) -> None:
-    assert canonical(value).decode() == rfc8785(value)
-    assert json.loads(canonical(value)) == value
-
-
-def test_the_string_example_of_rfc_8785_section_3_2_2() -> None:
-    encoded = canonical({"string": "\u20ac$\u000f\u000aA'\u0042\u0022\u005c\\\"\u002f"})
-    assert encoded.decode() == '{"string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
 
 
 FETCH = canonical(FetchIdentity(epoch=0, log_size=0, user_id="bob"))
@@ -112,6 +80,10 @@ NOT_CANONICAL = {
     "an array": b"[]",
     "a text": b'"ping"',
 }
+
+
+def repr_short(data: bytes) -> str:
+    return repr(data[:30])
 
 
 @pytest.mark.parametrize("data", NOT_CANONICAL.values(), ids=NOT_CANONICAL)
@@ -181,14 +153,48 @@ def test_an_envelope_names_people_as_user_ids(field: str) -> None:
         decode_envelope(canonical(msgspec.structs.replace(FRAMES["message"], **{field: "../x"})))
 
 
-def test_a_signature_covers_the_type_and_all_but_what_is_left_out() -> None:
-    message = FRAMES["message"]
-    assert isinstance(message, Message)
-    receipt = Receipt(**msgspec.structs.asdict(message))
-    assert protocol.without(message, "signature") != protocol.without(receipt, "signature")
-    assert set(json.loads(protocol.without(message, "signature"))) == set(json.loads(canonical(message))) - {
-        "signature"
-    }
+@given(st.lists(frames, max_size=6))
+def test_frames_that_come_together_are_read_as_one_by_one(sent: list[Frame]) -> None:
+    """Those of one type are read in one go, others are not."""
+    bodies = [canonical(frame) for frame in sent]
+    for together in (bodies, bodies[:1] * 3):
+        assert list(map(canonical, decode_frames(together))) == together
+        assert [type(frame) for frame in decode_frames(together)] == [type(decode_frame(body)) for body in together]
+
+
+def test_envelopes_that_come_together_keep_their_bytes() -> None:
+    bodies = [canonical(FRAMES["message"]), canonical(msgspec.structs.replace(FRAMES["message"], timestamp=7))]
+    read = list(decode_frames(bodies))
+    assert all(given_bytes is frame.__dict__["encoded"] for given_bytes, frame in zip(bodies, read, strict=True))
+
+
+@pytest.mark.parametrize("bad", [*NOT_CANONICAL.values(), b'{"type":"ping"},{"type":"ping"}'], ids=repr_short)
+def test_what_is_bad_is_refused_among_good_ones_and_after_them(bad: bytes) -> None:
+    """Attack row 41: also when it ends as they do."""
+    for good in (canonical(Ping()), ACKNOWLEDGE, FETCH, WELCOME):
+        read = iter(decode_frames([good, good, bad, good]))
+        assert [canonical(next(read)), canonical(next(read))] == [good, good]
+        with pytest.raises(RemoteProtocolError):
+            next(read)
+
+
+@pytest.mark.parametrize("good", [canonical(Ping()), ACKNOWLEDGE, canonical(FRAMES["message"])], ids=repr_short)
+def test_bad_ones_that_would_be_good_together_are_refused(good: bytes) -> None:
+    """Attack row 41: a list of frames has the same bytes wherever it is cut."""
+    for bodies in ([good + b"," + good, good], [good, good + b"," + good], [good[:9], good[10:]]):
+        with pytest.raises(RemoteProtocolError):
+            list(decode_frames(bodies))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**53 - 1), st.binary(max_size=50)), max_size=5))
+def test_deliveries_are_written_as_the_frames_that_they_are(pushed: list[tuple[int, bytes]]) -> None:
+    together = Deliveries([sequence for sequence, _ in pushed], [envelope for _, envelope in pushed])
+    frames = [Delivery(envelope=msgspec.Raw(envelope), sequence=sequence) for sequence, envelope in pushed]
+    assert list(together) == frames
+    assert encode_frames(together) == encode_frames(*frames)
+    assert encode_frames(together) == b"".join(
+        len(canonical(frame)).to_bytes(LENGTH_SIZE, "big") + canonical(frame) for frame in frames
+    )
 
 
 def test_mutated_frames_bring_nothing_but_the_documented_error(trial: Trial) -> None:

@@ -11,11 +11,12 @@ import pytest
 import crypto_utils
 import protocol
 import records
+from canonical_json import canonical, decode_strictly
 from connection import TRANSITIONS, State
 from errors import Code
 from link import LinkLimits
 from messenger import content
-from protocol import Goodbye, canonical, decode_frame, frame_type
+from protocol import Goodbye, decode_frame, frame_type
 from relay.limits import Limits, Rate, Startups
 
 TEXT = (Path(__file__).parents[1] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -37,7 +38,7 @@ def test_examples_are_frames_byte_for_byte(example: str) -> None:
 
 @pytest.mark.parametrize("example", re.findall(r"```json content\n(.*?)\n```", TEXT, re.DOTALL))
 def test_examples_are_content_byte_for_byte(example: str) -> None:
-    parsed = protocol.decode_strictly(content._contents, example.encode())
+    parsed = decode_strictly(content._contents, example.encode())
     assert canonical(parsed).decode() == example
     assert content.unpack(content.pack(parsed)) == parsed
 

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import server_key
+from canonical_json import canonical
 from crypto_utils import Label, PrivateKeys, encrypt_private_keys, fingerprint, sign, spki
 from errors import CryptoError, KeyFileError, SetupError
 from key_files import write_key_file
-from protocol import canonical
 from server_key import (
     HOP_FILE,
     LOG_KEY_FILE,

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from canonical_json import canonical
 from connection import Connection, Role, State
 from crypto_utils import PrivateKeys, RSAPrivateKey, encode_base64, fingerprint
 from errors import Code, NetworkError, RemoteProtocolError, SecureChatError, UntrustedKeyError
@@ -35,8 +36,7 @@ from protocol import (
     Ping,
     Pong,
     Welcome,
-    canonical,
-    encode_frame,
+    encode_frames,
 )
 from server_key import Hop, ServerKey, create_hop, self_signed_certificate, server_key_to_pem
 from tests.strategies import ENVELOPE, FRAMES, LOG_SPKI
@@ -180,7 +180,7 @@ def test_frames_go_both_ways(line: Line) -> None:
 def test_one_byte_at_a_time(line: Line) -> None:
     with line.raw() as sock:
         line.at_server.next("opened")
-        for byte in encode_frame(HELLO):
+        for byte in encode_frames(HELLO):
             sock.send(bytes([byte]))
         assert line.at_server.next("received") == [HELLO]
     assert isinstance(line.at_server.next("closed"), NetworkError)
@@ -190,7 +190,7 @@ def test_two_busy_ends_do_not_block_each_other(line: Line) -> None:
     """Writing under a lock deadlocked two peers that sent much at once."""
     client, server = line.log_in()
     big = Message(**ENVELOPE | {"encrypted_content": encode_base64(os.urandom(150_000))})
-    delivery = Delivery(envelope=msgspec.Raw(encode_frame(big)[4:]), sequence=1)
+    delivery = Delivery(envelope=msgspec.Raw(encode_frames(big)[4:]), sequence=1)
     for _ in range(10):
         client.send(big)
         server.send(delivery)
@@ -304,7 +304,7 @@ def test_an_oversize_frame_is_refused_on_its_length(line: Line) -> None:
 def test_frames_before_a_bad_one_still_count(line: Line) -> None:
     with line.raw() as sock:
         line.at_server.next("opened")
-        sock.sendall(encode_frame(HELLO) + b"\0\0\0\2{}")
+        sock.sendall(encode_frames(HELLO) + b"\0\0\0\2{}")
         assert line.at_server.next("received") == [HELLO]
         assert read_frames(sock) == [Goodbye(code=Code.MALFORMED)]
     assert line.at_server.next("closed").code is Code.MALFORMED
@@ -366,7 +366,7 @@ def test_a_frame_that_takes_too_long_is_refused(make: Callable[..., Line]) -> No
     line = make(frame_s=0.3)
     with line.raw() as sock:
         line.at_server.next("opened")
-        sock.sendall(encode_frame(HELLO)[:-1])
+        sock.sendall(encode_frames(HELLO)[:-1])
         assert read_frames(sock) == [Goodbye(code=Code.TOO_SLOW)]
     assert "frame" in str(line.at_server.next("closed"))
 
@@ -375,7 +375,7 @@ def test_many_frames_in_pieces_may_take_as_long_as_they_like(make: Callable[...,
     """An honest client that sends without a pause is always within some frame, and within none for long."""
     line = make(frame_s=0.4)
     client, _ = line.log_in()
-    stream = encode_frame(FRAMES["message"]) * 8
+    stream = encode_frames(FRAMES["message"]) * 8
     piece = len(stream) // 20
     began, received = time.monotonic(), list[Frame]()
     for at in range(0, len(stream), piece):
@@ -392,11 +392,11 @@ def test_silence_is_pinged_and_then_dropped(make: Callable[..., Line]) -> None:
     line = make(heartbeat_s=0.3)
     with line.raw() as sock:
         server = line.at_server.next("opened")
-        sock.sendall(encode_frame(HELLO))
+        sock.sendall(encode_frames(HELLO))
         line.at_server.next("received")
         server.send(WELCOME)
-        assert sock.recv(1000) == encode_frame(WELCOME)
-        sock.sendall(encode_frame(FRAMES["login"]))
+        assert sock.recv(1000) == encode_frames(WELCOME)
+        sock.sendall(encode_frames(FRAMES["login"]))
         assert isinstance(line.at_server.next("received")[0], Login)
         server.send(LoggedIn(log_key=LOG_SPKI, pending=0, retention_s=1))
         assert read_frames(sock, state=State.LOGGING_IN) == [
@@ -417,7 +417,7 @@ def test_an_answer_keeps_the_link(make: Callable[..., Line]) -> None:
 def test_a_client_that_never_reads_costs_so_much_and_no_more(make: Callable[..., Line]) -> None:
     """R-12."""
     line = make(outbox_size=100_000)
-    delivery = Delivery(envelope=msgspec.Raw(encode_frame(FRAMES["message"])[4:]), sequence=1)
+    delivery = Delivery(envelope=msgspec.Raw(encode_frames(FRAMES["message"])[4:]), sequence=1)
     with line.raw():
         server = line.at_server.next("opened")
         server.connection.state = State.READY

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from canonical_json import canonical, decode, without
 from connection import Connection, Role
 from connection import State as LinkState
 from crypto_utils import Label, PrivateKeys, decode_base64, load_rsa_public_der, sha256, sign, spki, verify
@@ -31,7 +32,7 @@ from messenger.suites.sessions import Sessions
 from messenger.suites.suite1 import Suite1
 from messenger.suites.suite2 import Suite2, _unpack
 from prekeys import verify_prekey
-from protocol import canonical, decode, decode_envelope, without
+from protocol import decode_envelope
 from records import IdentityRecord, Inclusion, LogEntry, LogProof, OneTimePrekey, SignedPrekey, TreeHead
 
 FOLDER = Path(__file__).with_name("vectors")

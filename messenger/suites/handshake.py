@@ -14,12 +14,12 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from canonical_json import canonical
 from crypto_utils import Label, MLDSA65PublicKey, sha256, sign, verify
 from errors import CryptoError
 from identity import identity_hash
 from key_agreement import PrivatePair, PublicPair, derive, exchange
 from messenger.account import Account
-from protocol import canonical
 from records import IdentityRecord
 
 SESSION_ID_SIZE: Final = 16  # bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from canonical_json import without
 from crypto_utils import (
     RSA_SIZE,
     Label,
@@ -24,7 +25,7 @@ from crypto_utils import (
 from errors import CryptoError
 from messenger.account import Account
 from messenger.suites.draft import Draft
-from protocol import ALL_DEVICES, Envelope, without
+from protocol import ALL_DEVICES, Envelope
 from records import IdentityRecord
 
 _SEALED = ("encrypted_aes_key", "encrypted_content", "signature")

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from canonical_json import without
 from crypto_utils import Label, decode_base64, encode_base64, sign, verify
 from errors import CryptoError
 from identity import key_id, signing_key
@@ -25,7 +26,7 @@ from messenger.suites.handshake import Handshake, Party
 from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.ratchet import Header
 from messenger.suites.sessions import Session, Sessions
-from protocol import Envelope, without
+from protocol import Envelope
 from records import ED25519_SIGNATURE_SIZE, MLDSA65_SIGNATURE_SIZE, IdentityRecord
 
 SALT_SIZE: Final = 16  # bytes: two messages have two keys, whatever becomes of the ratchet's state

@@ -5,7 +5,7 @@ One thread at a time uses it, inside `attempt` or `transaction`. Nothing here de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Final, NamedTuple, Protocol
 
@@ -159,7 +159,7 @@ class Store(Protocol):
     def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether a sender's envelope waits in a mailbox."""
 
-    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, at: int, spared: int = 0) -> list[int]:
+    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, at: int, spared: int = 0) -> range:
         """Add envelopes of one sender to a mailbox, in their order, and return their sequences.
 
         They came `at` a time, seconds since 1970.
@@ -167,8 +167,8 @@ class Store(Protocol):
         acknowledge them soon.
         """
 
-    def keep(self, sequences: Iterable[int]) -> None:
-        """Spare envelopes no longer: the next commit writes them."""
+    def keep(self, mailbox: Address) -> None:
+        """Spare what is in a mailbox no longer: the next commit writes it."""
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox with a sequence above `after`, in order.
@@ -176,13 +176,8 @@ class Store(Protocol):
         At most `limit` envelopes, and no more after they have reached `size` bytes.
         """
 
-    def count_pending(
-        self, address: Address, *, limit: int, sender_id: str | None = None, handed: Collection[int] = ()
-    ) -> int:
-        """Return how many envelopes wait (from one sender), counting no further than `limit`.
-
-        Of those that are spared it counts the ones whose sequences are among `handed`.
-        """
+    def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
+        """Return how many envelopes wait (from one sender), counting no further than `limit`."""
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes; what is not in this mailbox is passed over."""

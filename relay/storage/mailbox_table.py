@@ -63,6 +63,11 @@ class Batch(Struct):
         return self.first + len(self.arrivals)
 
     @property
+    def sequences(self) -> range:
+        """The sequences of its envelopes."""
+        return range(self.first, self.end)
+
+    @property
     def ids(self) -> list[bytes]:
         """The ids of its envelopes."""
         return [arrival.id for arrival in self.arrivals]
@@ -86,6 +91,16 @@ class Batch(Struct):
     def part(self, begin: int, end: int) -> Batch:
         """Return some of it."""
         return Batch(self.to, self.sender_id, self.received_at, self.first + begin, self.arrivals[begin:end])
+
+    def without(self, sequences: set[int]) -> list[Batch]:
+        """Return what is left of it when some sequences are gone."""
+        mine = self.sequences
+        if sequences.issuperset(mine):
+            return []
+        if sequences.isdisjoint(mine):
+            return [self]
+        left = [place for place, sequence in enumerate(mine) if sequence not in sequences]
+        return [self.part(place, place + 1) for place in left]
 
 
 class MailboxTable:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
-
-from msgspec import Struct
 
 from log_tables import LogTables
 from protocol import Row
@@ -21,6 +19,7 @@ from records import KEY_ID_SIZE
 from relay.storage import Account, Address, Arrival, Page, Stored, Waiting
 from relay.storage.mailbox_table import Batch, MailboxTable
 from relay.storage.prekey_table import PrekeyTable
+from relay.storage.spared import Spared
 from relay.storage.sqlite_rows import erasures, rows_of
 from sql_file import SqlFile
 
@@ -35,15 +34,6 @@ SETTINGS: Final = (
     "PRAGMA secure_delete = ON",  # what is removed is overwritten, and not only let go of
 )
 MAX_REMEMBERED: Final = 100_000  # accounts, and acquaintances: some 30 MB
-
-
-class Spared(Struct, frozen=True, gc=False):
-    """An envelope that is not written yet, and need not be if it is acknowledged soon."""
-
-    to: Address
-    sender_id: str
-    received_at: int
-    arrival: Arrival
 
 
 class Remembered:
@@ -76,12 +66,10 @@ class SqliteStore(SqlFile):
         """
         self._sequence: int | None = None  # the highest that was ever given out
         self._put: list[Batch] = []  # what is yet to be written
-        self._spared: dict[int, Spared] = {}  # by their sequence
+        self._spared = Spared()
         self._gone: defaultdict[Address, set[int]] = defaultdict(set)  # sequences that are yet to be emptied
         self._erased = False  # since the last commit
         self._remembered = Remembered()
-        self._known: dict[tuple[str, bytes], Stored] = {}  # lately spared, by sender and id: it may never be written
-        self._known_before: dict[tuple[str, bytes], Stored] = {}  # and what was spared before these
         self._highest_ids: dict[str, bytes] = {}  # by their sender; higher than that is new
         self._highest_forgotten = b""  # of all senders who are not in there any more
         super().__init__(path, SCHEMA, sqlite3, first=SETTINGS)
@@ -114,13 +102,13 @@ class SqliteStore(SqlFile):
             self._db.execute("ROLLBACK")
         self._remembered.forget()  # some of it may never have been written
         self._mailboxes.forget()
-        for collected in (self._put, self._spared, self._gone, self._known, self._known_before):
+        for collected in (self._put, self._spared, self._gone):
             collected.clear()
 
     def commit(self, *, spared: bool) -> None:
         """Bring all since the last commit to disk, also what was spared or not; goes into an `attempt`."""
         if spared:
-            self.keep(list(self._spared))
+            self._keep_all()
         self._write_out()
         if self._db.in_transaction:
             self._db.execute("COMMIT")
@@ -266,21 +254,19 @@ class SqliteStore(SqlFile):
 
     def rows(self, user_id: str, log_index: bytes, page: Page, *, limit: int) -> tuple[list[Row], Page]:
         """Return at most so many of the rows that an account is named in, and where the next page begins."""
-        self.keep(list(self._spared))
+        self._keep_all()
         self._write_out()
         return rows_of(self._db, {"user_id": user_id, "log_index": log_index}, page, limit)
 
     def erase(self, user_id: str) -> int:
         """Remove all rows that name an account, but for the key log's; return how many they were."""
-        self.keep(list(self._spared))
+        self._keep_all()
         self._write_out()
         gone = sum(self._write(statement, values).rowcount for statement, values in erasures(user_id))
         self._erased = True
         self._remembered.forget()
         self._highest_ids.pop(user_id, None)
-        for known in (self._known, self._known_before):
-            for key in [key for key in known if key[0] == user_id]:
-                del known[key]
+        self._spared.forget(user_id)
         return gone
 
     # ------------------------------------------------------------ mailboxes
@@ -291,30 +277,19 @@ class SqliteStore(SqlFile):
         Ids of one sender mostly grow (docs/PROTOCOL.md section 6.1): what is above all others needs no look-up.
         """
         highest = self._highest_id(sender_id)
-        old = [each for each in envelope_ids if each <= highest]
-        if old:
-            self._write_put()
-        found = {each: self._look_up(sender_id, each) for each in old}
+        if min(envelope_ids) > highest:
+            return {}
+        self._write_put()
+        found = {each: self._look_up(sender_id, each) for each in envelope_ids if each <= highest}
         return {each: stored for each, stored in found.items() if stored is not None}
 
     def _look_up(self, sender_id: str, envelope_id: bytes) -> Stored | None:
-        key = (sender_id, envelope_id)
-        known = self._known.get(key) or self._known_before.get(key)
-        if known is not None:
-            return known
-        return self._mailboxes.stored(sender_id, envelope_id)
+        return self._spared.find(sender_id, envelope_id) or self._mailboxes.stored(sender_id, envelope_id)
 
     def is_waiting(self, sender_id: str, envelope_id: bytes) -> bool:
         """Return whether a sender's envelope waits in a mailbox."""
         self._write_out()
-        spared = ((each.sender_id, each.arrival.id) for each in self._spared.values())
-        return (sender_id, envelope_id) in spared or self._mailboxes.is_waiting(sender_id, envelope_id)
-
-    def _forget_known(self) -> None:
-        """Remember what is spared, and for a while what was: of that, what is not written is not old."""
-        self._known, self._known_before = {}, self._known
-        for each in self._spared.values():
-            self._known[each.sender_id, each.arrival.id] = Stored(each.arrival.mark, each.received_at)
+        return self._spared.holds(sender_id, envelope_id) or self._mailboxes.is_waiting(sender_id, envelope_id)
 
     def _highest_id(self, sender_id: str) -> bytes:
         highest = self._highest_ids.get(sender_id)
@@ -327,19 +302,17 @@ class SqliteStore(SqlFile):
             self._highest_ids[sender_id] = highest
         return highest
 
-    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, at: int, spared: int = 0) -> list[int]:
+    def put(self, to: Address, sender_id: str, arrivals: list[Arrival], *, at: int, spared: int = 0) -> range:
         """Add envelopes to a mailbox, the first of them for now only in memory, and return their sequences."""
         first = (self._mailboxes.last_sequence() if self._sequence is None else self._sequence) + 1
-        self._sequence = first + len(arrivals) - 1  # never given out again, not even when this transaction fails
-        for sequence, arrival in enumerate(arrivals[:spared], first):
-            self._spared[sequence] = Spared(to, sender_id, at, arrival)
-            self._known[sender_id, arrival.id] = Stored(arrival.mark, at)
+        batch = Batch(to, sender_id, at, first, arrivals)
+        self._sequence = batch.end - 1  # never given out again, not even when this transaction fails
+        if spared:
+            self._spared.add(batch.part(0, spared))
         if spared < len(arrivals):
-            self._collect(Batch(to, sender_id, at, first + spared, arrivals[spared:]))
-        self._highest_ids[sender_id] = max(self._highest_id(sender_id), *[arrival.id for arrival in arrivals])
-        if len(self._known) > MAX_REMEMBERED:
-            self._forget_known()
-        return list(range(first, first + len(arrivals)))
+            self._collect(batch.part(spared, len(arrivals)))
+        self._highest_ids[sender_id] = max(self._highest_id(sender_id), *batch.ids)
+        return batch.sequences
 
     def _collect(self, new: Batch) -> None:
         """Write envelopes with the next commit, and with those that come directly before them."""
@@ -349,11 +322,14 @@ class SqliteStore(SqlFile):
         else:
             self._put.append(new)
 
-    def keep(self, sequences: Iterable[int]) -> None:
-        """Spare envelopes no longer: the next commit writes them."""
-        for sequence in sorted(self._spared.keys() & sequences):
-            kept = self._spared.pop(sequence)
-            self._collect(Batch(kept.to, kept.sender_id, kept.received_at, sequence, [kept.arrival]))
+    def keep(self, mailbox: Address) -> None:
+        """Spare what is in a mailbox no longer: the next commit writes it."""
+        for batch in self._spared.take(mailbox):
+            self._collect(batch)
+
+    def _keep_all(self) -> None:
+        for batch in self._spared.take_all():
+            self._collect(batch)
 
     def pending(self, address: Address, *, after: int, limit: int, size: int) -> list[Waiting]:
         """Return what waits in a mailbox above a sequence, in order."""
@@ -362,32 +338,25 @@ class SqliteStore(SqlFile):
             address, after=after, limit=limit, size=size, gone=self._gone.get(address, set())
         )
 
-    def count_pending(
-        self, address: Address, *, limit: int, sender_id: str | None = None, handed: Collection[int] = ()
-    ) -> int:
+    def count_pending(self, address: Address, *, limit: int, sender_id: str | None = None) -> int:
         """Return how many envelopes wait (from one sender), counting no further than `limit`."""
         self._write_out()
-        spared = [self._spared[sequence] for sequence in handed if sequence in self._spared]
-        unwritten = sum(sender_id in {None, each.sender_id} for each in spared)
-        return min(limit, self._mailboxes.count(address, limit=limit, sender_id=sender_id) + unwritten)
+        written = self._mailboxes.count(address, limit=limit, sender_id=sender_id)
+        return min(limit, written + self._spared.count(address, sender_id))
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes in this mailbox; those that are spared are never written."""
-        for sequence in sequences:
-            spared = self._spared.get(sequence)
-            if spared is None:
-                self._gone[address].add(sequence)
-            elif spared.to == address:
-                del self._spared[sequence]
+        written = set(sequences)
+        self._spared.drop(address, written)
+        if written:
+            self._gone[address] |= written
 
     def expire(self, *, before: int, limit: int) -> int:
         """Remove envelopes received before a time, the oldest first, at most `limit` rows."""
         self._write_out()
         gone = self._mailboxes.expire(before=before, limit=limit)
         if gone:  # what is gone may come again
-            for known in (self._known, self._known_before):
-                for name in [name for name, stored in known.items() if stored.received_at < before]:
-                    del known[name]
+            self._spared.expire(before)
         return gone
 
     def note_written(self, writer: str, reader: str) -> None:

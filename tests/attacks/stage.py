@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from sqlcipher3 import dbapi2 as sqlcipher
 
+from canonical_json import canonical
 from messenger.content import Content, pack
 from messenger.history import History
 from messenger.suites.draft import Draft
 from messenger.suites.suite1 import Suite1
-from protocol import Delivery, Envelope, Frame, Message, Receipt, canonical, decode_envelope
+from protocol import Delivery, Envelope, Frame, Message, Receipt, decode_envelope
 from tests.messenger.people import Person, Town
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from canonical_json import without
 from crypto_utils import Label, encode_base64, sign
 from messenger.events import MessageReceived
-from protocol import without
 from tests.attacks.stage import Stage
 
 

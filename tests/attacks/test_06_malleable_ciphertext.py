@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from canonical_json import canonical, decode_strictly
 from crypto_utils import RSAPrivateKey, decode_base64, encode_base64, open_sealed
 from messenger.content import HEADER_SIZE, KnownLog, Text
 from messenger.content import _contents as contents
 from messenger.suites import suite1
-from protocol import canonical, decode_strictly
 from tests.attacks.stage import Stage
 
 IV_SIZE = 16

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from canonical_json import without
 from crypto_utils import Label, encode_base64, sign
 from errors import CryptoError
 from messenger.content import NO_LOG, Text, pack
 from messenger.inbox import Inbox
-from protocol import Acknowledge, Envelope, Frame, without
+from protocol import Acknowledge, Envelope, Frame
 from tests.attacks.stage import Stage, sealed, sealed_bytes
 
 

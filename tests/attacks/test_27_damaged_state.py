@@ -7,12 +7,13 @@ import os
 import msgspec
 import pytest
 
+from canonical_json import without
 from crypto_utils import Label, decode_base64, encode_base64, sign
 from messenger.events import SentAgain
 from messenger.suites import ratchet, suite2
 from messenger.suites.sessions import Session
 from messenger.suites.suite2 import Suite2
-from protocol import Envelope, without
+from protocol import Envelope
 from tests.attacks.stage import Stage
 
 

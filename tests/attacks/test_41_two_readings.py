@@ -7,7 +7,7 @@ import pytest
 
 import protocol
 from errors import RemoteProtocolError
-from protocol import decode_frame
+from protocol import decode_frame, decode_frames
 
 TWO_READINGS = [
     b'{"type":"ping","type":"ping"}', b'{ "type":"ping"}', b'{"code":"malformed","type":"\\u0067oodbye"}',
@@ -26,6 +26,25 @@ def test_what_can_be_read_in_two_ways_is_not_read(weak: bool, monkeypatch: pytes
         monkeypatch.setattr(protocol, "decode_strictly", lax)
     try:
         decode_frame(data)
+    except RemoteProtocolError:
+        assert not weak
+    else:
+        assert weak
+
+
+@pytest.mark.parametrize("data", TWO_READINGS, ids=repr)
+def test_nor_when_much_comes_at_once(weak: bool, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    def lax(decoder: msgspec.json.Decoder[protocol.Frame], text: bytes) -> protocol.Frame:
+        return decoder.decode(text)
+
+    def all_lax(decoder: msgspec.json.Decoder[list[protocol.Frame]], texts: list[bytes]) -> list[protocol.Frame]:
+        return decoder.decode(b"[" + b",".join(texts) + b"]")
+
+    if weak:
+        monkeypatch.setattr(protocol, "decode_strictly", lax)
+        monkeypatch.setattr(protocol, "decode_all_strictly", all_lax)
+    try:
+        list(decode_frames([data, data]))
     except RemoteProtocolError:
         assert not weak
     else:

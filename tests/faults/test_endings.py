@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.load import Load
 from bench.tls_socket import TlsSocket
-from protocol import Hello, decode_envelope, encode_frame
+from protocol import Hello, decode_envelope, encode_frames
 from relay.storage import Address
 from relay.storage.sqlite import SqliteStore
 from tests.faults.crowd import Relay
@@ -31,7 +31,7 @@ def waiting(home: Path, user_id: str) -> list[int]:
 def hangers_on(relay: Relay) -> list[socket.socket | TlsSocket]:
     """Return connections in every state that could keep a server from ending."""
     dripping = relay.speak("127.1.0.3")
-    dripping.sendall(encode_frame(Hello(nonce=bytes(32), versions=[1]))[:-1])
+    dripping.sendall(encode_frames(Hello(nonce=bytes(32), versions=[1]))[:-1])
     writer = relay.log_in("carol", "david", size=16_384)
     for number in range(60):
         writer.sock.sendall(writer.message(number))

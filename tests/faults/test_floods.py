@@ -18,13 +18,13 @@ import pytest
 
 from bench.securechat import SecureChatClient
 from bench.tls_socket import Socket
-from protocol import Hello, encode_frame
+from protocol import Hello, encode_frames
 from tests.faults.crowd import HonestPair, Relay, is_over
 from tests.strategies import FRAMES
 from tests.trial import Trial
 
 PEOPLE = ["alice", "bobby", "carol", "david"]
-HELLO = encode_frame(Hello(nonce=bytes(32), versions=[1]))
+HELLO = encode_frames(Hello(nonce=bytes(32), versions=[1]))
 
 
 def settled(look: Callable[[], object], before: object, within_s: float = 15) -> object:
@@ -80,7 +80,7 @@ def nonsense(relay: Relay, number: int, frames: list[bytes], chance: Random) -> 
 def test_nonsense_does_not_disturb_the_server(tmp_path: Path, trial: Trial) -> None:
     """R-18: every state of a link, every frame, in four threads; no traceback, no thread or descriptor left behind."""
     goal = trial.size(2_000, 100_000)
-    frames = [encode_frame(frame) for frame in FRAMES.values()]
+    frames = [encode_frames(frame) for frame in FRAMES.values()]
     with Relay(tmp_path / "server", PEOPLE, "--limit", "frame_s=2", "--limit", "login_s=3") as relay:
         relay.log_in("alice", "bobby").sock.close()
         relay.expect("link closed")  # now the server has all that it needs
@@ -121,7 +121,9 @@ def test_who_is_slow_is_let_go_and_keeps_nobody_out(tmp_path: Path, trial: Trial
         for sock in (*silent, *spoken, *inside):
             stack.enter_context(sock)
         over = threading.Event()
-        dripping = [(sock, HELLO) for sock in spoken[:3]] + [(sock, encode_frame(FRAMES["message"])) for sock in inside]
+        dripping = [(sock, HELLO) for sock in spoken[:3]] + [
+            (sock, encode_frames(FRAMES["message"])) for sock in inside
+        ]
         thread = threading.Thread(target=drip, args=(dripping, patience_s, over))
         thread.start()
         began = time.monotonic()
@@ -241,7 +243,7 @@ def patient_login(relay: Relay) -> None:
 
 def test_the_mutations_are_not_all_of_one_kind() -> None:
     chance = Random(1)
-    frame = encode_frame(FRAMES["message"])
+    frame = encode_frames(FRAMES["message"])
     made = [mutated(frame, chance) for _ in range(200)]
     whole = [data for data in made if int.from_bytes(data[:4], "big") == len(data) - 4]
     assert 50 < len(whole) < 150

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
+from canonical_json import canonical
 from crypto_utils import PrivateKeys, sha256, spki
 from identity import create_record
 from messenger.account import Account, Vault
@@ -18,7 +19,7 @@ from messenger.keyring import Keyring
 from messenger.line import Output
 from messenger.preferences import Preferences
 from messenger.suites import SPOKEN
-from protocol import Frame, Identity, canonical, decode_frame
+from protocol import Frame, Identity, decode_frame
 from records import IdentityRecord, Revocation
 from relay.actions import HangUp, Outgoing
 from relay.limits import Limits

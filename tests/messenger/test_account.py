@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from canonical_json import canonical, decode
 from crypto_utils import PrivateKeys, normalise_password
 from errors import KeyFileError, StorageError, UsageError, WrongPasswordError
 from identity import create_record, verify_ending
 from messenger.account import Account, AccountFiles, generate, normalise_user_id, save, unlock
-from protocol import canonical, decode
 from records import Revocation
 
 PASSWORD = normalise_password("correct horse")

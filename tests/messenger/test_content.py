@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from canonical_json import canonical
 from errors import CryptoError
 from messenger.content import (
     BUCKETS,
@@ -28,7 +29,6 @@ from messenger.content import (
     padded_size,
     unpack,
 )
-from protocol import canonical
 
 logs = st.builds(KnownLog, root=st.binary(min_size=32, max_size=32), size=st.integers(0, 2**53 - 1))
 counters, ids = st.integers(1, 2**53 - 1), st.binary(min_size=16, max_size=16)

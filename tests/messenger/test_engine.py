@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from canonical_json import canonical, without
 from crypto_utils import Label, PrivateKeys, encode_base64, sign
 from errors import Code, ExitCode, UntrustedKeyError, UsageError
 from identity import create_record, identity_hash, key_id
@@ -38,9 +39,7 @@ from protocol import (
     Message,
     Receipt,
     Rejected,
-    canonical,
     decode_envelope,
-    without,
 )
 from records import IdentityRecord
 from relay.limits import DAY, Limits, Rate

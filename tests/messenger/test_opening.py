@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from canonical_json import canonical, decode
 from crypto_utils import PrivateKeys, encrypt_private_keys, normalise_password
 from errors import KeyFileError, StorageError, UsageError, WrongPasswordError
 from identity import create_record, verify_ending
@@ -17,7 +18,6 @@ from messenger.account import Account, AccountFiles, save, succeed, unlock, unlo
 from messenger.database import Database
 from messenger.keyring import Keyring
 from messenger.opening import change_password, open_account
-from protocol import canonical, decode
 from records import Revocation
 
 OLD, NEW = normalise_password("correct horse"), normalise_password("battery 'staple'")

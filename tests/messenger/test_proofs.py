@@ -84,8 +84,7 @@ def test_a_word_that_does_not_hold_is_none(alice: Person, bob: Person, lie: str)
 def test_a_server_that_has_forgotten_is_seen(alice: Person, bob: Person) -> None:
     alice.write("bob", "hello")
     alice.town.world.store._db.execute("DELETE FROM mailbox")
-    alice.town.world.store._known.clear()
-    alice.town.world.store._known_before.clear()
+    alice.town.world.store._spared.clear()
     ask(alice, "bob")
     assert alice.saw(AcceptanceMissing) == [AcceptanceMissing("bob", Code.NOT_HELD)]
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from canonical_json import canonical
 from crypto_utils import PrivateKeys
 from errors import Code, UntrustedKeyError, UsageError
 from identity import Predecessor, create_ending, create_record, safety_number
@@ -43,7 +44,6 @@ from protocol import (
     Revoke,
     Rotate,
     Rotated,
-    canonical,
     decode_envelope,
 )
 from records import MAX_RECORDS, IdentityRecord, Revocation

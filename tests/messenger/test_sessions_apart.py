@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from canonical_json import canonical, without
 from crypto_utils import Label, PrivateKeys, encode_base64, sign
 from errors import Code
 from identity import create_record
@@ -34,8 +35,6 @@ from protocol import (
     Receipt,
     Refusal,
     Rotated,
-    canonical,
-    without,
 )
 from records import IdentityRecord
 from relay.limits import DAY, Limits

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 from Crypto.Util.asn1 import DerBitString, DerNull, DerObjectId, DerSequence
 
+from canonical_json import canonical, without
 from crypto_utils import Label, sha256, sign, spki
 from errors import Code
 from identity import Predecessor, create_record, identity_hash, seal_code
-from protocol import CodeSent, LoggedIn, Refusal, Register, Registered, RequestCode, canonical, without
+from protocol import CodeSent, LoggedIn, Refusal, Register, Registered, RequestCode
 from records import IdentityRecord
 from relay.actions import Outgoing, SendCode
 from relay.limits import DAY

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from canonical_json import canonical
 from errors import Code
 from identity import identity_hash, verify_record
-from protocol import FetchIdentity, Identity, Refusal, canonical
+from protocol import FetchIdentity, Identity, Refusal
 from tests.relay.world import World
 
 

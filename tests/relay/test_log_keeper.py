@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from canonical_json import canonical
 from errors import Code
-from protocol import FetchIdentity, FetchLog, Frame, Log, Revoke, canonical
+from protocol import FetchIdentity, FetchLog, Frame, Log, Revoke
 from relay.limits import Limits
 from tests.relay.world import LOG_SPKI, World
 

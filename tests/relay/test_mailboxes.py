@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from canonical_json import canonical
 from crypto_utils import encode_base64
 from errors import Code, StorageError
 from protocol import (
@@ -25,7 +26,6 @@ from protocol import (
     Message,
     Receipt,
     Rejected,
-    canonical,
     decode_envelope,
 )
 from records import MAX_INTEGER
@@ -84,8 +84,8 @@ def test_an_envelope_reaches_who_is_online_byte_for_byte(pair: World, kind: type
     assert accepted == Outgoing("alice", [Accepted(ids=[envelope.id], timestamp=pair.now.wall_s)])
     assert isinstance(delivery, Outgoing)
     assert delivery.link == "bob"
-    assert contents([delivery.frames[0]]) == [canonical(envelope)]
-    (pushed,) = deliveries([delivery.frames[0]])
+    assert contents(delivery.frames) == [canonical(envelope)]
+    (pushed,) = deliveries(delivery.frames)
     assert decode_envelope(pushed.envelope) == envelope
 
 
@@ -222,7 +222,7 @@ def test_a_run_that_fails_half_way_tells_whom_its_first_half_was_about(
     envelopes: list[Frame] = [pair.envelope("alice", "bob"), pair.envelope("alice", "carol")]
     put, told = pair.store.put, []
 
-    def fail_for_carol(to: Address, *row: Any, **rest: Any) -> list[int]:
+    def fail_for_carol(to: Address, *row: Any, **rest: Any) -> range:
         if to.user_id == "carol":
             raise sqlite3.OperationalError("database or disk is full")
         return put(to, *row, **rest)
@@ -418,8 +418,7 @@ def test_a_window_that_fills_up_while_bob_is_online_delays_and_loses_nothing(fri
     friends.login("bob")
     envelopes = [friends.envelope("alice", "bob") for _ in range(130)]
     groups = friends.do_all(*(("alice", envelope) for envelope in envelopes))
-    outgoing = [action for actions in groups for action in actions if isinstance(action, Outgoing)]
-    frames: list[Frame] = [action.frames[0] for action in outgoing if action.link == "bob"]
+    frames = [frame for actions in groups for frame in frames_to("bob", actions)]
     assert len(frames) == 64
     assert drain(friends, "bob", deliveries(frames)) == [canonical(envelope) for envelope in envelopes]
 
@@ -476,7 +475,7 @@ def test_a_store_that_fails_between_two_devices_leaves_no_link_ahead_of_it(
     pair.login("bob", "phone", device_id=1)
     put, calls = pair.store.put, 0
 
-    def fail_second(*row: Any, **rest: Any) -> list[int]:
+    def fail_second(*row: Any, **rest: Any) -> range:
         nonlocal calls
         calls += 1
         if calls == 2:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from canonical_json import canonical, without
 from crypto_utils import Label, PrivateKeys, sign
 from errors import Code
 from identity import create_ending, create_record, identity_hash
-from protocol import FetchIdentity, Identity, LoggedIn, Revoke, Revoked, Rotate, Rotated, canonical, without
+from protocol import FetchIdentity, Identity, LoggedIn, Revoke, Revoked, Rotate, Rotated
 from records import MAX_RECORDS, IdentityRecord, Revocation
 from relay.limits import HOUR, Limits
 from tests.relay.world import START_S, World, contents, frames_to, hang_ups

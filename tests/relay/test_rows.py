@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from canonical_json import canonical
 from crypto_utils import PrivateKeys
 from errors import Code
 from identity import create_ending, identity_hash
@@ -24,7 +25,6 @@ from protocol import (
     RequestCode,
     Revoke,
     Rows,
-    canonical,
     decode_frame,
 )
 from records import Erasure, IdentityRecord, Revocation

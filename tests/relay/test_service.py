@@ -15,6 +15,7 @@ from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from canonical_json import canonical
 from crypto_utils import PrivateKeys, encode_base64
 from errors import Code
 from protocol import (
@@ -33,12 +34,11 @@ from protocol import (
     Rejected,
     RequestCode,
     Welcome,
-    canonical,
 )
 from relay.actions import Action, HangUp, Outgoing
 from relay.limits import DAY, Limits
 from relay.storage import Address
-from tests.relay.world import LOG_SPKI, World
+from tests.relay.world import LOG_SPKI, World, frames_to
 
 # ---------------------------------------------------------------- links
 
@@ -171,10 +171,11 @@ class Histories(RuleBasedStateMachine):
         rest: list[Frame] = []
         for action in actions:
             assert isinstance(action, Outgoing), action
-            if isinstance(action.frames[0], Delivery):
-                self.take_delivery(str(action.link), action.frames[0])
-            else:
-                rest.append(action.frames[0])
+            for frame in frames_to(str(action.link), [action]):
+                if isinstance(frame, Delivery):
+                    self.take_delivery(str(action.link), frame)
+                else:
+                    rest.append(frame)
         return rest
 
     def take_delivery(self, link: str, delivery: Delivery) -> None:

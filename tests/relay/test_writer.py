@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+from canonical_json import canonical
 from crypto_utils import encode_base64
 from errors import Code, StorageError
-from protocol import Accepted, Acknowledge, Delivery, FetchIdentity, Frame, LoggedIn, Ping, Rejected, canonical
+from protocol import Accepted, Acknowledge, Delivery, FetchIdentity, Frame, LoggedIn, Ping, Rejected
 from relay import writer
 from relay.actions import Action, HangUp, Link, Outgoing
 from relay.answers import TOGETHER_S
 from relay.limits import DAY, MINUTE, Now
 from relay.storage import Address
 from relay.writer import MAX_ROUND, Job, Writer
-from tests.relay.world import World, contents, one_by_one
+from tests.relay.world import World, contents, deliveries, frames_to, single
 
 TIMEOUT_S = 10
 
@@ -73,8 +74,8 @@ class Bench:
         self.writer.stop()
 
     def replies(self) -> list[Frame]:
-        actions = one_by_one(self.performed)
-        return [frame for action in actions if isinstance(action, Outgoing) for frame in action.frames]
+        outgoing = [action for action in self.performed if isinstance(action, Outgoing)]
+        return [frame for action in outgoing for whole in action.frames for frame in single(whole)]
 
     def wait(self, condition: Callable[[], object]) -> None:
         with self.arrived:
@@ -245,7 +246,7 @@ def test_who_is_online_has_it_before_the_commit_and_its_sender_is_told_after(ben
 
     bench.watch = look
     bench.run(bench.command("alice", world.envelope("alice", "bob")))
-    assert seen == [("Delivery", True), ("Accepted", False)]
+    assert seen == [("Deliveries", True), ("Accepted", False)]
     assert world.store.count_pending(Address("bob", 1), limit=9) == 1  # nobody acknowledged: it was written
 
 
@@ -255,9 +256,8 @@ def test_what_is_acknowledged_in_time_is_never_written(bench: Bench) -> None:
     world.login("bob")
 
     def answer(actions: list[Action]) -> None:
-        for action in actions:
-            if isinstance(action, Outgoing) and isinstance(action.frames[0], Delivery):
-                bench.submit(bench.command("bob", Acknowledge(sequences=[action.frames[0].sequence])))
+        for delivery in deliveries(frames_to("bob", actions)):
+            bench.submit(bench.command("bob", Acknowledge(sequences=[delivery.sequence])))
 
     bench.watch = answer
     for _ in range(3):
@@ -342,10 +342,9 @@ def test_with_two_devices_both_must_have_it(bench: Bench) -> None:
         world.login("bob", f"bob {device_id}", device_id=device_id)
     bench.submit(bench.command("alice", world.envelope("alice", "bob")))
     bench.writer.work()
-    pushed = {action.link: action.frames[0] for action in bench.performed if isinstance(action, Outgoing)}
+    pushed = {link: deliveries(frames_to(link, bench.performed)) for link in ("bob 1", "bob 2")}
     for link, answered in (("bob 1", 0), ("bob 2", 1)):
-        delivery = pushed[link]
-        assert isinstance(delivery, Delivery)
+        (delivery,) = pushed[link]
         bench.submit(bench.command(link, Acknowledge(sequences=[delivery.sequence])))
         bench.writer.work()
         assert accepted(bench) == answered
@@ -360,10 +359,7 @@ def test_who_comes_back_over_another_link_gets_it_again(bench: Bench) -> None:
     bench.submit(bench.command("alice", envelope))
     bench.writer.work()
     bench.run(bench.command("bob again", again))
-    frames = [
-        action.frames[0] for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob again"
-    ]
-    assert contents(frames) == [canonical(envelope)]
+    assert contents(frames_to("bob again", bench.performed)) == [canonical(envelope)]
 
 
 def test_what_was_handed_to_a_link_that_ends_is_written(bench: Bench) -> None:
@@ -458,10 +454,7 @@ def test_one_who_is_slow_does_not_delay_the_answers_of_others(bench: Bench) -> N
     bench.submit(bench.command("alice", world.envelope("alice", "bob")))  # who says nothing
     bench.submit(bench.command("bob", world.envelope("bob", "carol")))
     bench.writer.work()
-    (delivery,) = [
-        action.frames[0] for action in bench.performed if isinstance(action, Outgoing) and action.link == "carol"
-    ]
-    assert isinstance(delivery, Delivery)
+    (delivery,) = deliveries(frames_to("carol", bench.performed))
     bench.submit(bench.command("carol", Acknowledge(sequences=[delivery.sequence])))
     bench.writer.work()
     assert [action.link for action in bench.performed[-1:]] == ["bob"]
@@ -472,8 +465,7 @@ def test_a_device_that_logs_in_hears_of_that_first(bench: Bench) -> None:
     world = bench.world.with_pair()
     login = world.login_frame("bob", world.visit("bob"))
     bench.run(bench.command("bob", login), bench.command("alice", world.envelope("alice", "bob")))
-    to_bob = [action.frames[0] for action in bench.performed if isinstance(action, Outgoing) and action.link == "bob"]
-    assert [type(frame) for frame in to_bob] == [LoggedIn, Delivery]
+    assert [type(frame) for frame in frames_to("bob", bench.performed)] == [LoggedIn, Delivery]
 
 
 def test_while_a_group_is_under_way_nobody_else_sees_it(bench: Bench) -> None:

@@ -21,6 +21,7 @@ from identity import (
 from protocol import (
     Accepted,
     Acknowledge,
+    Deliveries,
     Delivery,
     Envelope,
     Frame,
@@ -28,6 +29,7 @@ from protocol import (
     LoggedIn,
     Login,
     Message,
+    Outbound,
     Receipt,
     Refusal,
     Register,
@@ -260,24 +262,28 @@ def one_by_one(actions: list[Action]) -> list[Action]:
     return apart
 
 
-def single(frame: Frame) -> list[Frame]:
-    if isinstance(frame, Accepted):
-        return [Accepted(ids=[envelope_id], timestamp=frame.timestamp) for envelope_id in frame.ids]
-    return [frame]
+def single(whole: Outbound) -> list[Frame]:
+    if isinstance(whole, Accepted):
+        return [Accepted(ids=[envelope_id], timestamp=whole.timestamp) for envelope_id in whole.ids]
+    return list(whole) if isinstance(whole, Deliveries) else [whole]
 
 
 def frames_to(link: str, actions: Iterable[Action]) -> list[Frame]:
     """Return the frames that go out over a link."""
     return [
-        frame for action in actions if isinstance(action, Outgoing) and action.link == link for frame in action.frames
+        frame
+        for action in actions
+        if isinstance(action, Outgoing) and action.link == link
+        for whole in action.frames
+        for frame in single(whole)
     ]
 
 
-def deliveries(frames: list[Frame]) -> list[Delivery]:
-    return [frame for frame in frames if isinstance(frame, Delivery)]
+def deliveries(frames: Iterable[Outbound]) -> list[Delivery]:
+    return [frame for whole in frames for frame in single(whole) if isinstance(frame, Delivery)]
 
 
-def contents(frames: list[Frame]) -> list[bytes]:
+def contents(frames: Iterable[Outbound]) -> list[bytes]:
     """Return the envelopes that were delivered, as the recipient sees them."""
     return [bytes(delivery.envelope) for delivery in deliveries(frames)]
 

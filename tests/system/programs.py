@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import IO, Any, Self
 
+from canonical_json import canonical
 from crypto_utils import PrivateKeys, encrypt_private_keys, public_key_to_pem
 from identity import create_ending, create_record
 from key_files import write_key_file
 from messenger.account import AccountFiles
 from messenger.suites import SPOKEN
-from protocol import canonical
 from records import Revocation
 from tests.system.nursery import Forked
 from tests.system.quick_client import QUICK_ITERATIONS

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from canonical_json import without
 from crypto_utils import Label, PrivateKeys, decode_base64, encode_base64, sign
 from errors import CryptoError
 from identity import create_record
@@ -25,7 +26,7 @@ from messenger.suites.handshake import Party, Theirs
 from messenger.suites.own_prekeys import OwnPrekeys
 from messenger.suites.sessions import Session, Sessions
 from messenger.suites.suite2 import Suite2
-from protocol import Envelope, Message, PrekeysHeld, without
+from protocol import Envelope, Message, PrekeysHeld
 
 KEYS = [PrivateKeys.generate() for _ in range(2)]
 PASSWORD = b"password of a test"

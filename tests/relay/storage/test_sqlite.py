@@ -148,7 +148,8 @@ def test_what_is_acknowledged_before_the_commit_is_never_written(path: Path) -> 
 
 
 def test_only_so_many_unwritten_envelopes_are_remembered(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.storage.sqlite.MAX_REMEMBERED", 10)
+    for place in ("sqlite.MAX_REMEMBERED", "spared.MAX_NAMES"):
+        monkeypatch.setattr(f"relay.storage.{place}", 10)
     store = SqliteStore(path)
     bob = Address("bob", 1)
     with store.transaction():
@@ -160,7 +161,7 @@ def test_only_so_many_unwritten_envelopes_are_remembered(path: Path, monkeypatch
         assert known(store, "alice", bytes([1]) * 16) is not None  # not written yet, and so never forgotten
     assert known(store, "alice", bytes([2]) * 16) is None
     assert known(store, "alice", bytes([20]) * 16) is not None
-    assert len(store._known) + len(store._known_before) <= 24
+    assert store._spared._lately.count + store._spared._before.count <= 24
     assert len(store._remembered.written) <= 30
     assert store.has_written("alice", "user0")  # it was forgotten, and is on disk
     store.close()
