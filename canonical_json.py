@@ -79,7 +79,7 @@ def decode_all_strictly(decoder: Decoder[list[T]], texts: list[bytes]) -> list[T
         RemoteProtocolError: One of them is not.
     """
     try:
-        values = decoder.decode(b"[" + b",".join(texts) + b"]")
+        values = decoder.decode(b"[%b]" % b",".join(texts))
         exact = list(map(_encode, values)) == texts  # also when two bad ones would be good together
     except _UNREADABLE as error:
         raise RemoteProtocolError(Code.MALFORMED) from error

@@ -48,7 +48,7 @@ class LinkLimits:
     heartbeat_s: float = (
         20.0  # of silence before a ping, and again before giving up: TCP never sees a process that stopped
     )
-    outbox_frames: int = 2048  # not yet encoded, or what goes together; several groups of the server's writer
+    outbox_frames: int = 2048  # not yet encoded, those that are pushed together as one; several groups of the writer
     outbox_size: int = 4 * 1024 * 1024  # bytes not yet written: what a client that never reads can cost
 
 
@@ -278,6 +278,7 @@ class Link:
             settled()
 
     def _encode(self) -> None:
+        """Encode what is queued: all of it, or nothing where something may not be sent, which is a mistake of ours."""
         frames = [self._queue.popleft() for _ in range(len(self._queue))]  # other threads may add to it meanwhile
         try:
             self._output += self.connection.send(*frames)

@@ -1,15 +1,15 @@
-"""What is said over the wire: limits, frame types and the codec. When it may be said is in connection.py.
+"""What is said over the wire: limits, frame types, and these as bytes. When it may be said is in connection.py.
 
-A frame is a 4-byte big-endian length and that many bytes of canonical JSON (RFC 8785, restricted to objects,
-arrays, strings and integers below 2^53). Nothing here opens a socket, reads a clock or knows a key; what must
-never be here is a decision about accounts, mailboxes or trust. docs/PROTOCOL.md specifies all of it.
+A frame is a 4-byte big-endian length and that many bytes of canonical JSON (canonical_json.py). Nothing here opens a
+socket, reads a clock or knows a key; what must never be here is a decision about accounts, mailboxes or trust.
+docs/PROTOCOL.md specifies all of it.
 """
 
 from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from operator import methodcaller
 from typing import Annotated, Any, Final, get_args
 
@@ -457,7 +457,7 @@ _lists_by_end: Final[dict[bytes, Decoder[list[Any]]]] = {
 
 
 class Deliveries(Struct, frozen=True):
-    """Delivery frames that go out together. They are not made one by one: most of what the relay writes is these.
+    """What is written as so many `Delivery` frames, which are not made: most of what the relay writes is these.
 
     Attributes:
         sequences: Those of the envelopes, in their order.
@@ -467,22 +467,17 @@ class Deliveries(Struct, frozen=True):
     sequences: Sequence[int]
     envelopes: Sequence[bytes]
 
-    def __iter__(self) -> Iterator[Delivery]:
-        """Return the frames."""
-        for sequence, envelope in zip(self.sequences, self.envelopes, strict=True):
-            yield Delivery(envelope=Raw(envelope), sequence=sequence)
-
     def pieces(self) -> list[bytes]:
         """Return what they are written in: the length and the canonical JSON of each, around the envelope's bytes."""
         pieces: list[bytes] = []
         for sequence, envelope in zip(self.sequences, self.envelopes, strict=True):
             after = b',"sequence":%d,"type":"delivery"}' % sequence
-            pieces += (_length(len(_BEFORE) + len(envelope) + len(after)), _BEFORE, envelope, after)
+            pieces += (_prefix(len(_BEFORE) + len(envelope) + len(after)), _BEFORE, envelope, after)
         return pieces
 
 
 _BEFORE: Final = b'{"envelope":'
-_length: Final = struct.Struct(">I").pack
+_prefix: Final = struct.Struct(">I").pack
 
 
 Outbound = Frame | Deliveries
@@ -496,5 +491,5 @@ def encode_frames(*frames: Outbound) -> bytes:
             pieces += frame.pieces()
         else:
             body = canonical(frame)
-            pieces += (_length(len(body)), body)
+            pieces += (_prefix(len(body)), body)
     return b"".join(pieces)

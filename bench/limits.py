@@ -18,7 +18,7 @@ from typing import Final
 
 from bench.scenarios import Figures
 from bench.securechat import envelope_id, template
-from protocol import LENGTH_SIZE, decode_frame
+from protocol import LENGTH_SIZE, decode_frames
 from relay.storage import Address, Arrival
 from relay.storage.mailbox_table import Batch, MailboxTable
 from relay.storage.sqlite import SETTINGS, SqliteStore
@@ -68,8 +68,9 @@ def body(number: int) -> bytes:
 
 def parse(group: list[bytes]) -> None:
     """Read a group, and let go of each message: what waits is its bytes."""
-    for data in group:
-        decode_frame(data)
+    for begin in range(0, len(group), TOGETHER):
+        for _ in decode_frames(group[begin : begin + TOGETHER]):
+            pass
 
 
 def table(path: Path) -> sqlite3.Connection:

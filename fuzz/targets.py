@@ -64,13 +64,14 @@ def read_frames(data: bytes) -> None:
         connection = Connection(role)
         connection.state = state
         frames = connection.receive(data)
-        written = b"".join(encode_frames(frame) for frame in frames)
+        written = encode_frames(*frames)
         assert data.startswith(written)
 
 
 def frames() -> list[bytes]:
     sent = [Hello(nonce=bytes(32), versions=[1]), Ping(), Log(entries=[], proof=proof(), start=0)]
-    return [*(encode_frames(frame) for frame in sent), len(envelope()).to_bytes(4, "big") + envelope()]
+    message = len(envelope()).to_bytes(4, "big") + envelope()
+    return [*(encode_frames(frame) for frame in sent), message, message * 3, encode_frames(*[Ping()] * 5)]
 
 
 # ---------------------------------------------------------------- envelopes

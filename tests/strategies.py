@@ -17,6 +17,7 @@ from protocol import (
     Accepted,
     Acknowledge,
     CodeSent,
+    Deliveries,
     Delivery,
     Erase,
     Erased,
@@ -163,3 +164,9 @@ frames = st.one_of(
     st.builds(FetchLog, log_size=_integers, start=_integers),
     st.builds(Delivery, envelope=envelopes.map(lambda envelope: msgspec.Raw(canonical(envelope))), sequence=_integers),
 )
+
+
+def deliveries_of(together: Deliveries) -> list[Delivery]:
+    """Return the frames as which they are written."""
+    pairs = zip(together.sequences, together.envelopes, strict=True)
+    return [Delivery(envelope=msgspec.Raw(envelope), sequence=sequence) for sequence, envelope in pairs]

@@ -32,15 +32,16 @@ class Names:
     def __init__(self) -> None:
         """Start with none."""
         self._by_sender: defaultdict[str, dict[bytes, Named]] = defaultdict(dict)
-        self.count = 0  # at most, of all senders
+        self.count = 0  # of all senders
 
     def add(self, batch: Batch) -> None:
         """Remember envelopes."""
         ids, names = batch.ids, self._by_sender[batch.sender_id]
         named = Named(batch.received_at, ids, [arrival.mark for arrival in batch.arrivals])
+        before = len(names)
         for envelope_id in ids:
             names[envelope_id] = named
-        self.count += len(ids)
+        self.count += len(names) - before
 
     def find(self, sender_id: str, envelope_id: bytes) -> Stored | None:
         """Return what is known of an envelope."""
@@ -49,13 +50,15 @@ class Names:
 
     def forget(self, sender_id: str) -> None:
         """Forget what somebody has sent."""
-        self._by_sender.pop(sender_id, None)
+        self.count -= len(self._by_sender.pop(sender_id, {}))
 
     def expire(self, before: int) -> None:
         """Forget what was received before a time."""
         for names in self._by_sender.values():
-            for envelope_id in [each for each, named in names.items() if named.received_at < before]:
+            old = [envelope_id for envelope_id, named in names.items() if named.received_at < before]
+            for envelope_id in old:
                 del names[envelope_id]
+            self.count -= len(old)
 
 
 class Spared:

@@ -46,6 +46,7 @@ from relay.service import Keys, Relay
 from relay.storage import Address, Arrival, Store, Stored
 from relay.storage.sqlite import SqliteStore
 from server_key import generate_server_key
+from tests.strategies import deliveries_of
 
 START_S = 1_700_000_000
 SERVER_KEY = generate_server_key()
@@ -265,7 +266,7 @@ def one_by_one(actions: list[Action]) -> list[Action]:
 def single(whole: Outbound) -> list[Frame]:
     if isinstance(whole, Accepted):
         return [Accepted(ids=[envelope_id], timestamp=whole.timestamp) for envelope_id in whole.ids]
-    return list(whole) if isinstance(whole, Deliveries) else [whole]
+    return [*deliveries_of(whole)] if isinstance(whole, Deliveries) else [whole]
 
 
 def frames_to(link: str, actions: Iterable[Action]) -> list[Frame]:

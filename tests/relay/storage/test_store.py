@@ -227,6 +227,28 @@ def test_the_oldest_expire_first_and_a_round_is_bounded(store: Store) -> None:
     assert len(store.pending(BOB, after=0, limit=10, size=10**6)) == 1
 
 
+def test_what_is_kept_is_written_and_what_is_spared_is_not(store: Store) -> None:
+    carol = Address("carol", 1)
+
+    def arrivals(*numbers: int) -> list[Arrival]:
+        return [Arrival(bytes(15) + bytes([number]), b"%d" % number, bytes(32)) for number in numbers]
+
+    with store.attempt():
+        store.put(BOB, "alice", arrivals(1, 2, 3, 4), at=1, spared=4)
+        store.put(BOB, "alice", arrivals(5, 6), at=1, spared=2)
+        store.put(carol, "alice", arrivals(7, 8), at=1, spared=2)
+        store.acknowledge(BOB, [2, 6])
+        assert not store.unwritten
+        store.keep(BOB)
+        store.commit(spared=False)
+    assert [row.sequence for row in store.pending(BOB, after=0, limit=9, size=99)] == [1, 3, 4, 5]
+    assert store.pending(carol, after=0, limit=9, size=99) == []
+    assert (store.count_pending(BOB, limit=9), store.count_pending(carol, limit=9)) == (4, 2)
+    with store.transaction():
+        store.acknowledge(carol, [7])
+    assert [row.envelope for row in store.pending(carol, after=0, limit=9, size=99)] == [b"8"]
+
+
 BODIES = st.lists(st.binary(min_size=1, max_size=40).filter(lambda body: b"\n" not in body), min_size=1, max_size=9)
 
 
@@ -264,6 +286,8 @@ class Mailboxes(RuleBasedStateMachine):
         bodies=BODIES,
         ascend=st.booleans(),
         spared=st.integers(0, 9),
+        gone=st.sets(st.integers(0, 8)),
+        keep=st.booleans(),
         jump=st.integers(-3, 3),
         fails=st.booleans(),
     )
@@ -275,6 +299,8 @@ class Mailboxes(RuleBasedStateMachine):
         bodies: list[bytes],
         ascend: bool,
         spared: int,
+        gone: set[int],
+        keep: bool,
         jump: int,
         fails: bool,
     ) -> int:
@@ -293,12 +319,14 @@ class Mailboxes(RuleBasedStateMachine):
                 self.highest = sequences[-1]
                 for sequence, arrival in zip(sequences, arrivals, strict=True):
                     self.waiting[sequence] = (Address(user, device), sender, arrival.id, arrival.envelope, self.now)
-            early = sequences[0]
-            if spared:  # acknowledged before it is written
+            for place in {place for place in gone if place < spared}:  # acknowledged before it is written
+                early = sequences[place]
                 self.store.acknowledge(self.waiting[early][0], [early])
                 del self.waiting[early]
                 if len(devices) == 1:
-                    self.in_memory.add((sender, arrivals[0].id))
+                    self.in_memory.add((sender, arrivals[place].id))
+            if keep:
+                self.store.keep(Address(user, devices[0]))
             self.accepted |= {(sender, arrival.id): Stored(arrival.mark, self.now) for arrival in arrivals}
         return sequences[-1]
 
