@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, repeat
+from itertools import compress
 from typing import Final, NamedTuple
 
 from protocol import MAX_ACCEPTED, Accepted, Frame
@@ -49,37 +49,59 @@ class Answers:
         return [Outgoing(self.came.link, accepted(list(self.ids), at), early=True), *again]
 
 
+@dataclass(slots=True, eq=False)
+class Handed:
+    """Envelopes that went over a link at once, and are not acknowledged.
+
+    Attributes:
+        sequences: Those of the envelopes, in their order.
+        sizes: Of the envelopes, in bytes.
+        answers: The replies that wait for them.
+    """
+
+    sequences: Sequence[int]
+    sizes: Sequence[int]
+    answers: Answers | None = None
+
+    def split(self, named: set[int]) -> tuple[Handed, Handed]:
+        """Return what is named of it, and the rest."""
+        inside = [sequence in named for sequence in self.sequences]
+        return self._part(inside), self._part([not each for each in inside])
+
+    def _part(self, chosen: list[bool]) -> Handed:
+        return Handed(list(compress(self.sequences, chosen)), list(compress(self.sizes, chosen)), self.answers)
+
+
 class Awaited:
     """All replies that wait."""
 
     def __init__(self) -> None:
         """Start with none."""
-        self._by_sequence: dict[int, Answers] = {}  # of the acknowledges that they wait for, oldest first
+        self._all: dict[Answers, None] = {}  # oldest first
         self._by_link: dict[Link, Answers] = {}  # to which the next reply over it is added
         self._by_sender: defaultdict[str, set[Answers]] = defaultdict(set)  # few: of the last second
 
     @property
     def since_s(self) -> float | None:
         """When the oldest envelope came whose reply waits."""
-        return next(iter(self._by_sequence.values())).came.now.steady_s if self._by_sequence else None
+        return next(iter(self._all)).came.now.steady_s if self._all else None
 
-    def add(self, came: Source, ids: list[bytes], put: Iterable[Sequence[int]], told: Iterable[Link]) -> None:
-        """Answer envelopes when all of their sequences are acknowledged.
+    def add(self, came: Source, ids: list[bytes], handed: Iterable[Handed], told: Iterable[Link]) -> None:
+        """Answer envelopes when all of them are acknowledged wherever they were handed over.
 
         Args:
             came: Whom to answer.
             ids: Of the envelopes.
-            put: Their sequences, for each of the mailboxes.
+            handed: They, for each of the devices.
             told: The links that they go to.
         """
         answers = self._answers(came)
         for envelope_id in ids:
             answers.ids[envelope_id] = None
         answers.told.update(told)
-        for sequences in put:
-            answers.missing += len(sequences)
-            for sequence in sequences:
-                self._by_sequence[sequence] = answers
+        for each in handed:
+            each.answers = answers
+            answers.missing += len(each.sequences)
 
     def _answers(self, came: Source) -> Answers:
         """Return what the next reply over a link is added to."""
@@ -90,6 +112,7 @@ class Awaited:
             or came.now.wall_s != answers.came.now.wall_s
         ):
             answers = self._by_link[came.link] = Answers(came)
+            self._all[answers] = None
             self._by_sender[came.device.user_id].add(answers)
         return answers
 
@@ -107,13 +130,13 @@ class Awaited:
     def _find(self, sender_id: str, envelope_id: bytes) -> Answers | None:
         return next((each for each in self._by_sender.get(sender_id, ()) if envelope_id in each.ids), None)
 
-    def acknowledge(self, sequences: list[int]) -> list[Outgoing]:
+    def acknowledge(self, handed: Iterable[Handed]) -> list[Outgoing]:
         """Return the replies that waited for nothing but these; the next to the same sender are others."""
         replies: list[Outgoing] = []
-        waiting = map(self._by_sequence.pop, sequences, repeat(None))
-        for answers, acknowledged in groupby(waiting):
-            if answers is not None:
-                answers.missing -= len(list(acknowledged))
+        for each in handed:
+            answers = each.answers
+            if answers is not None and answers in self._all:  # a commit may have come first
+                answers.missing -= len(each.sequences)
                 if not answers.missing:
                     replies += answers.replies()
                     self._forget(answers)
@@ -121,6 +144,7 @@ class Awaited:
 
     def _forget(self, answers: Answers) -> None:
         came = answers.came
+        del self._all[answers]
         if self._by_link.get(came.link) is answers:
             del self._by_link[came.link]
         mine = self._by_sender[came.device.user_id]
@@ -129,8 +153,8 @@ class Awaited:
             del self._by_sender[came.device.user_id]
 
     def _take_all(self) -> list[Answers]:
-        answers = list({id(each): each for each in self._by_sequence.values()}.values())
-        for remembered in (self._by_sequence, self._by_link, self._by_sender):
+        answers = list(self._all)
+        for remembered in (self._all, self._by_link, self._by_sender):
             remembered.clear()
         return answers
 

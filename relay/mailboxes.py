@@ -11,7 +11,7 @@ from typing import Final
 from errors import Code, Refused
 from protocol import ALL_DEVICES, Deliveries, Envelope, Message, Rejected
 from relay.actions import Action, Link, Outgoing
-from relay.answers import Awaited, Source, accepted
+from relay.answers import Awaited, Handed, Source, accepted
 from relay.directory import Directory
 from relay.limits import Limits, Now
 from relay.presence import Online, Presence
@@ -125,7 +125,7 @@ class Mailboxes:
         """Put envelopes that may be delivered into mailboxes, and push them where that keeps the order."""
         reached = [self._presence.find(mailbox) for mailbox in mailboxes]
         fitting = [self._fitting(online, arrivals) for online in reached]
-        spared = 0 if any(online is not None and online.since == self.group for online in reached) else min(fitting)
+        spared = fitting[0] if self._may_spare(reached, fitting) else 0
         at = came.now.wall_s
         put = [self._store.put(mailbox, envelope.sender_id, arrivals, at=at, spared=spared) for mailbox in mailboxes]
         if isinstance(envelope, Message):  # a receipt is sent by itself and is no answer
@@ -134,13 +134,19 @@ class Mailboxes:
         ids = [arrival.id for arrival in arrivals]
         if spared < len(ids):
             actions.append(Outgoing(came.link, accepted(ids[spared:], at)))
+        handed: list[Handed] = []
         for online, fits, sequences in zip(reached, fitting, put, strict=True):
             if online is not None and fits:
-                actions.append(self._push(online, sequences[:fits], [each.envelope for each in arrivals[:fits]]))
+                envelopes = [each.envelope for each in arrivals[:fits]]
+                handed.append(online.push(sequences[:fits], envelopes))
+                actions.append(self._push(online, sequences[:fits], envelopes))
         if spared:
-            safe_with = [sequences[:spared] for sequences in put]
-            self._awaited.add(came, ids[:spared], safe_with, [action.link for action in actions])
+            self._awaited.add(came, ids[:spared], handed, [action.link for action in actions])
         return actions
+
+    def _may_spare(self, reached: list[Online | None], fitting: list[int]) -> bool:
+        """Tell whether what is handed over need not be written at once: all devices get the same."""
+        return len(set(fitting)) == 1 and all(online is None or online.since != self.group for online in reached)
 
     # ------------------------------------------------------------ deliver
 
@@ -148,7 +154,7 @@ class Mailboxes:
         """Return how many new envelopes may be pushed at once; all others wait for their page, in its order."""
         if online is None or not online.caught_up:
             return 0
-        room = self._limits.delivery_window - len(online.unacknowledged)
+        room = self._limits.delivery_window - online.waiting
         size = self._limits.delivery_window_size - online.in_flight
         for number, arrival in enumerate(arrivals):
             if number >= room or size <= 0:
@@ -158,23 +164,26 @@ class Mailboxes:
         return len(arrivals)
 
     def _push(self, online: Online, sequences: Sequence[int], envelopes: Sequence[bytes]) -> Outgoing:
-        online.push(sequences, envelopes)
         return Outgoing(online.link, [Deliveries(sequences, envelopes)], early=online.since != self.group)
 
     def _has_room(self, online: Online) -> bool:
         """Tell whether the window of a link, which is counted in envelopes and in bytes, is open."""
         limits = self._limits
-        return len(online.unacknowledged) < limits.delivery_window and online.in_flight < limits.delivery_window_size
+        return online.waiting < limits.delivery_window and online.in_flight < limits.delivery_window_size
 
     def fill(self, mailbox: Address, online: Online) -> list[Action]:
         """Push the next page of a device's mailbox, as far as its link's window goes."""
         if online.caught_up or not self._has_room(online):
             return []
-        room = self._limits.delivery_window - len(online.unacknowledged)
+        room = self._limits.delivery_window - online.waiting
         size = self._limits.delivery_window_size - online.in_flight
         waiting = self._store.pending(mailbox, after=online.cursor, limit=room, size=size)
         online.caught_up = len(waiting) < room and sum(len(envelope) for _, envelope in waiting) < size
-        return [self._push(online, *zip(*waiting, strict=True))] if waiting else []
+        if not waiting:
+            return []
+        sequences, envelopes = zip(*waiting, strict=True)
+        online.push(sequences, envelopes)
+        return [self._push(online, sequences, envelopes)]
 
     def enter(self, device: Address, online: Online) -> list[Action]:
         """Push the first page to a device that logs in; what was pushed over a link that it had is pushed again."""
@@ -197,11 +206,13 @@ class Mailboxes:
         A sender whose envelope all devices have now is answered: it is on disk, although not here.
         """
         online = self._presence.of(mailbox)
-        sequences = sorted(online.unacknowledged.keys() & sequences)  # it may name any, and as many as it likes
-        replies = self._awaited.acknowledge(sequences)
-        self._store.acknowledge(mailbox, sequences)
-        online.acknowledge(sequences)
-        self._quotas.give_back(mailbox, len(sequences))
+        handed = online.acknowledge(sequences)
+        if not handed:
+            return []
+        replies = self._awaited.acknowledge(handed)
+        gone = [sequence for each in handed for sequence in each.sequences]
+        self._store.acknowledge(mailbox, gone)
+        self._quotas.give_back(mailbox, len(gone))
         return [*replies, *self.fill(mailbox, online)]
 
     def leave(self, device: Address) -> None:

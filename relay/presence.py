@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from relay.actions import Link
+from relay.answers import Handed
 from relay.storage import Address
 
 
@@ -18,28 +19,48 @@ class Online:
         since: The group in which it logged in; until that is on disk, it has not heard that it has.
         cursor: The highest sequence that was pushed; the mailbox is pushed in order.
         caught_up: Whether everything in the mailbox has been pushed, so that a new envelope may go out at once.
-        unacknowledged: Sequences pushed and not yet acknowledged, and their sizes in bytes.
-        in_flight: The sum of these sizes.
+        handed: What was pushed and not yet acknowledged, in its order.
+        waiting: How many envelopes that is.
+        in_flight: The sum of their sizes in bytes.
     """
 
     link: Link
     since: int = 0
     cursor: int = 0
     caught_up: bool = False
-    unacknowledged: dict[int, int] = field(default_factory=dict)
+    handed: list[Handed] = field(default_factory=list)
+    waiting: int = 0
     in_flight: int = 0
 
-    def push(self, sequences: Sequence[int], envelopes: Sequence[bytes]) -> None:
+    def push(self, sequences: Sequence[int], envelopes: Sequence[bytes]) -> Handed:
         """Note that envelopes go out, in their order."""
-        sizes, unacknowledged = list(map(len, envelopes)), self.unacknowledged
-        for sequence, size in zip(sequences, sizes, strict=True):
-            unacknowledged[sequence] = size
-        self.in_flight += sum(sizes)
+        handed = Handed(sequences, list(map(len, envelopes)))
+        self.handed.append(handed)
+        self.waiting += len(sequences)
+        self.in_flight += sum(handed.sizes)
         self.cursor = sequences[-1]
+        return handed
 
-    def acknowledge(self, sequences: list[int]) -> None:
-        """Note that the device has these, of what it was sent."""
-        self.in_flight -= sum(map(self.unacknowledged.pop, sequences))
+    def acknowledge(self, sequences: Iterable[int]) -> list[Handed]:
+        """Note that the device has these, and return those of them that it was sent: it may name any."""
+        named, taken, left = set(sequences), list[Handed](), list[Handed]()
+        highest = max(named, default=0)
+        for place, handed in enumerate(self.handed):
+            if handed.sequences[0] > highest:  # as are all that were pushed after it
+                left += self.handed[place:]
+                break
+            if named.isdisjoint(handed.sequences):
+                left.append(handed)
+            elif named.issuperset(handed.sequences):
+                taken.append(handed)
+            else:
+                ours, rest = handed.split(named)
+                taken.append(ours)
+                left.append(rest)
+        self.handed = left
+        self.waiting -= sum([len(handed.sequences) for handed in taken])
+        self.in_flight -= sum([sum(handed.sizes) for handed in taken])
+        return taken
 
 
 class Presence:

@@ -119,7 +119,6 @@ class Relay:
             FetchRows: self._fetch_rows,
             FetchAcceptance: self._fetch_acceptance,
             Erase: self._erase,
-            Acknowledge: self._acknowledge,
             Goodbye: self._goodbye,
         }
 
@@ -163,6 +162,8 @@ class Relay:
         for kind, alike in groupby(frames, type):
             if issubclass(kind, Envelope):
                 yield from self._accept(link, list(alike), now)
+            elif kind is Acknowledge:
+                yield from self._acknowledge(link, list(alike))
             else:
                 for frame in alike:
                     yield from self._carry_out(link, frame, now)
@@ -171,6 +172,13 @@ class Relay:
         visitor = self._visitors.get(link)
         if visitor is not None:
             yield from self._mailboxes.accept(envelopes, Source(link, visitor.account, now))
+
+    def _acknowledge(self, link: Link, commands: list[Any]) -> list[Action]:
+        visitor = self._visitors.get(link)
+        if visitor is None:
+            return []
+        sequences = [sequence for command in commands for sequence in command.sequences]
+        return self._mailboxes.acknowledge(visitor.account, sequences)
 
     def _carry_out(self, link: Link, frame: Any, now: Now) -> list[Action]:
         visitor = self._visitors.get(link)
@@ -261,7 +269,7 @@ class Relay:
         device = visitor.account
         rows, following = self._directory.rows(device.user_id, command, now=now)
         if (command.table, command.after) == (0, 0):  # what is held in memory and stands in no table
-            waiting = len(self._presence.of(device).unacknowledged)
+            waiting = self._presence.of(device).waiting
             rows.insert(
                 0, Row(columns={"address": visitor.address, "unacknowledged": waiting}, table="link, in memory")
             )
@@ -297,9 +305,6 @@ class Relay:
         if identity != before:  # and not the same command again
             self._prekeys.clear(user_id)
         return [Outgoing(link, [Rotated(identity_hash=identity)])]
-
-    def _acknowledge(self, _link: Link, visitor: Visitor, command: Acknowledge, _now: Now) -> list[Action]:
-        return self._mailboxes.acknowledge(visitor.account, command.sequences)
 
     def _goodbye(self, link: Link, _visitor: Visitor, _command: Goodbye, _now: Now) -> list[Action]:
         return self.closed(link)

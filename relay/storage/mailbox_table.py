@@ -95,10 +95,10 @@ class Batch(Struct):
     def without(self, sequences: set[int]) -> list[Batch]:
         """Return what is left of it when some sequences are gone."""
         mine = self.sequences
-        if sequences.issuperset(mine):
-            return []
         if sequences.isdisjoint(mine):
             return [self]
+        if sequences.issuperset(mine):
+            return []
         left = [place for place, sequence in enumerate(mine) if sequence not in sequences]
         return [self.part(place, place + 1) for place in left]
 

@@ -213,6 +213,46 @@ def test_what_one_read_brings_is_dealt_with_as_if_it_came_one_by_one(make_world:
     assert len(answers[0][0]) == 40
 
 
+def test_acknowledges_of_one_read_are_one(friends: World) -> None:
+    """Named one a frame, in any order, some twice and some that nobody was sent."""
+    friends.login("bob")
+    friends.relay.begin()
+    envelopes = [friends.envelope("alice", "bob") for _ in range(5)]
+    actions = list(friends.relay.receive("alice", list[Frame](envelopes), now=friends.now))
+    sequences = [delivery.sequence for delivery in deliveries(frames_to("bob", one_by_one(actions)))]
+    assert len(sequences) == 5
+    named = [sequences[4], sequences[0], 10**9, sequences[0], *sequences[1:4]]
+    frames: list[Frame] = [Acknowledge(sequences=[sequence]) for sequence in named]
+    (reply,) = friends.relay.receive("bob", frames, now=friends.now)
+    assert reply == Outgoing(
+        "alice", [Accepted(ids=[each.id for each in envelopes], timestamp=friends.now.wall_s)], early=True
+    )
+    assert list(friends.relay.receive("bob", frames, now=friends.now)) == []
+    friends.relay.closed("bob")
+    assert list(friends.relay.receive("bob", frames, now=friends.now)) == []
+
+
+def test_where_one_device_has_no_room_all_of_it_is_written(make_world: MakeWorld) -> None:
+    """What is handed to one and waits for the other is on disk before its sender hears so."""
+    world = befriend(make_world(delivery_window=2).with_pair())
+    world.add_device("bob", 2)
+    world.login("bob", "one", device_id=1)
+    world.relay.begin()
+    world.send("alice", "bob")
+    world.login("bob", "two", device_id=2)  # is handed it, too, so that it has less room than the first by then
+    world.acknowledge(
+        "one", *[row.sequence for row in world.store.pending(Address("bob", 1), after=0, limit=9, size=10**6)]
+    )
+    world.relay.begin()
+    envelopes: list[Frame] = [world.envelope("alice", "bob") for _ in range(2)]
+    with world.store.attempt():
+        list(world.relay.receive("alice", envelopes, now=world.now))
+        assert world.store.unwritten
+        world.store.commit(spared=False)
+    on_disk = [world.store.pending(Address("bob", device), after=0, limit=9, size=10**6) for device in (1, 2)]
+    assert [len(waiting) for waiting in on_disk] == [2, 3]
+
+
 def test_a_run_that_fails_half_way_tells_whom_its_first_half_was_about(
     pair: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -487,7 +527,7 @@ def test_a_store_that_fails_between_two_devices_leaves_no_link_ahead_of_it(
         pair.do("alice", pair.envelope("alice", "bob"))
     monkeypatch.undo()
     online = pair.relay._presence.of(Address("bob", 1))
-    assert (online.cursor, online.unacknowledged) == (0, {})
+    assert (online.cursor, online.handed, online.waiting, online.in_flight) == (0, [], 0, 0)
     assert pair.pushed("alice", "bob") == ["phone"]
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from errors import Code, StorageError
 from protocol import Acknowledge, FetchIdentity, Goodbye, Identity, LoggedIn
 from relay.actions import HangUp, Outgoing
+from relay.presence import Online
 from tests.relay.world import World, deliveries, hang_ups
 
 
@@ -124,3 +127,33 @@ def test_a_login_is_answered_before_anything_is_pushed(pair: World) -> None:
     frames = [action.frames[0] for action in actions if isinstance(action, Outgoing)]
     assert isinstance(frames[0], LoggedIn)
     assert len(deliveries(frames[1:])) == 1
+
+
+# ---------------------------------------------------------------- what is in flight
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=5), max_size=5),
+    st.lists(st.lists(st.integers(1, 30), max_size=8), max_size=6),
+)
+def test_what_was_pushed_is_counted_until_it_is_acknowledged(
+    pushed: list[list[int]], acknowledged: list[list[int]]
+) -> None:
+    """Whatever is named, in whatever order and how often; sequences of a page may have gaps."""
+    online, sizes, sequence = Online("bob"), dict[int, int](), 0
+    for page in pushed:
+        sequences = []
+        for gap in page:
+            sequence += gap
+            sequences.append(sequence)
+        envelopes = [bytes(10 + each) for each in sequences]
+        assert online.push(sequences, envelopes).sizes == list(map(len, envelopes))
+        sizes |= dict(zip(sequences, map(len, envelopes), strict=True))
+        assert online.cursor == sequence
+    for named in acknowledged:
+        taken = online.acknowledge(named)
+        gone = [each for handed in taken for each in handed.sequences]
+        assert gone == sorted(set(named) & sizes.keys())
+        assert [size for handed in taken for size in handed.sizes] == [sizes.pop(each) for each in gone]
+        assert (online.waiting, online.in_flight) == (len(sizes), sum(sizes.values()))
+        assert [each for handed in online.handed for each in handed.sequences] == list(sizes)
