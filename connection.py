@@ -152,7 +152,7 @@ _ALLOWED: Final[dict[Role, dict[State, dict[type[Outbound], State]]]] = {
     for role in Role
 }
 
-for _table in _ALLOWED[_SERVER].values():
+for _table in _ALLOWED[_SERVER].values():  # several that go together may go where one may
     if Delivery in _table:
         _table[Deliveries] = _table[Delivery]
 

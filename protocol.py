@@ -420,7 +420,8 @@ def decode_frames(bodies: list[bytes]) -> Iterable[Frame]:
     Raises:
         RemoteProtocolError: When the first is reached that is not exactly one frame (docs/PROTOCOL.md section 2.2).
     """
-    return (_decode_alike(bodies) if len(bodies) > 1 else None) or map(decode_frame, bodies)
+    together = _decode_alike(bodies) if len(bodies) > 1 else None
+    return map(decode_frame, bodies) if together is None else together
 
 
 def _decode_alike(bodies: list[bytes]) -> list[Frame] | None:

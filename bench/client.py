@@ -129,8 +129,7 @@ class Exchange:
         person.database.statements.clear()
         began = time.perf_counter()
         output = act()
-        for frame in output.frames:
-            encode_frames(frame)
+        encode_frames(*output.frames)
         self.taken.setdefault(name, []).append(time.perf_counter() - began)
         self.ran.append((name, person.copy, person.database.statements.copy()))
         return output

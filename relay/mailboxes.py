@@ -11,7 +11,7 @@ from typing import Final
 from errors import Code, Refused
 from protocol import ALL_DEVICES, Deliveries, Envelope, Message, Rejected
 from relay.actions import Action, Link, Outgoing
-from relay.answers import Awaited, Handed, Source, accepted
+from relay.answers import Awaited, Source, accepted
 from relay.directory import Directory
 from relay.limits import Limits, Now
 from relay.presence import Online, Presence
@@ -134,13 +134,11 @@ class Mailboxes:
         ids = [arrival.id for arrival in arrivals]
         if spared < len(ids):
             actions.append(Outgoing(came.link, accepted(ids[spared:], at)))
-        handed: list[Handed] = []
         for online, fits, sequences in zip(reached, fitting, put, strict=True):
             if online is not None and fits:
-                envelopes = [each.envelope for each in arrivals[:fits]]
-                handed.append(online.push(sequences[:fits], envelopes))
-                actions.append(self._push(online, sequences[:fits], envelopes))
+                actions.append(self._push(online, sequences[:fits], [each.envelope for each in arrivals[:fits]]))
         if spared:
+            handed = [online.handed[-1] for online in reached if online is not None]
             self._awaited.add(came, ids[:spared], handed, [action.link for action in actions])
         return actions
 
@@ -164,6 +162,7 @@ class Mailboxes:
         return len(arrivals)
 
     def _push(self, online: Online, sequences: Sequence[int], envelopes: Sequence[bytes]) -> Outgoing:
+        online.push(sequences, envelopes)
         return Outgoing(online.link, [Deliveries(sequences, envelopes)], early=online.since != self.group)
 
     def _has_room(self, online: Online) -> bool:
@@ -179,11 +178,7 @@ class Mailboxes:
         size = self._limits.delivery_window_size - online.in_flight
         waiting = self._store.pending(mailbox, after=online.cursor, limit=room, size=size)
         online.caught_up = len(waiting) < room and sum(len(envelope) for _, envelope in waiting) < size
-        if not waiting:
-            return []
-        sequences, envelopes = zip(*waiting, strict=True)
-        online.push(sequences, envelopes)
-        return [self._push(online, sequences, envelopes)]
+        return [self._push(online, *zip(*waiting, strict=True))] if waiting else []
 
     def enter(self, device: Address, online: Online) -> list[Action]:
         """Push the first page to a device that logs in; what was pushed over a link that it had is pushed again."""

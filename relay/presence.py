@@ -32,14 +32,13 @@ class Online:
     waiting: int = 0
     in_flight: int = 0
 
-    def push(self, sequences: Sequence[int], envelopes: Sequence[bytes]) -> Handed:
+    def push(self, sequences: Sequence[int], envelopes: Sequence[bytes]) -> None:
         """Note that envelopes go out, in their order."""
         handed = Handed(sequences, list(map(len, envelopes)))
         self.handed.append(handed)
         self.waiting += len(sequences)
         self.in_flight += sum(handed.sizes)
         self.cursor = sequences[-1]
-        return handed
 
     def acknowledge(self, sequences: Iterable[int]) -> list[Handed]:
         """Note that the device has these, and return those of them that it was sent: it may name any."""

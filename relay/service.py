@@ -159,30 +159,23 @@ class Relay:
 
     def receive(self, link: Link, frames: list[Frame], *, now: Now) -> Iterator[Action]:
         """Carry out the commands of a link, in their order; when one fails, what those before it want was given out."""
-        for kind, alike in groupby(frames, type):
+        for kind, group in groupby(frames, type):
+            alike: list[Any] = list(group)
+            visitor = self._visitors.get(link)
+            if visitor is None:  # closed, or replaced, while its last frames were on the way here
+                return
             if issubclass(kind, Envelope):
-                yield from self._accept(link, list(alike), now)
+                yield from self._mailboxes.accept(alike, Source(link, visitor.account, now))
             elif kind is Acknowledge:
-                yield from self._acknowledge(link, list(alike))
+                sequences = [sequence for frame in alike for sequence in frame.sequences]
+                yield from self._mailboxes.acknowledge(visitor.account, sequences)
             else:
                 for frame in alike:
                     yield from self._carry_out(link, frame, now)
 
-    def _accept(self, link: Link, envelopes: list[Any], now: Now) -> Iterator[Action]:
-        visitor = self._visitors.get(link)
-        if visitor is not None:
-            yield from self._mailboxes.accept(envelopes, Source(link, visitor.account, now))
-
-    def _acknowledge(self, link: Link, commands: list[Any]) -> list[Action]:
-        visitor = self._visitors.get(link)
-        if visitor is None:
-            return []
-        sequences = [sequence for command in commands for sequence in command.sequences]
-        return self._mailboxes.acknowledge(visitor.account, sequences)
-
     def _carry_out(self, link: Link, frame: Any, now: Now) -> list[Action]:
         visitor = self._visitors.get(link)
-        if visitor is None:  # closed, or replaced, while its last frames were on the way here
+        if visitor is None:  # the frame before this one has ended it
             return []
         try:
             return self._commands[type(frame)](link, visitor, frame, now)

@@ -6,7 +6,7 @@ What came together is kept together, as a batch: most of it is acknowledged toge
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Final
 
@@ -86,18 +86,19 @@ class Spared:
     def _all(self) -> Iterator[Batch]:
         return (batch for mailbox in self._mailboxes.values() for batch in mailbox)
 
-    def drop(self, mailbox: Address, sequences: set[int]) -> None:
-        """Let go of what was acknowledged of a mailbox, and take it out of the sequences."""
-        here, left = self._mailboxes.pop(mailbox, []), list[Batch]()
-        highest = max(sequences, default=0)
+    def drop(self, mailbox: Address, sequences: Iterable[int]) -> set[int]:
+        """Let go of what was acknowledged of a mailbox, and return the sequences of what is not spared there."""
+        others, left = set(sequences), list[Batch]()
+        highest, here = max(others, default=0), self._mailboxes.pop(mailbox, [])
         for place, batch in enumerate(here):
             if batch.first > highest:  # as are all that came after it
                 left += here[place:]
                 break
-            left += batch.without(sequences)
-            sequences.difference_update(batch.sequences)
+            left += batch.without(others)
+            others.difference_update(batch.sequences)
         if left:
             self._mailboxes[mailbox] = left
+        return others
 
     def take(self, mailbox: Address) -> list[Batch]:
         """Spare nothing in a mailbox any longer, and return it, in its order."""

@@ -346,8 +346,7 @@ class SqliteStore(SqlFile):
 
     def acknowledge(self, address: Address, sequences: list[int]) -> None:
         """Forget the contents of envelopes in this mailbox; those that are spared are never written."""
-        written = set(sequences)
-        self._spared.drop(address, written)
+        written = self._spared.drop(address, sequences)
         if written:
             self._gone[address] |= written
 
