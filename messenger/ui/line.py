@@ -5,12 +5,15 @@ A pasted text of several lines is one entry (bracketed paste).
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import threading
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
 from prompt_toolkit.document import Document
@@ -22,7 +25,10 @@ from messenger.ui import Dialogue
 from messenger.ui.qr import qr_code
 from messenger.ui.terminal import fitted, without_echo
 
+T = TypeVar("T")
+
 _STANDARD_INPUT: Final = 0
+_TURNS_TO_WRITE: Final = 2  # of the loop: a line that came as the last prompt closed is handed to it, then written
 
 
 def _keys(tell: Callable[[str], None]) -> KeyBindings:
@@ -70,22 +76,28 @@ class _Entries(Completer):
 
 
 class LineFace:
-    """A prompt at the bottom of the terminal, and lines above it."""
+    """A prompt at the bottom of the terminal, and lines above it.
+
+    One event loop lasts from the first prompt to the last. All that other threads and signals want of the prompt is
+    done in it: prompt_toolkit's own ways to be called from a thread fail in it when the prompt closes meanwhile.
+    """
 
     watched = True
 
     def __init__(self) -> None:
         """Prepare the prompt."""
         self._writing = threading.Lock()
-        self._session: PromptSession[str] | None = None
-        self._stopped = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._app: Application[str] | None = None  # of the present prompt, or the last
+        self._asking = False  # from before the loop is made until after it is closed
+        self._ended_by: BaseException | None = None
 
     def ask(self, prompt: str, *, secret: bool = False) -> str:
         """Ask one question; a secret is not echoed, not even its length."""
         if secret:
             return getpass.getpass(prompt)
-        self._session = PromptSession(history=InMemoryHistory())
-        return self._session.prompt(prompt)
+        self._ended_by = None
+        return self._run(lambda: self._prompt(PromptSession(history=InMemoryHistory()), prompt))
 
     def tell(self, line: str) -> None:
         """Show a line about the program itself."""
@@ -98,20 +110,20 @@ class LineFace:
             print(text, flush=True)
 
     def ring(self) -> None:
-        """Ring the bell of the terminal, from the thread that draws the prompt."""
-        app = self._session.app if self._session is not None else None
-        if app is not None and app.is_running and app.loop is not None:
-            app.loop.call_soon_threadsafe(app.output.bell)
+        """Ring the bell of the terminal."""
+
+        def ring_and_draw(app: Application[Any]) -> None:
+            app.output.bell()
             app.invalidate()  # which writes it out
+
+        self._in_loop(ring_and_draw)
 
     def progress(self, line: str) -> None:
         """Show nothing: the status below the prompt says how far the last message has come."""
 
     def refresh(self) -> None:
         """Show the prompt and the status as they are now."""
-        app = self._session.app if self._session is not None else None
-        if app is not None and app.is_running:
-            app.invalidate()
+        self._in_loop(Application.invalidate)
 
     def draw(self, text: str) -> None:
         """Show a text as a QR code."""
@@ -119,7 +131,11 @@ class LineFace:
 
     def converse(self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]) -> None:
         """Hand over what is typed. Ctrl-C clears a begun line and leaves on an empty one; Ctrl-D leaves."""
-        self._session = PromptSession(
+        with suppress(EOFError):
+            self._run(lambda: self._hand_over(dialogue, submit, typed))
+
+    async def _hand_over(self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]) -> None:
+        session = PromptSession[str](
             history=InMemoryHistory(),
             completer=_Entries(dialogue),
             complete_while_typing=False,
@@ -128,40 +144,69 @@ class LineFace:
             enable_suspend=True,  # Ctrl-Z
             erase_when_done=True,  # the line that shows the message takes its place
         )
-        self._session.default_buffer.on_text_changed += lambda buffer: typed(buffer.text)
-        with without_echo(_STANDARD_INPUT), patch_stdout():
-            while True:
-                try:
-                    entry = self._session.prompt(dialogue.prompt, pre_run=self._leave_if_stopped)
-                except KeyboardInterrupt:
-                    if not self._session.default_buffer.text:
-                        raise
-                    self.show("* not sent; Ctrl-C on an empty line leaves")
-                    continue
-                except EOFError:
-                    self._stopped = False
-                    return
-                submit(entry)
+        session.default_buffer.on_text_changed += lambda buffer: typed(buffer.text)
+        try:
+            with without_echo(_STANDARD_INPUT), patch_stdout():
+                while (entry := await self._next_entry(session, dialogue.prompt)) is not None:
+                    submit(entry)
+        finally:
+            for _ in range(_TURNS_TO_WRITE):
+                await asyncio.sleep(0)
+
+    async def _next_entry(self, session: PromptSession[str], prompt: Callable[[], str]) -> str | None:
+        while True:
+            try:
+                return await self._prompt(session, prompt)
+            except KeyboardInterrupt:
+                if not session.default_buffer.text:
+                    raise
+                self.show("* not sent; Ctrl-C on an empty line leaves")
+            except EOFError:
+                return None
+
+    # ------------------------------------------------------------ called by other threads and by signals
 
     def stop(self) -> None:
-        """End the prompt from another thread, or the next one if none is open right now."""
-        self._stopped = True
-        self.interrupt(EOFError())
-
-    def _leave_if_stopped(self) -> None:
-        """Catch a stop that came when the prompt was not open yet."""
-        if self._stopped:
-            self.interrupt(EOFError())
+        """End the prompt that is open, or the next one if none is open right now."""
+        self._ended_by = self._ended_by or EOFError()
+        self._in_loop(self._leave)
 
     def interrupt(self, error: BaseException) -> bool:
-        """Have the prompt that is open raise something; return whether one is."""
-        app = self._session.app if self._session is not None else None
-        if app is None or not app.is_running or app.loop is None:
+        """Have a question or the conversation raise something; return whether there is one."""
+        if not self._asking:
             return False
-
-        def leave() -> None:
-            if app.is_running and app.future is not None and not app.future.done():
-                app.exit(exception=error)
-
-        app.loop.call_soon_threadsafe(leave)
+        self._ended_by = error
+        self._in_loop(self._leave)
         return True
+
+    # ------------------------------------------------------------ the loop
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a loop for what asks; what interrupted it is raised when the loop has ended in good order."""
+        self._asking = True
+        try:
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                result = runner.run(work())
+        finally:
+            self._asking = False
+            self._loop = self._app = None
+            ended_by, self._ended_by = self._ended_by, None
+        if ended_by is not None:
+            raise ended_by
+        return result
+
+    async def _prompt(self, session: PromptSession[str], prompt: str | Callable[[], str]) -> str:
+        self._app = session.app
+        return await session.prompt_async(prompt, pre_run=lambda: self._leave(session.app))
+
+    def _in_loop(self, do: Callable[[Application[Any]], object]) -> None:
+        loop, app = self._loop, self._app
+        if loop is not None and app is not None:
+            with suppress(RuntimeError):  # it has been closed in the meantime
+                loop.call_soon_threadsafe(do, app)
+
+    def _leave(self, app: Application[Any]) -> None:
+        """End the prompt, in its loop, if it has to end."""
+        if self._ended_by is not None and app.is_running and app.future is not None and not app.future.done():
+            app.exit(exception=self._ended_by)

@@ -96,7 +96,7 @@ class Terminal:
         assert _last(self.written.getvalue(), r"\x1b\[\?25([hl])", "h") == "h"  # the cursor is shown
         assert _last(self.written.getvalue(), r"\x1b\[\?2004([hl])", "l") == "l"  # and a paste is not marked any more
         self.child.close()
-        assert "Traceback" not in (self.child.before or "")
+        assert "Traceback" not in self.written.getvalue(), self.written.getvalue()
         return int(self.child.exitstatus if self.child.exitstatus is not None else 128 + (self.child.signalstatus or 0))
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,13 +150,13 @@ def test_an_open_prompt_is_stopped_by_another_thread(keyboard: PipeInput) -> Non
 def test_a_stop_between_two_prompts_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The session may end after an entry was carried out and before the next prompt is open."""
     face = LineFace()
-    real = PromptSession.prompt
+    real = PromptSession.prompt_async
 
     def late(*arguments: object, **options: object) -> object:
         face.stop()
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(PromptSession, "prompt", late)
+    monkeypatch.setattr(PromptSession, "prompt_async", late)
     converse(face, lambda _entry: None)
 
 
@@ -167,6 +171,92 @@ def test_one_stop_ends_one_conversation(keyboard: PipeInput) -> None:
     keyboard.send_text("back\r\x04")
     converse(face, entries.append)
     assert entries == ["back"]
+
+
+class Recording(DummyOutput):
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, data: str) -> None:
+        self.written.append(data)
+
+
+def test_other_threads_disturb_no_prompt_that_closes_and_lose_no_line() -> None:
+    """The session's thread shows, rings and draws whenever it has to; what it met in a closing prompt ended it."""
+    face, entries, failures = LineFace(), list[str](), list[BaseException]()
+    over = threading.Event()
+
+    def disturb() -> None:
+        for number in itertools.count():
+            try:
+                face.show(f"line {number}.")
+                face.ring()
+                face.refresh()
+            except BaseException as failure:  # noqa: BLE001 - it would end the session
+                failures.append(failure)
+            if over.wait(0.0003):
+                shown.append(number)
+                return
+
+    shown: list[int] = []
+    output = Recording()
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=output):
+
+        def submit(entry: str) -> None:
+            entries.append(entry)
+            threading.Timer(0.005, keyboard.send_text, ["x\r"] if len(entries) < 100 else ["\x04"]).start()
+            if len(entries) == 100:
+                over.set()
+                thread.join()  # all that it has shown, it has shown while they conversed
+
+        thread = threading.Thread(target=disturb)
+        keyboard.send_text("x\r")
+        threading.Timer(0.05, thread.start).start()
+        converse(face, submit)
+    assert failures == []
+    lines = re.findall(r"line (\d+)\.", "".join(output.written))
+    assert lines == [str(number) for number in range(shown[0] + 1)]
+
+
+class Left(BaseException):
+    """What a signal raises."""
+
+
+@pytest.mark.parametrize("part", range(16))
+def test_a_signal_at_any_moment_is_raised_in_good_order(capsys: pytest.CaptureFixture[str], part: int) -> None:
+    """Once, by whoever converses, and with nothing written: it never comes out of a callback of the loop."""
+    unraised: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", unraised.append)
+        patch.setattr(threading, "excepthook", unraised.append)
+        calls = _converse_with_a_signal(at=sys.maxsize)
+        moment = calls * part**2 // 256 + 1  # most of them while the prompt is made
+        with pytest.raises(Left):
+            _converse_with_a_signal(at=moment)
+        gc.collect()
+    assert (unraised, *capsys.readouterr()) == ([], "", "")
+
+
+def _converse_with_a_signal(*, at: int) -> int:
+    """Enter two lines and leave, with a signal at that call of a Python function; return how many there were."""
+    face, calls = LineFace(), 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+        if calls == at:
+            sys.setprofile(None)
+            if not face.interrupt(error := Left()):
+                raise error
+
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
+        keyboard.send_text("one\rtwo\r\x04")
+        sys.setprofile(count)
+        try:
+            converse(face, lambda _entry: None)
+        finally:
+            sys.setprofile(None)
+    return calls
 
 
 def test_nothing_is_open_to_be_interrupted() -> None:
