@@ -64,7 +64,8 @@ class Terminated(BaseException):
 
 def choose_face(options: argparse.Namespace, lines: LineReader) -> Face:
     """Return the live face on a real terminal, and the plain one everywhere else."""
-    terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    dumb = os.environ.get("TERM", "dumb").lower() in {"dumb", "unknown"}  # as prompt_toolkit takes them
+    terminal = sys.stdin.isatty() and sys.stdout.isatty() and not dumb
     if options.plain or options.action is not None or not terminal:
         answers = options.plain and options.action != "daemon"  # whose input is requests
         return PlainFace(lines, sys.stdout, sys.stderr, answers=answers)
@@ -92,7 +93,7 @@ class Client:
         """Leave because of a signal.
 
         Raises:
-            Terminated: Here, unless the face has a prompt open and raises it there.
+            Terminated: Here, unless the face asks or converses, and raises it itself.
         """
         terminated = Terminated(number)
         if not self._face.interrupt(terminated):

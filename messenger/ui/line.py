@@ -10,16 +10,16 @@ import getpass
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from contextvars import Context, copy_context
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import Application
+from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.patch_stdout import patch_stdout
 
 from messenger.ui import Dialogue
 from messenger.ui.qr import qr_code
@@ -28,7 +28,7 @@ from messenger.ui.terminal import fitted, without_echo
 T = TypeVar("T")
 
 _STANDARD_INPUT: Final = 0
-_TURNS_TO_WRITE: Final = 2  # of the loop: a line that came as the last prompt closed is handed to it, then written
+_BUNDLE_S: Final = 0.05
 
 
 def _keys(tell: Callable[[str], None]) -> KeyBindings:
@@ -75,11 +75,19 @@ class _Entries(Completer):
         return self._words.get_completions(document, complete_event)
 
 
+class _OpenPrompt(NamedTuple):
+    """What another thread needs to reach a prompt."""
+
+    loop: asyncio.AbstractEventLoop
+    app: Application[str]
+    context: Context
+
+
 class LineFace:
     """A prompt at the bottom of the terminal, and lines above it.
 
-    One event loop lasts from the first prompt to the last. All that other threads and signals want of the prompt is
-    done in it: prompt_toolkit's own ways to be called from a thread fail in it when the prompt closes meanwhile.
+    What other threads and signals want of the prompt is done in its event loop, which lasts as long as one question or
+    conversation: prompt_toolkit's own ways to be called from a thread fail there when the prompt closes meanwhile.
     """
 
     watched = True
@@ -87,16 +95,17 @@ class LineFace:
     def __init__(self) -> None:
         """Prepare the prompt."""
         self._writing = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._app: Application[str] | None = None  # of the present prompt, or the last
+        self._waiting: list[str] = []  # lines, while a prompt is open
+        self._open: _OpenPrompt | None = None
         self._asking = False  # from before the loop is made until after it is closed
-        self._ended_by: BaseException | None = None
+        self._stopped = False
+        self._interrupted_by: BaseException | None = None
 
     def ask(self, prompt: str, *, secret: bool = False) -> str:
         """Ask one question; a secret is not echoed, not even its length."""
         if secret:
             return getpass.getpass(prompt)
-        self._ended_by = None
+        self._stopped = False
         return self._run(lambda: self._prompt(PromptSession(history=InMemoryHistory()), prompt))
 
     def tell(self, line: str) -> None:
@@ -104,15 +113,21 @@ class LineFace:
         self.show(line)
 
     def show(self, line: str) -> None:
-        """Show a line above the prompt."""
+        """Show a line above the prompt, together with what follows soon; at once where none is open."""
         text = fitted(line)
         with self._writing:
-            print(text, flush=True)
+            if self._open is None:
+                print(text, flush=True)
+                return
+            self._waiting.append(text)
+            is_first = len(self._waiting) == 1
+        if is_first:
+            self._in_loop(self._write_soon)
 
     def ring(self) -> None:
         """Ring the bell of the terminal."""
 
-        def ring_and_draw(app: Application[Any]) -> None:
+        def ring_and_draw(app: Application[str]) -> None:
             app.output.bell()
             app.invalidate()  # which writes it out
 
@@ -134,7 +149,9 @@ class LineFace:
         with suppress(EOFError):
             self._run(lambda: self._hand_over(dialogue, submit, typed))
 
-    async def _hand_over(self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]) -> None:
+    async def _hand_over(
+        self, dialogue: Dialogue, submit: Callable[[str], None], typed: Callable[[str], None]
+    ) -> NoReturn:
         session = PromptSession[str](
             history=InMemoryHistory(),
             completer=_Entries(dialogue),
@@ -145,15 +162,11 @@ class LineFace:
             erase_when_done=True,  # the line that shows the message takes its place
         )
         session.default_buffer.on_text_changed += lambda buffer: typed(buffer.text)
-        try:
-            with without_echo(_STANDARD_INPUT), patch_stdout():
-                while (entry := await self._next_entry(session, dialogue.prompt)) is not None:
-                    submit(entry)
-        finally:
-            for _ in range(_TURNS_TO_WRITE):
-                await asyncio.sleep(0)
+        with without_echo(_STANDARD_INPUT):
+            while True:
+                submit(await self._next_entry(session, dialogue.prompt))
 
-    async def _next_entry(self, session: PromptSession[str], prompt: Callable[[], str]) -> str | None:
+    async def _next_entry(self, session: PromptSession[str], prompt: Callable[[], str]) -> str:
         while True:
             try:
                 return await self._prompt(session, prompt)
@@ -161,52 +174,82 @@ class LineFace:
                 if not session.default_buffer.text:
                     raise
                 self.show("* not sent; Ctrl-C on an empty line leaves")
-            except EOFError:
-                return None
-
-    # ------------------------------------------------------------ called by other threads and by signals
 
     def stop(self) -> None:
-        """End the prompt that is open, or the next one if none is open right now."""
-        self._ended_by = self._ended_by or EOFError()
+        """End the prompt of the conversation, or that of the next if none is open right now; from any thread."""
+        self._stopped = True
         self._in_loop(self._leave)
 
     def interrupt(self, error: BaseException) -> bool:
-        """Have a question or the conversation raise something; return whether there is one."""
+        """Have a question or the conversation raise something, as soon as an entry at hand is carried out.
+
+        Returns:
+            Whether there is one. A signal must raise nothing in the middle of the loop, or of a prompt that is being
+            made: it would be swallowed there, or shown as a traceback.
+        """
         if not self._asking:
             return False
-        self._ended_by = error
+        self._interrupted_by = error
         self._in_loop(self._leave)
         return True
 
     # ------------------------------------------------------------ the loop
 
     def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a loop for what asks; what interrupted it is raised when the loop has ended in good order."""
+        """Run a loop for what asks; what interrupted it is raised when the loop has ended in good order.
+
+        Args:
+            work: Begins it, in a place where no signal raises anything.
+        """
         self._asking = True
         try:
             with asyncio.Runner() as runner:
-                self._loop = runner.get_loop()
-                result = runner.run(work())
+                return runner.run(work())
         finally:
-            self._asking = False
-            self._loop = self._app = None
-            ended_by, self._ended_by = self._ended_by, None
-        if ended_by is not None:
-            raise ended_by
-        return result
+            self._asking = self._stopped = False
+            error, self._interrupted_by = self._interrupted_by, None
+            if error is not None:
+                raise error
 
     async def _prompt(self, session: PromptSession[str], prompt: str | Callable[[], str]) -> str:
-        self._app = session.app
-        return await session.prompt_async(prompt, pre_run=lambda: self._leave(session.app))
+        with self._writing:
+            self._open = _OpenPrompt(asyncio.get_running_loop(), session.app, copy_context())
+        try:
+            return await session.prompt_async(prompt, pre_run=lambda: self._leave(session.app))
+        finally:
+            with self._writing:
+                self._open = None
+                self._print_waiting()
 
-    def _in_loop(self, do: Callable[[Application[Any]], object]) -> None:
-        loop, app = self._loop, self._app
-        if loop is not None and app is not None:
-            with suppress(RuntimeError):  # it has been closed in the meantime
-                loop.call_soon_threadsafe(do, app)
+    def _in_loop(self, do: Callable[[Application[str]], object]) -> None:
+        """Have the thread of the open prompt do something; nothing, where none is open."""
+        prompt = self._open
+        if prompt is not None:
+            with suppress(RuntimeError):  # its loop has been closed in the meantime
+                prompt.loop.call_soon_threadsafe(do, prompt.app, context=prompt.context)
 
-    def _leave(self, app: Application[Any]) -> None:
-        """End the prompt, in its loop, if it has to end."""
-        if self._ended_by is not None and app.is_running and app.future is not None and not app.future.done():
-            app.exit(exception=self._ended_by)
+    def _leave(self, app: Application[str]) -> None:
+        """End the prompt if it has to end."""
+        error = self._interrupted_by or (EOFError() if self._stopped else None)
+        if error is not None and app.future is not None and not app.future.done():
+            app.exit(exception=error)
+
+    def _write_soon(self, app: Application[str]) -> None:
+        """Write above the prompt what waits; drawing it anew for each line would take longer than the lines."""
+
+        async def write() -> None:
+            await asyncio.sleep(_BUNDLE_S)
+            if self._waiting:
+                with suppress(OSError):  # it is met again when the prompt closes
+                    await run_in_terminal(self._write)
+
+        app.create_background_task(write())
+
+    def _write(self) -> None:
+        with self._writing:
+            self._print_waiting()
+
+    def _print_waiting(self) -> None:
+        if self._waiting:
+            print("\n".join(self._waiting), flush=True)
+            self._waiting.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 try:
@@ -43,7 +43,8 @@ def without_echo(descriptor: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # the terminal may have gone
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def _is_ours(descriptor: int) -> bool:

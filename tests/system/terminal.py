@@ -59,13 +59,15 @@ class Spawned(pexpect.spawn):  # type: ignore[misc]
 class Terminal:
     """A client and its terminal."""
 
-    def __init__(self, *arguments: str, before: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, before: Callable[[], object] | None = None, term: str = "xterm-256color"
+    ) -> None:
         """Start it; `before` is done in its process first."""
         kind = Spawned if CLIENT in FORKED and before is None else pexpect.spawn
         self.child = kind(
             sys.executable, [CLIENT, *arguments], cwd=str(ROOT), encoding="utf-8", timeout=20,
             dimensions=(ROWS, COLUMNS), preexec_fn=before,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**os.environ, "TERM": term},
         )  # fmt: skip
         self._found = termios.tcgetattr(self.child.child_fd)
         self._screen = Screen(self.child.send)

@@ -411,7 +411,17 @@ def test_a_terminal_that_closes_ends_the_client(alice: Person) -> None:
     while terminal.child.isalive() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not terminal.child.isalive()
+    assert terminal.child.exitstatus == 128 + signal.SIGHUP
     assert alice.run("recv")[0] == 0  # and its files are free
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_can_do_nothing_has_plain_lines(alice: Person, term: str) -> None:
+    terminal = Terminal(*alice.options, term=term)
+    terminal.expect("online")
+    assert "\x1b" not in terminal.written.getvalue()
+    terminal.child.kill(signal.SIGTERM)
+    assert terminal.end(within_s=1) == ExitCode.TERMINATED
 
 
 def test_a_terminal_that_a_killed_program_has_left_raw_knows_enter_again(alice: Person) -> None:

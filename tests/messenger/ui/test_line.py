@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +29,7 @@ def keyboard() -> Iterator[PipeInput]:
 def converse(face: LineFace, submit: Callable[[str], None]) -> None:
     """Converse, and fail instead of hanging: after ten seconds, leave by an exception."""
     watch = threading.Timer(10, lambda: face.interrupt(TimeoutError()))
+    watch.daemon = True
     watch.start()
     try:
         face.converse(Quiet(), submit, lambda _begun: None)
@@ -173,64 +174,57 @@ def test_one_stop_ends_one_conversation(keyboard: PipeInput) -> None:
     assert entries == ["back"]
 
 
-class Recording(DummyOutput):
-    def __init__(self) -> None:
-        self.written: list[str] = []
-
-    def write(self, data: str) -> None:
-        self.written.append(data)
-
-
-def test_other_threads_disturb_no_prompt_that_closes_and_lose_no_line() -> None:
+def test_other_threads_disturb_no_prompt_that_closes_and_lose_no_line(
+    keyboard: PipeInput, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The session's thread shows, rings and draws whenever it has to; what it met in a closing prompt ended it."""
-    face, entries, failures = LineFace(), list[str](), list[BaseException]()
+    face, entries, shown, failures = LineFace(), list[str](), list[int](), list[BaseException]()
     over = threading.Event()
 
     def disturb() -> None:
-        for number in itertools.count():
-            try:
-                face.show(f"line {number}.")
+        try:
+            while not over.wait(0.0003):
+                face.show(f"line {len(shown)}.")
+                shown.append(len(shown))
                 face.ring()
                 face.refresh()
-            except BaseException as failure:  # noqa: BLE001 - it would end the session
-                failures.append(failure)
-            if over.wait(0.0003):
-                shown.append(number)
-                return
+        except BaseException as failure:  # noqa: BLE001 - it would end the session
+            failures.append(failure)
 
-    shown: list[int] = []
-    output = Recording()
-    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=output):
+    thread = threading.Thread(target=disturb, daemon=True)
 
-        def submit(entry: str) -> None:
-            entries.append(entry)
-            threading.Timer(0.005, keyboard.send_text, ["x\r"] if len(entries) < 100 else ["\x04"]).start()
-            if len(entries) == 100:
-                over.set()
-                thread.join()  # all that it has shown, it has shown while they conversed
+    def submit(entry: str) -> None:
+        entries.append(entry)
+        threading.Timer(0.01, keyboard.send_text, ["x\r"] if len(entries) < 50 else ["\x04"]).start()
+        if len(entries) == 1:
+            thread.start()
 
-        thread = threading.Thread(target=disturb)
-        keyboard.send_text("x\r")
-        threading.Timer(0.05, thread.start).start()
+    keyboard.send_text("x\r")
+    try:
         converse(face, submit)
-    assert failures == []
-    lines = re.findall(r"line (\d+)\.", "".join(output.written))
-    assert lines == [str(number) for number in range(shown[0] + 1)]
+    finally:
+        over.set()
+    thread.join()
+    assert (failures, len(entries)) == ([], 50)
+    assert re.findall(r"line (\d+)\.\n", capsys.readouterr().out) == [str(number) for number in shown]
 
 
 class Left(BaseException):
     """What a signal raises."""
 
 
-@pytest.mark.parametrize("part", range(16))
-def test_a_signal_at_any_moment_is_raised_in_good_order(capsys: pytest.CaptureFixture[str], part: int) -> None:
+PARTS = [0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_signal_at_any_moment_is_raised_in_good_order(capsys: pytest.CaptureFixture[str], part: float) -> None:
     """Once, by whoever converses, and with nothing written: it never comes out of a callback of the loop."""
     unraised: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", unraised.append)
         patch.setattr(threading, "excepthook", unraised.append)
-        calls = _converse_with_a_signal(at=sys.maxsize)
-        moment = calls * part**2 // 256 + 1  # most of them while the prompt is made
+        _converse_with_a_signal(at=sys.maxsize)  # what is made once is made
+        moment = int(_converse_with_a_signal(at=sys.maxsize) * part) + 1
         with pytest.raises(Left):
             _converse_with_a_signal(at=moment)
         gc.collect()
@@ -257,6 +251,42 @@ def _converse_with_a_signal(*, at: int) -> int:
         finally:
             sys.setprofile(None)
     return calls
+
+
+def test_a_signal_waits_for_an_entry_that_is_carried_out(keyboard: PipeInput) -> None:
+    face, entries = LineFace(), list[str]()
+
+    def submit(entry: str) -> None:
+        assert face.interrupt(Left())
+        entries.append(entry)
+
+    keyboard.send_text("one\rtwo\r")
+    with pytest.raises(Left):
+        converse(face, submit)
+    assert entries == ["one"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_control_c_leaves_after_the_entry_at_hand_and_at_once_when_repeated(keyboard: PipeInput, times: int) -> None:
+    entries: list[str] = []
+
+    def submit(entry: str) -> None:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        entries.append(entry)
+
+    keyboard.send_text("one\rtwo\r")
+    with pytest.raises(KeyboardInterrupt):
+        converse(LineFace(), submit)
+    assert entries == ["one"][: 2 - times]
+
+
+def test_a_question_is_asked_though_a_session_has_ended_late(keyboard: PipeInput) -> None:
+    """The person left, and then the session found that it has to register again."""
+    face = LineFace()
+    face.stop()
+    keyboard.send_text("123456\r")
+    assert face.ask("Code: ") == "123456"
 
 
 def test_nothing_is_open_to_be_interrupted() -> None:
