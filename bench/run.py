@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from bench import client, limits, scenarios, turns
+from bench import client, limits, passing, scenarios, turns
 from bench.machine import machine, versions
 from bench.peers.mosquitto import MosquittoServer
 from bench.peers.nats import NatsServer
@@ -39,7 +39,7 @@ PEERS: Final = (  # command, Debian package, name, class
 BULK: Final = "S3, 100,000 messages"
 TOO_SLOW: Final = ("ejabberd", "Prosody")  # for that: they store some thousand a second, and fewer the more wait
 NEAREST: Final = "Mosquitto, TLS"
-LIMITS: Final = "S3, limits"  # of storing as we do it: no server is asked
+LIMITS: Final = ("S1, limits", "S3, limits")  # of passing on and of storing as we do it: no server is asked
 FAILURES: Final = (OSError, AssertionError, subprocess.SubprocessError)  # a peer that does not come up, or stops
 T = TypeVar("T")
 
@@ -65,10 +65,11 @@ def plan(seconds: float, seed: int) -> dict[str, Callable[[scenarios.MakeServer]
         "S1, 200 B": partial(s1, size=200),
         "S1, 16 KiB": partial(s1, size=16 * 1024),
         "S1, 64 KiB": partial(s1, size=64 * 1024),
+        "S1, limits": lambda _make: passing.figures(seconds=seconds),
         "S2": partial(scenarios.latency, seconds=2 * seconds),
         "S3": scenarios.store_and_drain,
         BULK: partial(scenarios.store_and_drain, messages=100_000),
-        LIMITS: lambda _make: limits.figures(),
+        "S3, limits": lambda _make: limits.figures(),
         "crash": partial(scenarios.crash, seed=seed),
         **{f"rows, {rows:,}": partial(scenarios.rows, waiting=rows) for rows in (1000, 10_000, 100_000, 1_000_000)},
     }
@@ -90,7 +91,7 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[],
 
 def takes_part(name: str, scenario: str) -> bool:
     """Tell whether a scenario is for a server."""
-    if scenario.startswith("rows") or scenario == LIMITS:
+    if scenario.startswith("rows") or scenario in LIMITS:
         return name == OURS
     return scenario != BULK or not name.startswith(TOO_SLOW)
 

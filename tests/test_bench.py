@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import client, limits, run, scenarios, suite2, turns
+from bench import client, limits, passing, run, scenarios, suite2, turns
 from bench.load import Load
 from bench.machine import package_version, versions
 from bench.picture import picture
@@ -64,6 +64,10 @@ def test_the_limit_of_both_is_that_of_either_together() -> None:
     figures = limits.figures(groups=1)
     assert all(value > 0 for value in figures.values())
     assert figures["both_us"] == pytest.approx(figures["parsed_us"] + figures["inserted_us"])
+
+
+def test_the_limit_of_passing_on_is_measured_over_real_links() -> None:
+    assert passing.microseconds(4, seconds=0.2) > 0
 
 
 def test_the_oldest_of_a_large_mailbox_come_first() -> None:
@@ -255,7 +259,7 @@ def test_versions_are_those_of_the_packages() -> None:
 
 def test_every_scenario_has_its_own_name() -> None:
     names = list(run.plan(1, 1))
-    assert [name for name in names if name.startswith("S1")] == names[:7]
+    assert [name for name in names if name.startswith("S1")] == names[:8]
     assert names[-1] == "rows, 1,000,000"
 
 
@@ -264,7 +268,7 @@ def test_rows_and_limits_are_for_our_own_server_and_what_takes_minutes_is_for_fa
     left_out = {
         name: {each for each in names if not run.takes_part(name, each)} for name in (run.OURS, "Mosquitto, TLS")
     }
-    ours = {each for each in names if each.startswith("rows")} | {run.LIMITS}
+    ours = {each for each in names if each.startswith("rows")} | set(run.LIMITS)
     assert left_out == {run.OURS: set(), "Mosquitto, TLS": ours}
     assert not run.takes_part("ejabberd, plain", run.BULK)
 
