@@ -1,7 +1,7 @@
 """What S1 cannot do without: a server that passes on what it reads over TLS, and knows nothing of it.
 
 Microseconds of its processor time a message, with few clients and with many, to hold against what a relay uses for one.
-What it grows by from the one to the other is the price of more links and bytes in flight than the processor's cache holds.
+What it grows by is the price of more links, and of more bytes in flight, than the cache of the processor holds.
 """
 
 from __future__ import annotations
