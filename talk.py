@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -62,16 +63,21 @@ class Talk:
             self._face.converse(self._conversation, partial(self._enter, worker), self._typed)
         except BaseException:
             self._leaving.at_once()
+            with suppress(OSError):  # of a terminal that has gone: what ended the conversation says more
+                self._leave(worker)
             raise
-        finally:
-            self._session.submit(self._leaving.begin)
-            worker.join()
-            waiting = self._messenger.outbox.count_messages()
-            if waiting:
-                self._face.tell(f"* not sent yet: {waiting}; what stays in the outbox goes out at the next start")
+        self._leave(worker)
         if self._conversation.failed and not self._face.watched:
             message = f"not carried out or not sent: {self._conversation.failed}"
             raise SecureChatError(message, hint="why stands above")
+
+    def _leave(self, worker: Worker) -> None:
+        """Wait for the session to end, and say what it has not sent."""
+        self._session.submit(self._leaving.begin)
+        worker.join()
+        waiting = self._messenger.outbox.count_messages()
+        if waiting:
+            self._face.tell(f"* not sent yet: {waiting}; what stays in the outbox goes out at the next start")
 
     def _enter(self, worker: Worker, entry: str) -> None:
         """Have an entry carried out, and wait for that: the next prompt may name another recipient."""

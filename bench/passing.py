@@ -41,10 +41,11 @@ def microseconds(clients: int, *, seconds: float) -> float:
         command = [sys.executable, "-m", "bench.passing", folder, str(clients)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as server:
             os.sched_setaffinity(server.pid, {SERVER_CORE})
-            assert server.stdout is not None
-            port = int(server.stdout.readline())
-            links = [context().wrap_socket(connect(port)) for _ in range(clients)]
+            links: list[ssl.SSLSocket] = []
             try:
+                assert server.stdout is not None
+                port = int(server.stdout.readline())
+                links += (context().wrap_socket(connect(port)) for _ in range(clients))
                 return 1e6 * keep_in_flight(links, server.pid, seconds) / WINDOW
             finally:
                 server.kill()

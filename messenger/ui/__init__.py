@@ -44,7 +44,11 @@ class Face(Protocol):
         """Show a line about the program itself; from any thread."""
 
     def show(self, line: str) -> None:
-        """Show a line of the conversation, flushed before this returns; from any thread."""
+        """Show a line of the conversation; from any thread.
+
+        It is flushed before this returns, but where a prompt is open that has to make room for it: then soon, or when
+        the prompt closes.
+        """
 
     def draw(self, text: str) -> None:
         """Show a text as a QR code, where one can be seen."""

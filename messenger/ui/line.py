@@ -14,7 +14,7 @@ from contextvars import Context, copy_context
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import Application, run_in_terminal
+from prompt_toolkit.application import Application, get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
 from prompt_toolkit.document import Document
@@ -31,7 +31,7 @@ _STANDARD_INPUT: Final = 0
 _BUNDLE_S: Final = 0.05
 
 
-def _keys(tell: Callable[[str], None]) -> KeyBindings:
+def _keys(edit: Callable[[Buffer], Coroutine[Any, Any, None]]) -> KeyBindings:
     """Return the keys that are ours: Alt-Enter begins another line, Ctrl-X Ctrl-E opens an editor."""
     keys = KeyBindings()
 
@@ -41,22 +41,9 @@ def _keys(tell: Callable[[str], None]) -> KeyBindings:
 
     @keys.add("c-x", "c-e")
     def _editor(event: KeyPressEvent) -> None:
-        event.app.create_background_task(_edit(event.current_buffer, tell))
+        event.app.create_background_task(edit(event.current_buffer))
 
     return keys
-
-
-async def _edit(buffer: Buffer, tell: Callable[[str], None]) -> None:
-    """Have a person write on in their editor, and enter that.
-
-    An editor that has failed, or has left the text as it was, enters nothing, as with git: what was begun stays.
-    """
-    before = buffer.text.rstrip("\n")
-    await buffer.open_in_editor()
-    if buffer.text.rstrip("\n") != before:
-        buffer.validate_and_handle()
-    elif before:
-        tell("* not sent: the editor has changed nothing. Enter sends it as it is")
 
 
 class _Entries(Completer):
@@ -98,6 +85,7 @@ class LineFace:
         self._waiting: list[str] = []  # lines, while a prompt is open
         self._open: _OpenPrompt | None = None
         self._asking = False  # from before the loop is made until after it is closed
+        self._editing = False
         self._stopped = False
         self._interrupted_by: BaseException | None = None
 
@@ -126,12 +114,11 @@ class LineFace:
 
     def ring(self) -> None:
         """Ring the bell of the terminal."""
-
-        def ring_and_draw(app: Application[str]) -> None:
-            app.output.bell()
-            app.invalidate()  # which writes it out
-
-        self._in_loop(ring_and_draw)
+        with self._writing:
+            if self._open is None:
+                print("\a", end="", flush=True)
+                return
+        self._in_loop(lambda app: app.output.bell())
 
     def progress(self, line: str) -> None:
         """Show nothing: the status below the prompt says how far the last message has come."""
@@ -156,7 +143,7 @@ class LineFace:
             history=InMemoryHistory(),
             completer=_Entries(dialogue),
             complete_while_typing=False,
-            key_bindings=_keys(self.tell),
+            key_bindings=_keys(self._edit),
             bottom_toolbar=lambda: dialogue.status() or None,
             enable_suspend=True,  # Ctrl-Z
             erase_when_done=True,  # the line that shows the message takes its place
@@ -175,13 +162,33 @@ class LineFace:
                     raise
                 self.show("* not sent; Ctrl-C on an empty line leaves")
 
+    async def _edit(self, buffer: Buffer) -> None:
+        """Have a person write on in their editor, and enter that.
+
+        An editor that has failed, or has left the text as it was, enters nothing, as with git: what was begun stays.
+        """
+        before = buffer.text.rstrip("\n")
+        self._editing = True
+        try:
+            await buffer.open_in_editor()
+        finally:
+            self._editing = False
+        app = get_app()
+        if app.is_done:  # it was told to leave meanwhile
+            return
+        self._write_soon(app)
+        if buffer.text.rstrip("\n") != before:
+            buffer.validate_and_handle()
+        elif before:
+            self.tell("* not sent: the editor has changed nothing. Enter sends it as it is")
+
     def stop(self) -> None:
         """End the prompt of the conversation, or that of the next if none is open right now; from any thread."""
         self._stopped = True
         self._in_loop(self._leave)
 
     def interrupt(self, error: BaseException) -> bool:
-        """Have a question or the conversation raise something, as soon as an entry at hand is carried out.
+        """Have a question or the conversation raise something, as soon as an entry is carried out or an editor closed.
 
         Returns:
             Whether there is one. A signal must raise nothing in the middle of the loop, or of a prompt that is being
@@ -235,11 +242,14 @@ class LineFace:
             app.exit(exception=error)
 
     def _write_soon(self, app: Application[str]) -> None:
-        """Write above the prompt what waits; drawing it anew for each line would take longer than the lines."""
+        """Write above the prompt what waits; drawing it anew for each line would take longer than the lines.
+
+        Not while an editor has the terminal: whoever queues behind it never ends, if the terminal goes meanwhile.
+        """
 
         async def write() -> None:
             await asyncio.sleep(_BUNDLE_S)
-            if self._waiting:
+            if self._waiting and not self._editing:
                 with suppress(OSError):  # it is met again when the prompt closes
                     await run_in_terminal(self._write)
 

@@ -415,6 +415,30 @@ def test_a_terminal_that_closes_ends_the_client(alice: Person) -> None:
     assert alice.run("recv")[0] == 0  # and its files are free
 
 
+def test_a_terminal_that_closes_with_an_editor_open_ends_the_client(
+    alice: Person, bob: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line that came meanwhile waits for the editor, which outlives the terminal here."""
+    editor, opened = tmp_path / "editor", tmp_path / "opened"
+    editor.write_text(f"#!/bin/sh\ntrap '' HUP\ntouch {opened}\nsleep 1\n")
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    terminal = Terminal(*bob.options)
+    terminal.expect("online")
+    terminal.type("\x18\x05", enter=False)
+    deadline = time.monotonic() + 10
+    while not opened.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert alice.run("send", "bob", "while you write")[0] == 0
+    time.sleep(0.3)  # until it waits for the editor: nothing says so
+    terminal.child.ptyproc.fileobj.close()
+    while terminal.child.isalive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not terminal.child.isalive()
+    assert terminal.child.exitstatus == 128 + signal.SIGHUP
+
+
 @pytest.mark.parametrize("term", ["dumb", "unknown"])
 def test_a_terminal_that_can_do_nothing_has_plain_lines(alice: Person, term: str) -> None:
     terminal = Terminal(*alice.options, term=term)
