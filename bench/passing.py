@@ -21,10 +21,10 @@ from typing import Final
 from bench.peers.common import connect, context, write_certificate
 from bench.processes import cpu_s
 from bench.scenarios import SERVER_CORE, WINDOW, Figures
+from bench.securechat import ROOT
 from link import RECORD_SIZE
 from tls import server_context
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 MESSAGES: Final = bytes(WINDOW * 1028)  # of 1 KiB, as the relay gets them
 REPLY: Final = bytes(WINDOW * 28)  # what says that they came: an id in base64 each
 

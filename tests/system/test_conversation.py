@@ -506,17 +506,29 @@ def test_leaving_while_the_server_is_gone_and_messages_wait(
 ) -> None:
     """R-36: the outbox cannot go out, and does not keep anybody."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # accepts nothing, and refuses nothing
-        options = [*alice.options[:-1], f"localhost:{deaf.getsockname()[1]}"]
-        terminal = Terminal(*options)
-        terminal.expect("Enter recipient phone number")
-        terminal.type("bob")
-        terminal.expect("Enter message to bob ")
-        terminal.type("for later")
-        terminal.expect("queued")
-        time.sleep(0.2)
+        terminal = with_a_message_that_waits(alice, deaf)
         terminal.child.kill(number)
         assert terminal.end(within_s=1) == 128 + number
     assert alice.run("recv")[0] == 0
+
+
+def test_a_terminal_that_closes_while_messages_wait_is_what_ended_the_client(alice: Person) -> None:
+    """And not that nobody could be told of them."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        terminal = with_a_message_that_waits(alice, deaf)
+        terminal.child.close(force=False)
+        assert terminal.child.exitstatus == 128 + signal.SIGHUP
+
+
+def with_a_message_that_waits(person: Person, server: socket.socket) -> Terminal:
+    terminal = Terminal(*person.options[:-1], f"localhost:{server.getsockname()[1]}")
+    terminal.expect("Enter recipient phone number")
+    terminal.type("bob")
+    terminal.expect("Enter message to bob ")
+    terminal.type("for later")
+    terminal.expect("queued")
+    time.sleep(0.2)
+    return terminal
 
 
 def test_what_is_typed_while_something_is_carried_out_is_not_echoed(alice: Person) -> None:

@@ -294,6 +294,25 @@ def test_a_question_is_asked_though_a_session_has_ended_late(keyboard: PipeInput
     assert face.ask("Code: ") == "123456"
 
 
+@pytest.mark.usefixtures("keyboard")
+def test_the_bell_rings_with_a_prompt_and_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(DummyOutput, "bell", lambda _output: rung.append("bell"))
+    face = LineFace()
+    face.ring()
+    assert (rung, capsys.readouterr().out) == ([], "\a")
+
+    def prompt() -> str:  # asked for while the prompt is open
+        face.ring()
+        face.stop()
+        return "> "
+
+    face.converse(Quiet(prompt), lambda _entry: None, lambda _begun: None)
+    assert (rung[:1], capsys.readouterr().out) == (["bell"], "")
+
+
 def test_nothing_is_open_to_be_interrupted() -> None:
     assert not LineFace().interrupt(EOFError())
 
